@@ -1,0 +1,250 @@
+"""The configuration: one TOML file, read once at start; unknown keys are errors.
+
+In:  the path of a TOML file, or none for the defaults.     Out: a frozen `Config`.
+Every number carries its unit in its name and its range in its field. Restarting edged is the reload.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from edged.errors import ConfigError
+
+Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
+
+
+def _topic_filter(value: str) -> str:
+    levels = value.split("/")
+    if value.startswith(("$", "/")) or not value or len(value.encode()) > 256:
+        raise ValueError("a topic of at most 256 bytes that starts with neither $ nor /")
+    for place, level in enumerate(levels):
+        if ("#" in level and (level != "#" or place != len(levels) - 1)) or (
+            "+" in level and level != "+"
+        ):
+            raise ValueError("+ must stand for a whole level, # for the last ones")
+    return value
+
+
+TopicFilter = Annotated[str, AfterValidator(_topic_filter)]
+
+
+class Section(BaseModel):
+    """A table of the file: frozen, and a key it does not know is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Node(Section):
+    """Who this board is."""
+
+    site: Id = Field("dock", description="site, second last level of the topic root")
+    name: Id = Field("edge-1", description="this board's name, last level of the topic root")
+    state_dir: Path | None = Field(
+        None,
+        description="where spool, lock and socket live; unset: $STATE_DIRECTORY (systemd), "
+        "else ~/.local/state/edged",
+    )
+
+
+class Broker(Section):
+    """The MQTT broker, as a client sees it."""
+
+    host: str = Field("127.0.0.1", min_length=1, description="name or address of the broker")
+    port: int = Field(1883, ge=1, le=65535, description="TCP port; 8883 is usual with TLS")
+    protocol: Literal["auto", "5", "3.1.1"] = Field(
+        "auto", description="MQTT version; auto tries 5 and falls back to 3.1.1"
+    )
+    username: str | None = Field(None, description="user name at the broker")
+    password_file: Path | None = Field(None, description="file whose first line is the password")
+    tls_ca_file: Path | None = Field(None, description="CA certificates (PEM); set: TLS is used")
+    tls_certificate_file: Path | None = Field(None, description="own certificate (PEM)")
+    tls_key_file: Path | None = Field(None, description="own private key (PEM)")
+    keepalive_s: int = Field(30, ge=5, le=3600, description="MQTT keep alive")
+    session_expiry_s: int = Field(
+        604_800, ge=60, le=4_294_967_294, description="how long the broker keeps our session"
+    )
+    reconnect_s_max: float = Field(30.0, ge=0.5, le=600, description="longest wait to reconnect")
+    packet_bytes_max: int = Field(
+        1_048_576, ge=4096, le=268_435_455, description="largest MQTT packet we accept"
+    )
+
+
+class Model(Section):
+    """The resident model."""
+
+    name: Id | None = Field("dock-mini", description="a model that ships with edged")
+    path: Path | None = Field(None, description="any other GGUF file; takes the place of `name`")
+    format: Path | None = Field(
+        None, description="format file for prompt and messages; unset: the GGUF's own chat template"
+    )
+    templates_dir: Path | None = Field(
+        None, description="folder of template files; unset: those of the shipped model"
+    )
+    context_tokens: int = Field(
+        1024, ge=128, le=131_072, description="prompt plus answer of one sequence, at most"
+    )
+    sequences: int = Field(8, ge=1, le=64, description="how many prompts share a batch, at most")
+    threads: int | None = Field(
+        None, ge=1, le=256, description="compute threads; unset: the fastest cores, at most 4"
+    )
+
+
+class Engine(Section):
+    """The engine process."""
+
+    backend: Literal["llama", "sim"] = Field("llama", description="what computes the answers")
+    socket: Path | None = Field(
+        None, description="its UNIX socket; unset: $RUNTIME_DIRECTORY (systemd), else state_dir"
+    )
+    step_s_max: float = Field(0.5, ge=0.02, le=10, description="longest step planned")
+    chunk_tokens: int = Field(64, ge=8, le=2048, description="prefill chunk of one step, at most")
+    lease_s: float = Field(2.0, ge=0.5, le=60, description="an engine unheard for so long pauses")
+    answer_tokens_default: int = Field(
+        256, ge=1, le=131_072, description="answer cap of free text without max_tokens"
+    )
+    string_chars_max: int = Field(
+        256, ge=1, le=65_536, description="bound of a schema's strings that name none"
+    )
+    array_items_max: int = Field(
+        32, ge=1, le=4096, description="bound of a schema's arrays that name none"
+    )
+    schema_bytes_max: int = Field(16_384, ge=64, le=262_144, description="largest schema accepted")
+
+
+class Requests(Section):
+    """What a device may ask for."""
+
+    prompt_bytes_max: int = Field(65_536, ge=256, le=1_048_576, description="largest payload")
+    ttl_s_default: float = Field(300, ge=1, le=86_400, description="deadline when none is given")
+    ttl_s_max: float = Field(86_400, ge=1, le=604_800, description="longest deadline")
+    system_role: bool = Field(False, description="whether clients may send messages of role system")
+
+
+class Spool(Section):
+    """The durable queue."""
+
+    rows_max: int = Field(10_000, ge=10, le=1_000_000, description="unfinished prompts, at most")
+    bytes_max: int = Field(
+        268_435_456, ge=1_048_576, le=68_719_476_736, description="size of the spool, at most"
+    )
+    retention_s: float = Field(
+        172_800, ge=60, le=31_536_000, description="how long an outcome can be asked for again"
+    )
+    attempts_max: int = Field(
+        2, ge=1, le=10, description="engine deaths with a prompt in the batch before it is `error`"
+    )
+
+
+class Power(Section):
+    """The budget, and the coefficients of the estimate meter."""
+
+    budget_w: float = Field(4.0, ge=0.1, le=1000, description="mean over window_s, whole board")
+    window_s: float = Field(10.0, ge=1, le=600, description="window of budget_w")
+    idle_w: float = Field(
+        1.8, ge=0, le=1000, description="estimate: board with the model resident and nothing to do"
+    )
+    core_w: float = Field(
+        0.55, ge=0, le=100, description="estimate: one busy core above idle at core_hz"
+    )
+    core_hz: float = Field(
+        1.8e9, ge=1e8, le=1e10, description="estimate: the clock that core_w belongs to"
+    )
+    error_share: float = Field(
+        0.4, ge=0, le=1, description="estimate: its error band as a share, said in state"
+    )
+
+
+class Client(Section):
+    """What one client may do; the table's name is the client's id."""
+
+    default_template: Id | None = Field(None, description="template of its bare-text prompts")
+    priority_max: int = Field(7, ge=0, le=9, description="its prompts are capped here")
+    system_role: bool = Field(False, description="may send messages of role system")
+    response_topics: tuple[TopicFilter, ...] = Field(
+        (), description="further Response Topics allowed, as topic filters"
+    )
+
+
+class Input(Section):
+    """A fixed device: which of its topics is a prompt, for whom, and where the answer goes."""
+
+    topic: TopicFilter = Field(description="topic filter to subscribe; each + becomes {1}, {2} ...")
+    client: str = Field("{1}", min_length=1, description="client id made from topic levels")
+    template: Id = Field(description="template that gets the payload")
+    input: dict[str, str] | None = Field(
+        None, description="variable -> key of the device's JSON; unset: the payload is the input"
+    )
+    reply_topic: str | None = Field(
+        None, description="where the answer goes, from topic levels; unset: the usual reply topic"
+    )
+
+
+class Config(Section):
+    """The whole file."""
+
+    node: Node = Node()
+    broker: Broker = Broker()
+    model: Model = Model()
+    engine: Engine = Engine()
+    requests: Requests = Requests()
+    spool: Spool = Spool()
+    power: Power = Power()
+    clients: dict[Id, Client] = Field(default_factory=dict)
+    input: tuple[Input, ...] = ()
+
+    @property
+    def state_dir(self) -> Path:
+        """Return the folder of spool, lock and, in a shell, socket."""
+        if self.node.state_dir is not None:
+            return self.node.state_dir
+        # Source: systemd.exec(5), StateDirectory=: several folders are separated by colons.
+        given = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
+        return Path(given) if given else Path.home() / ".local/state/edged"
+
+    @property
+    def engine_socket(self) -> Path:
+        """Return the path of the engine's UNIX socket."""
+        if self.engine.socket is not None:
+            return self.engine.socket
+        given = os.environ.get("RUNTIME_DIRECTORY", "").split(":")[0]
+        return (Path(given) if given else self.state_dir) / "engine.sock"
+
+
+def load(path: Path | None) -> Config:
+    """Return the configuration of `path`, or the defaults.
+
+    Raises:
+        ConfigError: names file, key, value and what is allowed.
+    """
+    if path is None:
+        return Config()
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read as TOML: {error}") from error
+    return parse(table, str(path))
+
+
+def parse(table: dict[str, Any], origin: str) -> Config:
+    """Return the configuration in `table`; `origin` names it in errors.
+
+    Raises:
+        ConfigError: names origin, key, value and what is allowed, one line each.
+    """
+    try:
+        return Config.model_validate(table)
+    except ValidationError as error:
+        lines = [_problem(origin, item) for item in error.errors()]
+        raise ConfigError("\n".join(lines)) from error
+
+
+def _problem(origin: str, item: Any) -> str:
+    key = ".".join(str(level) for level in item["loc"])
+    if item["type"] == "extra_forbidden":
+        return f"{origin}: {key}: unknown key; `edged config --example` lists all"
+    return f"{origin}: {key} = {item['input']!r}: {item['msg']}"

@@ -1,0 +1,308 @@
+"""What the daemon and the engine say to each other, and how it is put on the socket.
+
+A frame is a 4-byte big-endian length and a JSON object whose `kind` names one of the classes below.
+The first frame in both directions is `Hello`; another protocol version ends the connection.
+
+In:  bytes of the UNIX socket.     Out: one of these frozen dataclasses, and back.
+Does not know: MQTT, rows, watts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from edged.errors import EngineLost
+
+PROTOCOL_VERSION = 1
+FRAME_BYTES_MAX = 8 * 2**20
+_LENGTH = struct.Struct(">I")
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation; `role` is system, user or assistant."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What is to be answered: three pieces of a template, or `messages` for the model's own format.
+
+    Attributes:
+        root: constant text in front, shared by all requests of a template; special tokens are parsed.
+        payload: the device's own text; special tokens are never parsed in it.
+        suffix: constant text behind the payload; special tokens are parsed.
+        messages: the conversation; when not empty the three pieces are empty.
+    """
+
+    root: str = ""
+    payload: str = ""
+    suffix: str = ""
+    messages: tuple[Message, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How tokens are chosen. `temperature` 0 is greedy; an unset `seed` is drawn and reported."""
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+    top_k: int | None = None
+    min_p: float = 0.0
+    repeat_penalty: float = 1.0
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """First frame of each side."""
+
+    version: int
+    pid: int
+    kind: Literal["hello"] = "hello"
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """Daemon to engine: how many tokens would this take? Answered by the intake thread."""
+
+    id: str
+    prompt: Prompt
+    schema: str | None = None
+    kind: Literal["measure"] = "measure"
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Daemon to engine: answer this. Renews the lease.
+
+    Attributes:
+        id: the daemon's name for the row; opaque here.
+        schema: JSON Schema as JSON text; None for free text.
+        max_tokens: answer cap; None means the schema's maximum, else `answer_tokens_default`.
+        stream: whether deltas are wanted.
+        priority: 0..9, 9 is most urgent; decides who is prefilled first.
+    """
+
+    id: str
+    prompt: Prompt
+    schema: str | None = None
+    sampling: Sampling = field(default_factory=Sampling)
+    max_tokens: int | None = None
+    stream: bool = False
+    priority: int = 5
+    kind: Literal["work"] = "work"
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Daemon to engine: stop this one; an `Outcome` with finish `cancelled` follows."""
+
+    id: str
+    kind: Literal["cancel"] = "cancel"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Daemon to engine: what may be used from the next step on. Renews the lease.
+
+    Attributes:
+        context_tokens: prompt plus answer of one sequence, at most.
+        sequences: how many may be in the batch.
+        lease_s: no step starts once this has passed without another frame.
+    """
+
+    context_tokens: int
+    sequences: int
+    lease_s: float
+    kind: Literal["limits"] = "limits"
+
+
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """Engine to daemon: the model is being loaded; `progress` is 0..1."""
+
+    progress: float
+    kind: Literal["loading"] = "loading"
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """Engine to daemon: the model is resident and the canary answered.
+
+    Attributes:
+        name, digest: of the model; digest is `sha256:` and 64 hex digits.
+        backend: `llama` or `sim`.
+        context_tokens: the most one sequence can ever hold.
+        sequences: the most that can be in the batch.
+        load_s: seconds the load took.
+    """
+
+    name: str
+    digest: str
+    backend: str
+    context_tokens: int
+    sequences: int
+    load_s: float
+    kind: Literal["ready"] = "ready"
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Engine to daemon: the answer to `Measure`; `reason` is set when it would be refused."""
+
+    id: str
+    prompt_tokens: int = 0
+    answer_tokens_min: int = 1
+    answer_tokens_max: int | None = None
+    reason: str | None = None
+    detail: str = ""
+    kind: Literal["measured"] = "measured"
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """New text of one sequence; always whole UTF-8 characters."""
+
+    id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one sequence ended.
+
+    Attributes:
+        finish: `stop` (end token or stop string), `schema` (the value is complete), `length`
+            (the cap), `cancelled`, or `failed` (then `reason` and `detail` say why).
+        cached_tokens: prompt tokens that needed no prefill.
+        forced_tokens: output tokens that the schema left no choice about; never sampled.
+        ttft_s, total_s: from the arrival of `Work`; ttft_s is None before the first token.
+        confidence: lowest probability of a sampled token, unmasked, 0..1; None if none was sampled.
+        context_tokens, sequences: the limits it ran under.
+    """
+
+    id: str
+    finish: Literal["stop", "schema", "length", "cancelled", "failed"]
+    text: str = ""
+    reason: str | None = None
+    detail: str = ""
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    output_tokens: int = 0
+    forced_tokens: int = 0
+    ttft_s: float | None = None
+    total_s: float = 0.0
+    confidence: float | None = None
+    seed: int | None = None
+    context_tokens: int = 0
+    sequences: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Engine to daemon: everything that one step changed, sent once after it.
+
+    Attributes:
+        step_s, cpu_s: wall and CPU seconds of the step; CPU of the whole engine process.
+        prefill_tokens, decode_tokens: what entered the KV cache.
+        shares: id -> share of this step's cost, by the measured weight of prefill and decode
+            tokens; they sum to 1, or are empty when the step served no request (a root, the canary).
+    """
+
+    step_s: float
+    cpu_s: float
+    prefill_tokens: int = 0
+    decode_tokens: int = 0
+    shares: dict[str, float] = field(default_factory=dict)
+    deltas: tuple[Delta, ...] = ()
+    outcomes: tuple[Outcome, ...] = ()
+    kind: Literal["step"] = "step"
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """Engine to daemon, last frame: the engine cannot serve and ends with exit 69."""
+
+    detail: str
+    kind: Literal["broken"] = "broken"
+
+
+ToEngine = Hello | Measure | Work | Cancel | Limits
+FromEngine = Hello | Loading | Ready | Measured | Step | Broken
+Frame = ToEngine | FromEngine
+
+_FRAMES: TypeAdapter[Frame] = TypeAdapter(Annotated[Frame, Field(discriminator="kind")])
+
+
+def encode(frame: Frame) -> bytes:
+    """Return the frame with its length in front."""
+    body = _FRAMES.dump_json(frame)
+    if len(body) > FRAME_BYTES_MAX:
+        raise ValueError(f"a frame of {len(body)} bytes is over {FRAME_BYTES_MAX}")
+    return _LENGTH.pack(len(body)) + body
+
+
+def decode(body: bytes) -> Frame:
+    """Return the frame in `body` (without its length).
+
+    Raises:
+        EngineLost: the other side does not speak this protocol.
+    """
+    try:
+        return _FRAMES.validate_json(body)
+    except ValidationError as error:
+        raise EngineLost(f"not a frame of protocol {PROTOCOL_VERSION}: {error}") from error
+
+
+async def read_frame(reader: asyncio.StreamReader) -> Frame:
+    """Return the next frame of an asyncio stream.
+
+    Raises:
+        EngineLost: the stream ended or carries something else.
+    """
+    try:
+        (length,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
+        if length > FRAME_BYTES_MAX:
+            raise EngineLost(f"a frame of {length} bytes is over {FRAME_BYTES_MAX}")
+        return decode(await reader.readexactly(length))
+    except (asyncio.IncompleteReadError, OSError) as error:
+        raise EngineLost("the engine's socket closed") from error
+
+
+def receive_frame(connection: socket.socket) -> Frame | None:
+    """Return the next frame of a blocking socket, or None when the other side closed it.
+
+    Raises:
+        EngineLost: the stream carries something else.
+    """
+    head = _receive_exactly(connection, _LENGTH.size)
+    if head is None:
+        return None
+    (length,) = _LENGTH.unpack(head)
+    if length > FRAME_BYTES_MAX:
+        raise EngineLost(f"a frame of {length} bytes is over {FRAME_BYTES_MAX}")
+    body = _receive_exactly(connection, length)
+    return None if body is None else decode(body)
+
+
+def _receive_exactly(connection: socket.socket, length: int) -> bytes | None:
+    parts = bytearray()
+    while len(parts) < length:
+        try:
+            part = connection.recv(length - len(parts))
+        except OSError:
+            return None
+        if not part:
+            return None
+        parts += part
+    return bytes(parts)

@@ -1,0 +1,58 @@
+"""Every error that edged expects, and who deals with it.
+
+    EdgedError
+      ConfigError      config, models   -> __main__: prints it, exit 78 (systemd does not restart)
+      EngineUnusable   engine process   -> __main__ of the engine: prints it, exit 69
+      Refusal          contract, admission, engine intake -> intake: publishes `refused`
+      EngineLost       engine/client    -> daemon: requeue what ran, start the engine again
+      BrokerGone       mqtt             -> mqtt: reconnects; work already spooled goes on
+      SpoolFull        spool            -> intake: refuses with `spool_full`
+
+Anything else is a bug: the process ends with 70 and the spool recovers.
+"""
+
+from __future__ import annotations
+
+EXIT_CONFIG = 78
+EXIT_ENGINE_UNUSABLE = 69
+EXIT_BUG = 70
+
+
+class EdgedError(Exception):
+    """An expected failure; its text says what, why, and what to do."""
+
+
+class ConfigError(EdgedError):
+    """The configuration, or something it points to, cannot be used as it is."""
+
+
+class EngineUnusable(EdgedError):
+    """The engine cannot serve: model missing, broken or too large for the memory."""
+
+
+class EngineLost(EdgedError):
+    """The engine process went away or broke the frame protocol."""
+
+
+class BrokerGone(EdgedError):
+    """The connection to the broker ended before the operation was acknowledged."""
+
+
+class SpoolFull(EdgedError):
+    """The spool cannot take another prompt without losing one it accepted."""
+
+
+class Refusal(EdgedError):
+    """A prompt that gets no place in the spool.
+
+    Attributes:
+        reason: one of the closed list in `contract.REASONS`.
+        detail: a sentence naming key, value and limit.
+        retry_after_s: when trying again can help, s; None when it cannot.
+    """
+
+    def __init__(self, reason: str, detail: str, retry_after_s: float | None = None) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+        self.retry_after_s = retry_after_s
