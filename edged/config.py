@@ -1,7 +1,7 @@
 """The configuration: one TOML file, read once at start; unknown keys are errors.
 
 In:  the path of a TOML file, or none for the defaults.     Out: a frozen `Config`.
-Every number carries its unit in its name and its range in its field. Restarting edged is the reload.
+Every number carries its unit in its name and its range in its field. A restart is the reload.
 """
 
 from __future__ import annotations
@@ -11,7 +11,14 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+)
 
 from edged.errors import ConfigError
 

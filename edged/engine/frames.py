@@ -37,7 +37,7 @@ class Prompt:
     """What is to be answered: three pieces of a template, or `messages` for the model's own format.
 
     Attributes:
-        root: constant text in front, shared by all requests of a template; special tokens are parsed.
+        root: constant text in front, shared by all requests of a template; special tokens parsed.
         payload: the device's own text; special tokens are never parsed in it.
         suffix: constant text behind the payload; special tokens are parsed.
         messages: the conversation; when not empty the three pieces are empty.
@@ -216,7 +216,7 @@ class Step:
         step_s, cpu_s: wall and CPU seconds of the step; CPU of the whole engine process.
         prefill_tokens, decode_tokens: what entered the KV cache.
         shares: id -> share of this step's cost, by the measured weight of prefill and decode
-            tokens; they sum to 1, or are empty when the step served no request (a root, the canary).
+            tokens; they sum to 1, or are empty when it served no request (a root, the canary).
     """
 
     step_s: float
