@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
-from tools.broker import HOST, Broker, BrokerError, Programs, find, start_mosquitto
+from tools.broker import HOST, Broker, start_mosquitto
+from tools.broker_programs import BrokerError, Programs, find
 
 MISSING = "no mosquitto here: run tools/test once, or apt-get install mosquitto mosquitto-clients"
 

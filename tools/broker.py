@@ -1,23 +1,26 @@
-"""Finds an MQTT broker on this machine, or unpacks one, and runs it for the demo and the tests.
+"""Runs an MQTT broker on loopback for the demo and the tests.
 
-In: a port and a directory.  Out: a broker process that answers CONNECT, and its programs' paths.
+In: a port and a directory.  Out: a broker process that answers CONNECT.
 Standard library only: it runs before the virtual environment is complete. Knows nothing of edged.
+
+`python3 -m tools.broker` makes sure that the tests have mosquitto, and says which.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-ROOT = Path(__file__).resolve().parent.parent
-UNPACKED = ROOT / ".venv" / "broker"
+from tools.broker_programs import BrokerError, Programs, provide, version
+
 HOST = "127.0.0.1"
 START_S = 20.0
 STOP_S = 10.0
@@ -27,77 +30,6 @@ STOP_S = 10.0
 # Source: MQTT 3.1.1, sections 3.1 and 3.2.
 CONNECT = bytes([0x10, 12, 0, 4, *b"MQTT", 4, 0b10, 0, 10, 0, 0])
 CONNACK = 0x20
-
-
-class BrokerError(Exception):
-    """A broker that cannot be found, started or reached; the text says what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class Programs:
-    """Where the broker's programs lie on this machine."""
-
-    kind: Literal["mosquitto", "amqtt"]
-    origin: str  # for people: "installed", "unpacked into .venv/broker", ...
-    directories: tuple[Path, ...]  # searched in this order
-    library_path: str | None = None  # LD_LIBRARY_PATH that unpacked programs need
-
-    def path(self, name: str) -> Path:
-        """Return the path of a program.
-
-        Raises:
-            BrokerError: the program is in none of the directories.
-        """
-        for directory in self.directories:
-            if os.access(directory / name, os.X_OK):
-                return directory / name
-        raise BrokerError(f"{name} is not installed: apt-get install {package_of(name)}")
-
-    def environment(self) -> dict[str, str]:
-        """Return the environment to start any of the programs with."""
-        if self.library_path is None:
-            return dict(os.environ)
-        return {**os.environ, "LD_LIBRARY_PATH": self.library_path}
-
-
-def find(unpacked: Path = UNPACKED) -> Programs | None:
-    """Return the mosquitto of this machine, or the one unpacked earlier, or None."""
-    installed = search_path()
-    if is_complete(installed):
-        return Programs("mosquitto", "installed", installed)
-    directories = (unpacked / "usr" / "sbin", unpacked / "usr" / "bin")
-    if is_complete(directories):
-        origin = f"unpacked into {unpacked}"
-        return Programs("mosquitto", origin, directories, library_path(unpacked))
-    return None
-
-
-def search_path() -> tuple[Path, ...]:
-    """Return PATH plus the sbin directories, which a plain user's PATH lacks on Debian."""
-    entries = [*os.get_exec_path(), "/usr/local/sbin", "/usr/sbin"]
-    return tuple(Path(entry) for entry in dict.fromkeys(entries))
-
-
-def is_complete(directories: Sequence[Path]) -> bool:
-    """Return whether the broker and its three clients are all there."""
-    return all(
-        any(os.access(directory / name, os.X_OK) for directory in directories)
-        for name in ("mosquitto", "mosquitto_pub", "mosquitto_sub", "mosquitto_rr")
-    )
-
-
-def library_path(unpacked: Path) -> str:
-    """Return the directories under `unpacked` that hold shared libraries, as LD_LIBRARY_PATH."""
-    directories = {library.parent for library in unpacked.glob("**/lib*.so.*")}
-    return ":".join(str(directory) for directory in sorted(directories))
-
-
-def package_of(name: str) -> str:
-    """Return the Debian package that holds a program of mosquitto."""
-    return "mosquitto-clients" if name in CLIENTS else "mosquitto"
-
-
-CLIENTS = ("mosquitto_pub", "mosquitto_sub", "mosquitto_rr")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +53,17 @@ class Broker:
         """End the broker as a crash would: SIGKILL, nothing saved on the way out."""
         self.process.kill()
         self.process.wait()
+
+
+def start(programs: Programs, directory: Path, port: int) -> Broker:
+    """Start the broker with a configuration of its own on loopback, and wait until it answers.
+
+    Raises:
+        BrokerError: as `start_mosquitto`.
+    """
+    if programs.kind == "mosquitto":
+        return start_mosquitto(programs, directory, port)
+    return start_amqtt(programs, directory, port)
 
 
 def start_mosquitto(
@@ -162,6 +105,29 @@ def mosquitto_config(directory: Path, port: int, extra: Sequence[str]) -> list[s
         # As root mosquitto would become the user "mosquitto", who may not write here.
         lines.append("user root")
     return [*lines, *extra]
+
+
+def start_amqtt(programs: Programs, directory: Path, port: int) -> Broker:
+    """Start the embedded broker on loopback and wait until it answers; it keeps nothing on disk.
+
+    Raises:
+        BrokerError: as `start_mosquitto`.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    config = directory / "amqtt.yaml"
+    # JSON is YAML.
+    config.write_text(json.dumps(amqtt_config(port)))
+    command = [str(programs.path("amqtt")), "-c", str(config)]
+    return launch(command, programs.environment(), port, directory / "amqtt.log")
+
+
+def amqtt_config(port: int) -> dict[str, object]:
+    """Return a configuration that lets anyone on this machine in, and no one else."""
+    anonymous = "amqtt.plugins.authentication.AnonymousAuthPlugin"
+    return {
+        "listeners": {"default": {"type": "tcp", "bind": f"{HOST}:{port}"}},
+        "plugins": {anonymous: {"allow_anonymous": True}},
+    }
 
 
 def launch(command: list[str], environment: Mapping[str, str], port: int, log: Path) -> Broker:
@@ -221,3 +187,21 @@ def last_line(log: Path) -> str:
     """Return the last line of a log, for an error message."""
     lines = log.read_text(errors="replace").split("\n")
     return next((line for line in reversed(lines) if line.strip()), "nothing in its log")
+
+
+def main() -> int:
+    """Make sure of a mosquitto for the tests; 1 and a sentence when there is none."""
+    try:
+        programs = provide()
+        print(f"broker: {version(programs)}, {programs.origin}")
+    except BrokerError as error:
+        print(f"broker: {error}", file=sys.stderr)
+        return 1
+    if programs.kind != "mosquitto":
+        print("broker: the tests need mosquitto with its clients: install both", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
