@@ -98,6 +98,9 @@ def mosquitto_config(directory: Path, port: int, extra: Sequence[str]) -> list[s
         "autosave_on_changes true",
         "autosave_interval 1",
         "log_dest stderr",
+        # Without it a small answer waits 40 ms for the ACK of the PUBACK before it (Nagle's
+        # algorithm with delayed ACKs): request and reply took 44 ms instead of 0.9 ms on loopback.
+        "set_tcp_nodelay true",
     ]
     if not any(line.startswith("allow_anonymous") for line in extra):
         lines.append("allow_anonymous true")
@@ -140,7 +143,13 @@ def launch(command: list[str], environment: Mapping[str, str], port: int, log: P
         raise BrokerError(f"port {port} on {HOST} is in use by another program")
     with log.open("ab") as sink:
         process = subprocess.Popen(
-            command, env=environment, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=sink,
+            # Ctrl-C in the terminal is for whoever started the broker, who then stops it.
+            start_new_session=True,
         )
     broker = Broker(process, port, log)
     try:

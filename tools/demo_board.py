@@ -1,0 +1,106 @@
+"""The edged that the demo runs: its scratch folder, its configuration, its process.
+
+In: a port.  Out: a running `edged run`, stopped by its own pid whatever happens.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import shutil
+import subprocess
+import tempfile
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.broker_programs import ROOT, BrokerError
+
+PROGRAMS = ROOT / ".venv" / "bin"
+STOP_S = 20.0
+
+
+class DemoError(Exception):
+    """The demo cannot go on; the text says what, why, and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """The edged that the demo runs, as its configuration file names it."""
+
+    config: Path
+    log: Path
+    root: str  # edged/v1/{site}
+    node: str
+    port: int
+
+
+@contextlib.contextmanager
+def scratch() -> Iterator[Path]:
+    """A folder for broker, spool and logs, which stays behind only when the demo fails."""
+    directory = Path(tempfile.mkdtemp(prefix="edged-demo-"))
+    try:
+        yield directory
+    except (DemoError, BrokerError):
+        raise  # its text names a log in the folder
+    except BaseException:
+        shutil.rmtree(directory, ignore_errors=True)
+        raise
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+def write_config(directory: Path, port: int) -> Board:
+    """Write the shipped configuration with the demo's port and state directory.
+
+    Raises:
+        DemoError: edged is not installed, or cannot print its configuration.
+    """
+    try:
+        command = [str(PROGRAMS / "edged"), "config", "--example"]
+        text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise DemoError(f"edged does not run ({error}): try tools/setup demo") from error
+    text = set_key(text, "port", str(port))
+    text = set_key(text, "state_dir", json.dumps(str(directory / "state")))
+    config = directory / "edged.toml"
+    config.write_text(text, encoding="utf-8")
+    node = tomllib.loads(text)["node"]
+    root = f"edged/v1/{node['site']}"
+    return Board(config, directory / "edged.log", root, node["name"], port)
+
+
+def set_key(text: str, key: str, value: str) -> str:
+    """Return a TOML file with one key set, on the line where it stands, commented out or not.
+
+    Raises:
+        DemoError: no line, or more than one, is about the key.
+    """
+    pattern = rf"^#?\s*{key}\s*=.*$"
+    changed, count = re.subn(pattern, lambda match: f"{key} = {value}", text, flags=re.MULTILINE)
+    if count != 1:
+        raise DemoError(f"{count} lines of `edged config --example` set {key}; the demo wants one")
+    return changed
+
+
+@contextlib.contextmanager
+def edged(board: Board) -> Iterator[subprocess.Popen[bytes]]:
+    """`edged run` with the board's configuration; it starts its own engine process."""
+    with board.log.open("ab") as sink:
+        process = subprocess.Popen(
+            [str(PROGRAMS / "edged"), "run", "--config", str(board.config)],
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=sink,
+            start_new_session=True,
+        )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
