@@ -152,11 +152,10 @@ def launch(command: list[str], environment: Mapping[str, str], port: int, log: P
             start_new_session=True,
         )
     broker = Broker(process, port, log)
-    try:
+    with contextlib.ExitStack() as undo:
+        undo.callback(broker.kill)
         wait_until_ready(broker)
-    except BaseException:
-        broker.kill()
-        raise
+        undo.pop_all()
     return broker
 
 

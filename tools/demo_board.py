@@ -41,14 +41,15 @@ class Board:
 def scratch() -> Iterator[Path]:
     """A folder for broker, spool and logs, which stays behind only when the demo fails."""
     directory = Path(tempfile.mkdtemp(prefix="edged-demo-"))
+    failures: list[Exception] = []
     try:
         yield directory
-    except (DemoError, BrokerError):
-        raise  # its text names a log in the folder
-    except BaseException:
-        shutil.rmtree(directory, ignore_errors=True)
+    except (DemoError, BrokerError) as error:
+        failures.append(error)  # its text names a log in the folder
         raise
-    shutil.rmtree(directory, ignore_errors=True)
+    finally:
+        if not failures:
+            shutil.rmtree(directory, ignore_errors=True)
 
 
 def write_config(directory: Path, port: int) -> Board:

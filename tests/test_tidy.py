@@ -1,0 +1,224 @@
+"""The style rules that no linter checks, over edged/ and tools/."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+LINE_CHARS_MAX = 100
+FILE_LINES_MAX = 400
+FUNCTION_LINES_MAX = 70
+DUPLICATE_LINES = 8
+
+SOURCES = sorted(path for folder in ("edged", "tools") for path in (ROOT / folder).rglob("*.py"))
+EACH_SOURCE = pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+
+BANNED_WORDS = {"manager", "handler", "helper", "helpers", "util", "utils", "common", "misc"}
+
+# What knows most first: a module may import what stands in a later row, or in its own row.
+# `daemon` alone knows all parts; the data path points right; seams and the wire lie below it.
+LAYERS = (
+    ("__main__",),
+    ("cli",),
+    ("daemon",),
+    ("mqtt",),
+    ("admission",),
+    ("scheduler",),
+    ("outbox",),
+    ("status",),
+    ("spool",),
+    ("engine", "power", "board"),
+    ("templates", "models"),
+    ("contract", "topics"),
+    ("config",),
+    ("errors", ""),
+)
+
+# Written in pieces, so that this file does not find itself.
+WORKPLACE_WORDS = [
+    "/wor" + "k/",
+    "shared/" + "facts",
+    "facts/" + "mqtt",
+    "../" + "shared",
+    "pypi." + "org",
+    "python" + "hosted",
+    "deb." + "debian",
+]
+
+
+@EACH_SOURCE
+def test_every_module_says_what_it_is(path: Path) -> None:
+    assert ast.get_docstring(parse(path))
+
+
+@EACH_SOURCE
+def test_lines_and_files_are_short(path: Path) -> None:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if len(line) > LINE_CHARS_MAX] == []
+    assert len(lines) <= FILE_LINES_MAX
+
+
+@EACH_SOURCE
+def test_functions_are_short(path: Path) -> None:
+    long = [
+        f"{node.name}: {(node.end_lineno or 0) - node.lineno + 1} lines"
+        for node in ast.walk(parse(path))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (node.end_lineno or 0) - node.lineno >= FUNCTION_LINES_MAX
+    ]
+    assert long == []
+
+
+@EACH_SOURCE
+def test_no_name_hides_what_a_thing_does(path: Path) -> None:
+    names = [path.stem, *defined_names(parse(path))]
+    assert [name for name in names if is_vague(name)] == []
+
+
+@pytest.mark.parametrize("name", ["EngineManager", "BaseMeter", "utils", "on_message_handler"])
+def test_a_vague_name_is_found(name: str) -> None:
+    assert is_vague(name)
+
+
+@pytest.mark.parametrize("name", ["Base64Text", "Database", "commonly", "Spool"])
+def test_a_plain_name_is_left_alone(name: str) -> None:
+    assert not is_vague(name)
+
+
+@EACH_SOURCE
+def test_only_main_catches_everything(path: Path) -> None:
+    if path != ROOT / "edged" / "__main__.py":
+        assert catch_alls(parse(path)) == []
+
+
+def test_a_catch_all_is_found() -> None:
+    tree = ast.parse("try:\n    f()\nexcept (OSError, Exception):\n    pass\n")
+    assert catch_alls(tree) == [3]
+
+
+def test_imports_point_along_the_data_path_or_down() -> None:
+    backwards = [
+        f"{module} imports {imported}"
+        for module, imported in internal_imports()
+        if layer(imported) < layer(module)
+    ]
+    assert backwards == []
+
+
+def test_every_module_has_its_layer() -> None:
+    modules = {module for module, _ in internal_imports()}
+    assert {module for module in modules if top_level(module) not in sum(LAYERS, ())} == set()
+
+
+def test_no_passage_stands_twice() -> None:
+    assert duplicates(SOURCES) == []
+
+
+def test_a_passage_that_stands_twice_is_found(tmp_path: Path) -> None:
+    passage = "".join(f"first{number} = {number}\n" for number in range(DUPLICATE_LINES))
+    for name in ("a.py", "b.py"):
+        (tmp_path / name).write_text(f"# {name}\n{passage}")
+    assert len(duplicates([tmp_path / "a.py", tmp_path / "b.py"])) == 1
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="only a git checkout has tracked files")
+def test_nothing_tracked_names_the_place_it_was_written_in() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}: {word}"
+        for path in tracked_files()
+        for word in WORKPLACE_WORDS
+        if word.encode() in path.read_bytes()
+    ]
+    assert found == []
+
+
+def parse(path: Path) -> ast.Module:
+    """Return a file's syntax tree."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def defined_names(tree: ast.Module) -> Iterator[str]:
+    """Return the names of the classes and functions that a file defines."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node.name
+
+
+def is_vague(name: str) -> bool:
+    """Return whether a name is made with a word that says nothing."""
+    words = [word.lower() for word in re.findall(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])", name)]
+    return not BANNED_WORDS.isdisjoint(words) or (name[:1].isupper() and words[0] == "base")
+
+
+def catch_alls(tree: ast.Module) -> list[int]:
+    """Return the lines of `except` clauses that would swallow a bug."""
+    return [
+        node.lineno
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ExceptHandler)
+        and (
+            node.type is None
+            or any(
+                isinstance(name, ast.Name) and name.id in ("Exception", "BaseException")
+                for name in ast.walk(node.type)
+            )
+        )
+    ]
+
+
+def internal_imports() -> Iterator[tuple[str, str]]:
+    """Return (module, imported module) of edged, without the package's own name in front."""
+    for path in sorted((ROOT / "edged").rglob("*.py")):
+        module = ".".join(path.relative_to(ROOT / "edged").with_suffix("").parts)
+        for node in ast.walk(parse(path)):
+            if isinstance(node, ast.ImportFrom) and node.module == "edged":
+                yield from ((module, alias.name) for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("edged."):
+                yield module, (node.module or "").removeprefix("edged.")
+            elif isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names if alias.name.startswith("edged.")]
+                yield from ((module, name.removeprefix("edged.")) for name in names)
+
+
+def layer(module: str) -> int:
+    """Return the row of `LAYERS` that a module stands in; 0 knows everything."""
+    return next(row for row, names in enumerate(LAYERS) if top_level(module) in names)
+
+
+def top_level(module: str) -> str:
+    """Return the first part of a module's name; the package itself has none."""
+    first = module.split(".")[0]
+    return "" if first in ("__init__", "__version__") else first
+
+
+def duplicates(paths: list[Path]) -> list[str]:
+    """Return where the same run of meaningful lines stands more than once."""
+    places: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for path in paths:
+        lines = meaningful_lines(path)
+        for start in range(len(lines) - DUPLICATE_LINES + 1):
+            window = lines[start : start + DUPLICATE_LINES]
+            places[tuple(text for _, text in window)].append(f"{path.name}:{window[0][0]}")
+    return [" and ".join(where) for where in places.values() if len(where) > 1]
+
+
+def meaningful_lines(path: Path) -> list[tuple[int, str]]:
+    """Return (number, text) of the lines that are neither blank, comment, import nor brackets."""
+    numbered = enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
+    skipped = re.compile(r"\s*(#.*|(from|import) .*|\W*)$")
+    return [(number, line.strip()) for number, line in numbered if not skipped.match(line)]
+
+
+def tracked_files() -> list[Path]:
+    """Return the files that git tracks here."""
+    command = ["git", "-C", str(ROOT), "ls-files", "-z"]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    paths = (ROOT / name for name in listed.split("\0") if name)
+    return [path for path in paths if path.is_file()]
