@@ -176,7 +176,7 @@ def wait_until_ready(broker: Broker) -> None:
     while not answers_connect(broker.port):
         with contextlib.suppress(subprocess.TimeoutExpired):
             broker.process.wait(0.02)
-            raise BrokerError(f"the broker ended at once: {last_line(broker.log)}")
+            raise BrokerError(f"the broker ended at once: {last_words(broker.log)}")
         if time.monotonic() > deadline_s:
             raise BrokerError(f"the broker did not answer in {START_S:.0f} s; see {broker.log}")
 
@@ -191,10 +191,10 @@ def answers_connect(port: int) -> bool:
         return False
 
 
-def last_line(log: Path) -> str:
-    """Return the last line of a log, for an error message."""
-    lines = log.read_text(errors="replace").split("\n")
-    return next((line for line in reversed(lines) if line.strip()), "nothing in its log")
+def last_words(log: Path) -> str:
+    """Return the last two lines of a log, for an error message."""
+    lines = [line.strip() for line in log.read_text(errors="replace").splitlines()]
+    return "; ".join([line for line in lines if line][-2:]) or "nothing in its log"
 
 
 def main() -> int:

@@ -74,9 +74,14 @@ def provide() -> Programs:
     return find() or embedded()
 
 
-def find(unpacked: Path = UNPACKED) -> Programs | None:
-    """Return the mosquitto of this machine, or the one unpacked earlier, or None."""
-    installed = search_path()
+def find(unpacked: Path = UNPACKED, installed: Sequence[Path] | None = None) -> Programs | None:
+    """Return the mosquitto of this machine, or the one unpacked earlier, or None.
+
+    Args:
+        unpacked: where `provide` unpacks to.
+        installed: where programs are installed; None: where this machine has them.
+    """
+    installed = search_path() if installed is None else tuple(installed)
     if is_complete(installed):
         return Programs("mosquitto", "installed", installed)
     # A machine may have the broker without its clients: what is unpacked adds what it lacks.

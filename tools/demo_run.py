@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tools.broker import HOST, is_port_free, last_line, start
+from tools.broker import HOST, is_port_free, last_words, start
 from tools.broker_programs import ROOT, BrokerError, Programs, provide, version
 from tools.demo_board import PROGRAMS, Board, DemoError, edged, scratch, write_config
 from tools.demo_report import Verdict, describe, has_failed, judge, summary
@@ -83,7 +83,7 @@ def demonstrate(port: int, *, keep: bool) -> int:
             raise DemoError(f"not every message got a valid answer; edged's log: {board.log}")
         if keep:
             print(f"\n{lines_to_try(programs, board)}", flush=True)
-            raise DemoError(f"edged ended with {daemon.wait()}: {last_line(board.log)}")
+            raise DemoError(f"edged ended with {daemon.wait()}: {last_words(board.log)}")
     return 0
 
 
@@ -150,7 +150,7 @@ def show_answers(
             verdicts.append(verdict)
             print(f"{describe(number, row, result, verdict)}\n", flush=True)
     if daemon.poll() is not None:
-        raise DemoError(f"edged ended with {daemon.returncode}: {last_line(board.log)}")
+        raise DemoError(f"edged ended with {daemon.returncode}: {last_words(board.log)}")
     if process.returncode != 0:
         raise DemoError(f"the device gave up; edged's log: {board.log}")
     return verdicts
