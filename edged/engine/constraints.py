@@ -1,0 +1,157 @@
+"""Schema text becomes a matcher that says which tokens may come next, and which one must.
+
+In:  schema text, the vocabulary's llguidance tokenizer.     Out: `Constraint` (per schema, kept)
+and `Matcher` (per request).
+Threads: `Constraints` belongs to the intake thread; a `Matcher` moves to the step thread with its
+request. Compact JSON only: a model that may write spaces can write them until the cap.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from llguidance import LLMatcher, LLParserLimits, LLTokenizer
+from llguidance.numpy import allocate_token_bitmask, fill_next_token_bitmask
+from numpy.typing import NDArray
+
+from edged.engine import schema
+from edged.engine.schema_size import compact
+from edged.errors import Refusal
+
+COMPILED_MAX = 64
+# No \uXXXX: an escape then has 2 bytes and no character more than 4 (see schema_size).
+ESCAPES = 'bfnrt"\\'
+# Source: llguidance 1.9.1, LLParserLimits: about 50k lexer fuel or 20k items per millisecond on
+# a desktop; a board is some five times slower, so no step of the parser takes long.
+_LIMITS: dict[str, Any] = {
+    "initial_lexer_fuel": 1_000_000,
+    "step_lexer_fuel": 100_000,
+    "step_max_items": 20_000,
+    "max_lexer_states": 20_000,
+    "max_grammar_size": 100_000,
+    "verbose_errors": False,
+}
+
+
+class MatcherFailed(Exception):
+    """The schema's automaton gave up in the middle of an answer; its text says why."""
+
+
+class Matcher:
+    """Where one answer stands in its schema."""
+
+    def __init__(self, compiled: LLMatcher, n_vocab: int) -> None:
+        self._matcher = compiled
+        self._n_vocab = n_vocab
+        self._bits = allocate_token_bitmask(1, n_vocab)
+
+    def forced(self) -> list[int]:
+        """Return the tokens that must come next, and take them.
+
+        Raises:
+            MatcherFailed: the automaton gave up.
+        """
+        tokens: list[int] = self._matcher.compute_ff_tokens()
+        if tokens:
+            self._matcher.consume_tokens(tokens)
+        self._raise_if_failed()
+        return tokens
+
+    def mask(self) -> NDArray[np.bool_]:
+        """Return which of the vocabulary's tokens may come next, shape (n_vocab,).
+
+        Raises:
+            MatcherFailed: the automaton gave up, or no token may come.
+        """
+        fill_next_token_bitmask(self._matcher, self._bits)
+        self._raise_if_failed()
+        allowed = np.unpackbits(self._bits[0].view(np.uint8), bitorder="little")[: self._n_vocab]
+        if not allowed.any():
+            raise MatcherFailed("no token of the vocabulary continues the answer")
+        return allowed.view(np.bool_)
+
+    def take(self, token: int) -> None:
+        """Take a sampled token.
+
+        Raises:
+            MatcherFailed: the token was not allowed.
+        """
+        self._matcher.consume_token(token)
+        self._raise_if_failed()
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing can follow: the value is whole."""
+        return bool(self._matcher.is_stopped())
+
+    @property
+    def is_accepting(self) -> bool:
+        """Whether the value could end here: a number is whole, yet may go on."""
+        return bool(self._matcher.is_accepting())
+
+    def _raise_if_failed(self) -> None:
+        if self._matcher.is_error():
+            raise MatcherFailed(_first_line(self._matcher.get_error()))
+
+
+@dataclass(frozen=True, slots=True)
+class Constraint:
+    """A compiled schema.
+
+    Attributes:
+        answer_tokens_min: tokens of the shortest answer.
+        answer_tokens_max: no answer has more; None when the schema does not bound it.
+    """
+
+    compiled: LLMatcher
+    n_vocab: int
+    answer_tokens_min: int
+    answer_tokens_max: int | None
+
+    def matcher(self) -> Matcher:
+        """Return a matcher for one more answer."""
+        return Matcher(self.compiled.deep_copy(), self.n_vocab)
+
+
+class Constraints:
+    """Compiles schemas, each once; the least recently used leaves."""
+
+    def __init__(self, tokenizer: LLTokenizer, n_vocab: int, lengths: schema.Lengths) -> None:
+        self._tokenizer = tokenizer
+        self._n_vocab = n_vocab
+        self._lengths = lengths
+        self._known: OrderedDict[str, Constraint] = OrderedDict()
+
+    def constraint(self, text: str) -> Constraint:
+        """Return the compiled schema.
+
+        Raises:
+            Refusal: `bad_schema`.
+        """
+        if text not in self._known:
+            self._known[text] = self._compiled(text)
+        self._known.move_to_end(text)
+        if len(self._known) > COMPILED_MAX:
+            self._known.popitem(last=False)
+        return self._known[text]
+
+    def _compiled(self, text: str) -> Constraint:
+        checked = schema.check(text, self._lengths)
+        grammar = LLMatcher.grammar_from_json_schema(
+            compact(checked.schema),
+            overrides={"whitespace_flexible": False, "json_allowed_escapes": ESCAPES},
+        )
+        limits = LLParserLimits(**_LIMITS)
+        compiled = LLMatcher(self._tokenizer, grammar, log_level=0, limits=limits)
+        if compiled.is_error():
+            raise Refusal("bad_schema", f"schema: {_first_line(compiled.get_error())}")
+        shortest = len(self._tokenizer.tokenize_str(checked.shortest))
+        # A token has at least one byte.
+        return Constraint(compiled, self._n_vocab, max(1, shortest), checked.bytes_max)
+
+
+def _first_line(text: str) -> str:
+    return text.strip().partition("\n")[0]

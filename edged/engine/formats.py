@@ -1,0 +1,191 @@
+"""A prompt becomes tokens: pieces of a template, or a conversation in the model's own format.
+
+In:  `Prompt` of a frame, the vocabulary.     Out: `PromptTokens`.
+Pure. Text from a device is tokenised apart, with special tokens off: whatever it says, it cannot
+close its own turn. Does not know: schemas, sequences.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from jinja2 import TemplateError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from edged.engine.backend import Vocabulary
+from edged.engine.frames import Message, Prompt
+from edged.engine.sequence import PromptTokens
+from edged.errors import ConfigError, Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Text of one origin; `is_special` where `<|...|>` in it means a special token."""
+
+    text: str
+    is_special: bool
+
+
+class Format(Protocol):
+    """How a model wants a conversation written."""
+
+    @property
+    def stop(self) -> tuple[str, ...]:
+        """Texts that end an answer beside the vocabulary's own end tokens."""
+
+    def segments(self, messages: Sequence[Message]) -> list[Segment]:
+        """Return the conversation, ready for the answer.
+
+        Raises:
+            Refusal: `malformed`, when the format has no place for it.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class RoleFormat:
+    """A format file: one line per role with `{content}`, and what stands before the answer."""
+
+    roles: Mapping[str, str]
+    answer: str
+    bos: str = ""
+    stop: tuple[str, ...] = ()
+
+    def segments(self, messages: Sequence[Message]) -> list[Segment]:
+        """Return the conversation, ready for the answer."""
+        segments = [Segment(self.bos, True)]
+        for message in messages:
+            if message.role not in self.roles:
+                known = ", ".join(sorted(self.roles))
+                raise Refusal(
+                    "malformed", f"messages: the model has no role {message.role!r}; it has {known}"
+                )
+            before, _, behind = self.roles[message.role].partition("{content}")
+            segments += [
+                Segment(before, True),
+                Segment(message.content, False),
+                Segment(behind, True),
+            ]
+        return [*segments, Segment(self.answer, True)]
+
+
+class ChatTemplate:
+    """The Jinja template inside a GGUF, rendered in a sandbox with stand-ins for the contents."""
+
+    stop: tuple[str, ...] = ()
+
+    def __init__(self, source: str, *, bos: str, eos: str) -> None:
+        environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
+        environment.globals["raise_exception"] = _refuse
+        try:
+            self._template = environment.from_string(source)
+        except TemplateError as error:
+            raise ConfigError(
+                f"the model's chat template cannot be used: {error}; give model.format a file"
+            ) from error
+        self._words = {"bos_token": bos, "eos_token": eos, "add_generation_prompt": True}
+
+    def segments(self, messages: Sequence[Message]) -> list[Segment]:
+        """Return the conversation, ready for the answer."""
+        stand_ins = [
+            {"role": message.role, "content": _stand_in(place)}
+            for place, message in enumerate(messages)
+        ]
+        try:
+            rendered = self._template.render(messages=stand_ins, **self._words)
+        except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError) as error:
+            raise Refusal(
+                "malformed", f"messages: the model's chat template refused them: {error}"
+            ) from error
+        return list(_with_contents(rendered, messages))
+
+
+# Private use characters: no chat template has them, and contents never pass through Jinja.
+_STAND_IN = re.compile("\ue0f0([0-9]+)\ue0f1")
+
+
+def _stand_in(place: int) -> str:
+    return f"\ue0f0{place}\ue0f1"
+
+
+def _with_contents(rendered: str, messages: Sequence[Message]) -> Iterable[Segment]:
+    parts = _STAND_IN.split(rendered)
+    if not {str(place) for place in range(len(messages))} <= set(parts[1::2]):
+        raise Refusal("malformed", "messages: the model's chat template leaves one of them out")
+    for place, part in enumerate(parts):
+        yield Segment(messages[int(part)].content, False) if place % 2 else Segment(part, True)
+
+
+def _refuse(message: str) -> None:
+    raise TemplateError(message)
+
+
+def role_format(table: Mapping[str, Any], origin: str) -> RoleFormat:
+    """Return the format of a TOML table, its own or under `[format]`.
+
+    Raises:
+        ConfigError: names origin, key and what is expected.
+    """
+    table = table.get("format", table)
+    unknown = set(table) - {"roles", "answer", "bos", "stop"}
+    if unknown:
+        raise ConfigError(f"{origin}: format.{min(unknown)}: unknown key")
+    roles, stop = table.get("roles"), table.get("stop", [])
+    if not isinstance(roles, Mapping) or not all(
+        isinstance(text, str) and text.count("{content}") == 1 for text in roles.values()
+    ):
+        raise ConfigError(f"{origin}: format.roles: each role is a text with {{content}} once")
+    for key in ("answer", "bos"):
+        if not isinstance(table.get(key, ""), str):
+            raise ConfigError(f"{origin}: format.{key}: it must be a text")
+    if not isinstance(stop, list) or not all(isinstance(word, str) for word in stop):
+        raise ConfigError(f"{origin}: format.stop: it must be a list of texts")
+    return RoleFormat(dict(roles), table.get("answer", ""), table.get("bos", ""), tuple(stop))
+
+
+def read_format(path: Path) -> RoleFormat:
+    """Return the format in a TOML file.
+
+    Raises:
+        ConfigError: names file, key and what is expected.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read as a format file: {error}") from error
+    return role_format(table, str(path))
+
+
+def prompt_tokens(prompt: Prompt, vocabulary: Vocabulary, form: Format) -> PromptTokens:
+    """Return the prompt's tokens; its root is what other requests may share.
+
+    Raises:
+        Refusal: `malformed`, when the messages do not fit the model's format.
+    """
+    if prompt.messages:
+        return PromptTokens((), tuple(_tokens(form.segments(prompt.messages), vocabulary)))
+    own = [Segment(prompt.payload, False), Segment(prompt.suffix, True)]
+    if not prompt.root:
+        return PromptTokens((), tuple(_tokens(own, vocabulary)))
+    root = tuple(_tokens([Segment(prompt.root, True)], vocabulary))
+    behind = tuple(_pieces(own, vocabulary))
+    # The logits behind the last token are needed, and a root keeps none.
+    return PromptTokens(root, behind) if behind else PromptTokens((), root)
+
+
+def _tokens(segments: Iterable[Segment], vocabulary: Vocabulary) -> list[int]:
+    tokens = _pieces(segments, vocabulary)
+    bos = vocabulary.bos
+    return tokens if bos is None or tokens[:1] == [bos] else [bos, *tokens]
+
+
+def _pieces(segments: Iterable[Segment], vocabulary: Vocabulary) -> list[int]:
+    tokens: list[int] = []
+    for segment in segments:
+        if segment.text:
+            tokens += vocabulary.tokenise(segment.text, special=segment.is_special)
+    return tokens

@@ -1,0 +1,162 @@
+"""Is this file a whole GGUF, and what does its header say?
+
+In:  a path.     Out: `GgufHeader`, or `EngineUnusable` with what is wrong and what to do.
+llama.cpp maps the file: one that ends early is a SIGBUS in the middle of an answer, so every
+tensor's end is compared with the file's size first.
+Source: GGUF specification, versions 2 and 3 (ggml/docs/gguf.md in the ggml repository).
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edged.errors import EngineUnusable
+
+COUNT_MAX = 1_000_000  # tensors, keys; a vocabulary has some 250,000 strings
+_SCALARS = {
+    0: "B",
+    1: "b",
+    2: "H",
+    3: "h",
+    4: "I",
+    5: "i",
+    6: "f",
+    7: "?",
+    10: "Q",
+    11: "q",
+    12: "d",
+}
+_STRING, _ARRAY = 8, 9
+# Source: ggml.c of llama.cpp 0c1e57098, type_traits: id -> weights per block, bytes per block.
+_BLOCKS = {
+    0: (1, 4), 1: (1, 2), 2: (32, 18), 3: (32, 20), 6: (32, 22), 7: (32, 24), 8: (32, 34),
+    10: (256, 84), 11: (256, 110), 12: (256, 144), 13: (256, 176), 14: (256, 210), 16: (256, 66),
+    17: (256, 74), 18: (256, 98), 19: (256, 50), 20: (32, 18), 21: (256, 110), 22: (256, 82),
+    23: (256, 136), 24: (1, 1), 25: (1, 2), 26: (1, 4), 27: (1, 8), 28: (1, 8), 29: (256, 56),
+    30: (1, 2),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class GgufHeader:
+    """What a GGUF file says of itself.
+
+    Attributes:
+        keys: metadata; long arrays are left out.
+        tensor_bytes: of all weights.
+    """
+
+    architecture: str
+    keys: Mapping[str, Any]
+    tensor_bytes: int
+
+    def number(self, name: str) -> int:
+        """Return a number of this architecture, or 0 when it has none; of a list, the greatest."""
+        value = self.keys.get(f"{self.architecture}.{name}", 0)
+        if isinstance(value, list):
+            return max((int(one) for one in value), default=0)
+        return int(value)
+
+
+def read_header(path: Path) -> GgufHeader:
+    """Return the header of a GGUF file whose tensors are all there.
+
+    Raises:
+        EngineUnusable: missing, unreadable, not a GGUF, or cut off.
+    """
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            return _Reader(path, data).header()
+    except (OSError, ValueError) as error:  # ValueError: mmap of an empty file
+        raise EngineUnusable(f"{path}: the model file cannot be read: {error}") from error
+
+
+class _Reader:
+    def __init__(self, path: Path, data: mmap.mmap) -> None:
+        self._path = path
+        self._data = data
+        self._at = 0
+
+    def header(self) -> GgufHeader:
+        if self._data[:4] != b"GGUF":
+            raise EngineUnusable(f"{self._path}: this is not a GGUF file; give model.path one")
+        self._at = 4
+        version = self._number("I")
+        if version not in (2, 3):
+            raise EngineUnusable(f"{self._path}: GGUF version {version}; 2 and 3 can be read")
+        n_tensors, n_keys = self._count(), self._count()
+        keys = dict(self._pair() for _ in range(n_keys))
+        ends = [self._tensor() for _ in range(n_tensors)]
+        alignment = int(keys.get("general.alignment", 32)) or 32
+        start = -(-self._at // alignment) * alignment
+        self._check_whole(start + max((end for end, _ in ends), default=0))
+        tensor_bytes = sum(size for _, size in ends)
+        return GgufHeader(str(keys.get("general.architecture", "")), keys, tensor_bytes)
+
+    def _check_whole(self, needed_bytes: int) -> None:
+        if needed_bytes > len(self._data):
+            raise EngineUnusable(
+                f"{self._path}: the file is cut off: its tensors end at byte {needed_bytes}, "
+                f"the file has {len(self._data)}; copy it again"
+            )
+
+    def _pair(self) -> tuple[str, Any]:
+        name = self._string()
+        return name, self._value(self._number("I"))
+
+    def _value(self, kind: int) -> Any:
+        if kind == _STRING:
+            return self._string()
+        if kind == _ARRAY:
+            return self._array(self._number("I"))
+        return self._number(self._scalar(kind))
+
+    def _array(self, kind: int) -> list[Any]:
+        count = self._count()
+        read: Callable[[], Any] = lambda: self._value(kind)  # noqa: E731 - read count times
+        if kind in (_STRING, _ARRAY) or count <= 1024:
+            return [read() for _ in range(count)]
+        self._at += count * struct.calcsize(self._scalar(kind))
+        return []
+
+    def _tensor(self) -> tuple[int, int]:
+        """Return a tensor's end, relative to the first one's start, and its size in bytes."""
+        self._string()
+        weights = 1
+        for _ in range(min(self._number("I"), 8)):
+            weights *= self._number("Q")
+        per_block, block_bytes = _BLOCKS.get(self._number("I"), (1, 0))
+        offset = self._number("Q")
+        size = weights // per_block * block_bytes
+        return offset + size, size
+
+    def _string(self) -> str:
+        length = self._number("Q")
+        end = self._at + length
+        self._check_whole(end)
+        text = self._data[self._at : end].decode("utf-8", "replace")
+        self._at = end
+        return text
+
+    def _count(self) -> int:
+        count = int(self._number("Q"))
+        if count > COUNT_MAX:
+            raise EngineUnusable(f"{self._path}: the header is damaged: it counts {count} entries")
+        return count
+
+    def _number(self, kind: str) -> Any:
+        size = struct.calcsize("<" + kind)
+        self._check_whole(self._at + size)
+        (value,) = struct.unpack_from("<" + kind, self._data, self._at)
+        self._at += size
+        return value
+
+    def _scalar(self, kind: int) -> str:
+        if kind not in _SCALARS:
+            raise EngineUnusable(f"{self._path}: the header is damaged: value type {kind}")
+        return _SCALARS[kind]

@@ -1,0 +1,71 @@
+"""What the intake thread hands to the step thread, in order.
+
+In:  sequences, frames, daemons that come and go.     Out: all of it at once, between two steps.
+Threads: `put` and `close` from any thread, `take` from the step thread, which sleeps in it.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+from edged.engine.frames import Cancel, Limits, Outcome
+from edged.engine.outlet import Outlet
+from edged.engine.sequence import Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """A daemon has come; steps are reported to it."""
+
+    outlet: Outlet
+
+
+@dataclass(frozen=True, slots=True)
+class Detached:
+    """The daemon has gone; what it asked for is nobody's any more."""
+
+
+Item = Sequence | Outcome | Cancel | Limits | Attached | Detached
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """An item and when it arrived, monotonic s."""
+
+    item: Item
+    at_s: float
+
+
+class Inbox:
+    """A queue with an end. The daemon bounds it: it sends no more work than `Ready` allows."""
+
+    def __init__(self) -> None:
+        self._letters: list[Letter] = []
+        self._is_closed = False
+        self._changed = threading.Condition()
+
+    def put(self, item: Item, at_s: float) -> None:
+        """Add an item and wake the step thread."""
+        with self._changed:
+            self._letters.append(Letter(item, at_s))
+            self._changed.notify()
+
+    def close(self) -> None:
+        """Let `take` return None from now on."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the engine is to end."""
+        return self._is_closed
+
+    def take(self, *, block: bool) -> list[Letter] | None:
+        """Return what has arrived, waiting for something where `block`; None once closed."""
+        with self._changed:
+            while block and not self._letters and not self._is_closed:
+                self._changed.wait()
+            letters, self._letters = self._letters, []
+            return None if self._is_closed else letters

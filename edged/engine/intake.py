@@ -1,0 +1,127 @@
+"""Takes the daemon's connection and reads its frames, whatever step is running.
+
+In:  the listening socket.     Out: prepared sequences, cancels and limits to the inbox; `Measured`
+straight back to the daemon.
+Threads: this is the intake thread. One daemon at a time: a new connection takes the place of the
+old one.
+"""
+
+from __future__ import annotations
+
+import logging
+import selectors
+import socket
+import time
+
+from edged.engine.frames import (
+    PROTOCOL_VERSION,
+    Cancel,
+    Frame,
+    Hello,
+    Limits,
+    Measure,
+    Outcome,
+    Work,
+    receive_frame,
+)
+from edged.engine.inbox import Attached, Detached, Inbox
+from edged.engine.link import Link
+from edged.engine.outlet import SEND_S_MAX, Outlet
+from edged.engine.prepare import Preparer
+from edged.errors import EngineLost, Refusal
+
+log = logging.getLogger(__name__)
+
+
+class Intake:
+    """The reading side of the engine's socket."""
+
+    def __init__(self, listener: socket.socket, link: Link, inbox: Inbox) -> None:
+        self._listener = listener
+        self._link = link
+        self._inbox = inbox
+        self._preparer: Preparer | None = None
+        self._connection: socket.socket | None = None
+        self._outlet: Outlet | None = None
+        self._wake_reader, self._wake_writer = socket.socketpair()
+        self._selector = selectors.DefaultSelector()
+
+    def run(self) -> None:
+        """Serve daemons until `close`."""
+        self._selector.register(self._listener, selectors.EVENT_READ)
+        self._selector.register(self._wake_reader, selectors.EVENT_READ)
+        while True:
+            ready = {key.fileobj for key, _ in self._selector.select()}
+            if self._wake_reader in ready:
+                break
+            if self._connection in ready:
+                self._read()
+            if self._listener in ready:
+                self._accept()
+        self._drop_daemon()
+        self._selector.close()
+
+    def prepare_with(self, preparer: Preparer) -> None:
+        """Answer requests from now on; before, the vocabulary was not there."""
+        self._preparer = preparer
+
+    def close(self) -> None:
+        """Let `run` return."""
+        self._wake_writer.send(b".")
+
+    def _accept(self) -> None:
+        connection, _ = self._listener.accept()
+        self._drop_daemon()
+        # Bounds both a daemon that stops reading and one that stops in the middle of a frame.
+        connection.settimeout(SEND_S_MAX)
+        self._connection = connection
+        self._outlet = Outlet(connection)
+        self._selector.register(connection, selectors.EVENT_READ)
+        self._inbox.put(Attached(self._outlet), time.monotonic())
+        self._link.attach(self._outlet)
+
+    def _drop_daemon(self) -> None:
+        if self._connection is None or self._outlet is None:
+            return
+        self._selector.unregister(self._connection)
+        self._link.detach()
+        self._inbox.put(Detached(), time.monotonic())
+        self._outlet.close()
+        self._connection = self._outlet = None
+
+    def _read(self) -> None:
+        if self._connection is None or self._outlet is None:
+            return
+        try:
+            frame = receive_frame(self._connection)
+        except EngineLost as error:
+            log.warning("the daemon is disconnected: %s", error)
+            frame = None
+        if frame is None:
+            self._drop_daemon()
+        else:
+            self._take(frame, self._outlet)
+
+    def _take(self, frame: Frame, outlet: Outlet) -> None:
+        now_s = time.monotonic()
+        match frame:
+            case Hello(version) if version != PROTOCOL_VERSION:
+                log.warning("the daemon speaks protocol %s, not %s", version, PROTOCOL_VERSION)
+                self._drop_daemon()
+            case Measure() if self._preparer is not None:
+                outlet.send(self._preparer.measured(frame))
+            case Work():
+                self._take_work(frame, now_s)
+            case Cancel() | Limits():
+                self._inbox.put(frame, now_s)
+            case _:
+                log.debug("no answer to %s before the model is loaded", frame.kind)
+
+    def _take_work(self, work: Work, now_s: float) -> None:
+        try:
+            if self._preparer is None:
+                raise Refusal("engine_down", "the model is being loaded; send work after `ready`")
+            self._inbox.put(self._preparer.sequence(work, now_s), now_s)
+        except Refusal as refusal:
+            failed = Outcome(work.id, "failed", reason=refusal.reason, detail=refusal.detail)
+            self._inbox.put(failed, now_s)

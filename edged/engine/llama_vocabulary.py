@@ -1,0 +1,89 @@
+"""A GGUF's vocabulary: text to tokens and back.
+
+In:  text.     Out: token ids, bytes. Any thread may use it: llama.cpp only reads here.
+Source: llama.h of llama.cpp 0c1e57098, llama_tokenize and llama_token_to_piece.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from functools import cached_property
+from typing import Any
+
+import llama_cpp
+from llguidance import LLTokenizer
+from llguidance.llamacpp import lltokenizer_from_vocab
+
+from edged.errors import EngineUnusable
+
+PIECE_BYTES_MAX = 512
+
+
+class LlamaVocabulary:
+    """Tokenises with the model's own tokenizer; pieces and end tokens are read once."""
+
+    def __init__(self, vocab: Any) -> None:
+        self._vocab = vocab
+        self.n_tokens = int(llama_cpp.llama_vocab_n_tokens(vocab))
+        bos = int(llama_cpp.llama_vocab_bos(vocab))
+        self.bos = bos if llama_cpp.llama_vocab_get_add_bos(vocab) and bos >= 0 else None
+        self._pieces: dict[int, bytes] = {}
+        self._ends = frozenset(
+            token for token in range(self.n_tokens) if llama_cpp.llama_vocab_is_eog(vocab, token)
+        )
+
+    def tokenise(self, text: str, *, special: bool) -> list[int]:
+        """Return the tokens of `text`, without BOS; special tokens only where asked."""
+        raw = text.encode()
+        room = len(raw) + 8
+        while True:
+            tokens = (llama_cpp.llama_token * room)()
+            count = llama_cpp.llama_tokenize(
+                self._vocab, raw, len(raw), tokens, room, False, special
+            )
+            if count >= 0:
+                return list(tokens[:count])
+            room = -count
+
+    def piece(self, token: int) -> bytes:
+        """Return the bytes of a token; nothing for a special one."""
+        if token not in self._pieces:
+            self._pieces[token] = self._read_piece(token, special=False)
+        return self._pieces[token]
+
+    def text_of(self, token: int) -> str:
+        """Return how a special token is written in a chat template."""
+        return self._read_piece(token, special=True).decode("utf-8", "replace")
+
+    @property
+    def bos_text(self) -> str:
+        """How the chat template writes the first token."""
+        return self._text_if_any(int(llama_cpp.llama_vocab_bos(self._vocab)))
+
+    @property
+    def eos_text(self) -> str:
+        """How the chat template writes the end token."""
+        return self._text_if_any(int(llama_cpp.llama_vocab_eos(self._vocab)))
+
+    def is_end(self, token: int) -> bool:
+        """Return whether the model ends its answer with this token."""
+        return token in self._ends
+
+    @cached_property
+    def guidance(self) -> LLTokenizer:
+        """The same vocabulary as llguidance sees it; takes a second for 150,000 tokens."""
+        return lltokenizer_from_vocab(self._vocab, eos_token=sorted(self._ends) or None)
+
+    def _text_if_any(self, token: int) -> str:
+        return self.text_of(token) if token >= 0 else ""
+
+    def _read_piece(self, token: int, *, special: bool) -> bytes:
+        buffer = ctypes.create_string_buffer(PIECE_BYTES_MAX)
+        count = llama_cpp.llama_token_to_piece(
+            self._vocab, token, buffer, PIECE_BYTES_MAX, 0, special
+        )
+        if count < 0:
+            raise EngineUnusable(
+                f"token {token} of the model has more than {PIECE_BYTES_MAX} bytes"
+            )
+        return buffer.raw[:count]

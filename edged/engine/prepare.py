@@ -1,0 +1,99 @@
+"""A `Work` or `Measure` frame becomes tokens, a compiled schema and a cap, or a refusal.
+
+In:  frames.     Out: `Sequence` for the step thread, `Measured` for the daemon.
+Threads: the intake thread's; tokenising and compiling never make a step wait.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from edged.engine.backend import Vocabulary
+from edged.engine.constraints import Constraint, Constraints
+from edged.engine.formats import Format, prompt_tokens
+from edged.engine.frames import Measure, Measured, Prompt, Work
+from edged.engine.sequence import PromptTokens, Sequence
+from edged.errors import Refusal
+
+
+@dataclass(slots=True)
+class Preparer:
+    """Knows the model's vocabulary, its format and how long things may get.
+
+    Attributes:
+        context_tokens: prompt plus answer of one sequence, at most.
+        answer_tokens: cap of free text that names none.
+    """
+
+    vocabulary: Vocabulary
+    form: Format
+    constraints: Constraints
+    context_tokens: int
+    answer_tokens: int
+
+    def measured(self, frame: Measure) -> Measured:
+        """Return how many tokens a request takes, or why it would be refused."""
+        try:
+            prompt, constraint = self._parts(frame.prompt, frame.schema)
+            least = constraint.answer_tokens_min if constraint else 1
+            self._check_room(prompt, least)
+        except Refusal as refusal:
+            return Measured(frame.id, reason=refusal.reason, detail=refusal.detail)
+        most = constraint.answer_tokens_max if constraint else None
+        return Measured(frame.id, len(prompt), least, most)
+
+    def sequence(self, frame: Work, arrived_s: float) -> Sequence:
+        """Return the request, ready to be run.
+
+        Raises:
+            Refusal: `bad_schema`, `too_long` or `malformed`.
+        """
+        prompt, constraint = self._parts(frame.prompt, frame.schema)
+        cap = self._cap_tokens(frame, prompt, constraint)
+        seed = frame.sampling.seed
+        if seed is None and frame.sampling.temperature > 0:
+            seed = secrets.randbits(32)
+        stop = frame.sampling.stop if constraint else (*frame.sampling.stop, *self.form.stop)
+        return Sequence(
+            work=replace(frame, sampling=replace(frame.sampling, stop=stop)),
+            prompt=prompt,
+            cap_tokens=cap,
+            matcher=constraint.matcher() if constraint else None,
+            vocabulary=self.vocabulary,
+            generator=np.random.default_rng(seed),
+            seed=seed,
+            arrived_s=arrived_s,
+        )
+
+    def _parts(self, prompt: Prompt, schema: str | None) -> tuple[PromptTokens, Constraint | None]:
+        constraint = None if schema is None else self.constraints.constraint(schema)
+        tokens = prompt_tokens(prompt, self.vocabulary, self.form)
+        if not len(tokens):
+            raise Refusal("malformed", "prompt: it is empty; the model needs at least one token")
+        return tokens, constraint
+
+    def _cap_tokens(self, frame: Work, prompt: PromptTokens, constraint: Constraint | None) -> int:
+        least = constraint.answer_tokens_min if constraint else 1
+        if frame.max_tokens is not None:
+            if frame.max_tokens < least:
+                raise Refusal(
+                    "malformed",
+                    f"max_tokens = {frame.max_tokens}; the schema's shortest answer has {least}",
+                )
+            self._check_room(prompt, frame.max_tokens)
+            return frame.max_tokens
+        self._check_room(prompt, least)
+        most = constraint.answer_tokens_max if constraint else self.answer_tokens
+        room = self.context_tokens - len(prompt)
+        return room if most is None else min(most, room)
+
+    def _check_room(self, prompt: PromptTokens, answer_tokens: int) -> None:
+        if len(prompt) + answer_tokens > self.context_tokens:
+            raise Refusal(
+                "too_long",
+                f"the prompt has {len(prompt)} tokens and its answer needs {answer_tokens}; "
+                f"together at most {self.context_tokens} are possible",
+            )

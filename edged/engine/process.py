@@ -1,0 +1,133 @@
+"""The engine process: `edged engine`.
+
+In:  the configuration, a daemon on the UNIX socket.     Out: an exit code.
+Threads: main waits for signals; the intake thread reads the socket; the step thread loads the
+model and runs it. The process outlives its daemon: the next one takes it over.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import sdnotify
+
+from edged.config import Config
+from edged.engine.frames import Broken, Loading
+from edged.engine.inbox import Inbox
+from edged.engine.intake import Intake
+from edged.engine.link import Link
+from edged.engine.load import load
+from edged.engine.lock import engine_lock
+from edged.errors import EXIT_ENGINE_UNUSABLE, ConfigError, EngineUnusable
+
+log = logging.getLogger(__name__)
+
+# How long an engine that cannot serve waits for a daemon to tell why.
+BROKEN_WAIT_S = 2.0
+# Source: sd_notify(3), EXTEND_TIMEOUT_USEC; asked for again well before it has passed.
+EXTEND_S, EXTEND_EVERY_S = 60, 10.0
+
+
+def run(config: Config) -> int:
+    """Serve until SIGTERM; return the exit code.
+
+    Raises:
+        ConfigError: state directory or socket cannot be used.
+    """
+    try:
+        with engine_lock(config.state_dir):
+            return _serve(config)
+    except EngineUnusable as error:
+        print(f"edged engine: {error}", file=sys.stderr)
+        return EXIT_ENGINE_UNUSABLE
+
+
+def _serve(config: Config) -> int:
+    path = config.engine_socket
+    link, inbox = Link(), Inbox()
+    with _listener(path) as listener, ThreadPoolExecutor(2, "engine") as threads:
+        intake = Intake(listener, link, inbox)
+        reading = threads.submit(intake.run)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: inbox.close())
+        stepping = threads.submit(_load_and_step, config, link, inbox, intake)
+        reading.add_done_callback(lambda _: inbox.close())
+        try:
+            stepping.result()
+        finally:
+            intake.close()
+            path.unlink(missing_ok=True)
+        reading.result()
+    return 0
+
+
+def _load_and_step(config: Config, link: Link, inbox: Inbox, intake: Intake) -> None:
+    notifier = sdnotify.SystemdNotifier()
+    try:
+        resident = load(config, _LoadProgress(link, inbox, notifier).__call__)
+        intake.prepare_with(resident.preparer)
+        link.tell(resident.ready)
+        notifier.notify(f"READY=1\nSTATUS={resident.ready.name} is resident")
+        resident.worker.run(inbox)
+        resident.backend.close()
+    except (EngineUnusable, ConfigError) as error:
+        if inbox.is_closed:
+            return  # told to end while loading
+        link.tell(Broken(str(error)))
+        notifier.notify(f"STATUS=unusable: {error}")
+        link.wait_for_daemon(BROKEN_WAIT_S)
+        raise
+
+
+class _LoadProgress:
+    """Tells daemon and systemd how far the load is; gives up when the engine is to end."""
+
+    def __init__(self, link: Link, inbox: Inbox, notifier: sdnotify.SystemdNotifier) -> None:
+        self._link = link
+        self._inbox = inbox
+        self._notifier = notifier
+        self._told = 0
+        self._extend_s = 0.0
+
+    def __call__(self, share: float) -> bool:
+        """Take the share loaded, 0..1; return whether to go on."""
+        if time.monotonic() >= self._extend_s:
+            self._extend_s = time.monotonic() + EXTEND_EVERY_S
+            self._notifier.notify(f"EXTEND_TIMEOUT_USEC={EXTEND_S * 1_000_000}")
+        percent = int(share * 100)
+        if percent > self._told:
+            self._told = percent
+            self._notifier.notify(f"STATUS=loading the model: {percent} %")
+            self._link.tell(Loading(share))
+        return not self._inbox.is_closed
+
+
+def _listener(path: Path) -> socket.socket:
+    """Return the listening socket, for this user alone.
+
+    The lock is held: whatever lies at `path` belongs to an engine that is no more.
+    """
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
+        mask = os.umask(0o177)
+        try:
+            listener.bind(str(path))
+        finally:
+            os.umask(mask)
+        listener.listen()
+    except OSError as error:
+        listener.close()
+        raise ConfigError(
+            f"engine.socket = {path}: {error}; the folder must be writable and the path, "
+            "as for every UNIX socket, at most 107 bytes long"
+        ) from error
+    return listener

@@ -1,0 +1,94 @@
+"""One row of logits becomes one token, and how sure the model was of it.
+
+In:  a row of n_vocab logits, the mask of allowed tokens, the tokens so far.     Out: `Sampled`.
+Pure but for the generator, which each request owns: a neighbour never changes an answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edged.engine.frames import Sampling
+
+Row = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+PENALTY_TOKENS = 64  # Source: llama.cpp's default for penalty_last_n.
+
+
+class NoToken(Exception):
+    """The row holds no finite logit to choose from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """A chosen token.
+
+    Attributes:
+        probability: what the model itself gave it, before mask, penalty and temperature; 0..1.
+    """
+
+    token: int
+    probability: float
+
+
+def sample(
+    row: Row,
+    mask: Mask | None,
+    sampling: Sampling,
+    recent: Sequence[int],
+    generator: np.random.Generator,
+) -> Sampled:
+    """Return the next token; `row` and `mask` have the shape (n_vocab,) and are not changed.
+
+    Of `recent`, the tokens of prompt and answer so far, the last 64 are penalised.
+
+    Raises:
+        NoToken: no allowed token has a finite logit.
+    """
+    logits = row if mask is None else np.where(mask, row, -np.inf)
+    if sampling.repeat_penalty != 1.0:
+        logits = _penalised(logits, recent[-PENALTY_TOKENS:], sampling.repeat_penalty)
+    greedy = int(np.argmax(logits))
+    if not np.isfinite(logits[greedy]):
+        raise NoToken("the model returned no finite logit for an allowed token")
+    token = greedy if sampling.temperature == 0 else _drawn(logits, sampling, generator)
+    return Sampled(token, _probability(row, token))
+
+
+def _penalised(logits: Row, recent: Sequence[int], penalty: float) -> Row:
+    changed = logits.copy()
+    ids = np.unique(np.asarray(recent, dtype=np.int64))
+    values = changed[ids]
+    # Source: Keskar et al. 2019, CTRL, section 4.1; the sign test is llama.cpp's.
+    changed[ids] = np.where(values > 0, values / penalty, values * penalty)
+    return changed
+
+
+def _drawn(logits: Row, sampling: Sampling, generator: np.random.Generator) -> int:
+    """Draw after top_k, top_p, min_p and temperature, in this order, as llama.cpp does."""
+    order = np.argsort(-logits, kind="stable")
+    if sampling.top_k is not None and sampling.top_k > 0:
+        order = order[: sampling.top_k]
+    order = order[np.isfinite(logits[order])]
+    shares = _softmax(logits[order])
+    keep = np.cumsum(shares) - shares < sampling.top_p
+    keep &= shares >= sampling.min_p * shares[0]
+    keep[0] = True
+    order = order[keep]
+    shares = _softmax(logits[order] / sampling.temperature)
+    drawn = np.searchsorted(np.cumsum(shares), generator.random(), side="right")
+    return int(order[min(int(drawn), len(order) - 1)])
+
+
+def _softmax(logits: Row) -> NDArray[np.float64]:
+    shares: NDArray[np.float64] = np.exp(logits.astype(np.float64) - float(logits.max()))
+    return shares / float(shares.sum())
+
+
+def _probability(row: Row, token: int) -> float:
+    top = row.max()
+    return float(np.exp(row[token] - top) / np.exp(row - top).sum(dtype=np.float64))

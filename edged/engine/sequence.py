@@ -1,0 +1,204 @@
+"""One request in the engine: its tokens, how many of them the KV cache holds, its answer so far.
+
+In:  a prepared `Work`, then one sampled token at a time.     Out: deltas, then an `Outcome`.
+Threads: made by the intake thread, then the step thread's alone. Times are monotonic seconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from edged.engine.backend import Vocabulary
+from edged.engine.constraints import Matcher, MatcherFailed
+from edged.engine.frames import Limits, Outcome, Work
+from edged.engine.sampling import NoToken, Row, sample
+from edged.engine.text import AnswerText
+
+Finish = Literal["stop", "schema", "length", "cancelled", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class PromptTokens:
+    """A prompt as tokens.
+
+    Attributes:
+        root: the part shared with other requests; empty when there is none to share.
+        own: what follows it; never empty, for the logits behind its last token are needed.
+    """
+
+    root: tuple[int, ...]
+    own: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.root) + len(self.own)
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Why an answer is over."""
+
+    finish: Finish
+    reason: str | None = None
+    detail: str = ""
+
+
+@dataclass(slots=True, eq=False)
+class Sequence:
+    """One request.
+
+    Attributes:
+        cap_tokens: the answer has no more.
+        matcher: None for free text.
+        seed: of `generator`; None when nothing is drawn.
+        is_reported: False for the canary, which no daemon asked for.
+        order: smaller came earlier; set when the step thread takes it.
+        tokens: prompt, then answer.
+        n_past: how many of them the KV cache holds.
+        n_prefill: how many count as prompt: all that a parked sequence had, when it resumes.
+        kv: its KV sequence id; None while it waits.
+        granted: the limits it was started under.
+        ending: set once it is over.
+    """
+
+    work: Work
+    prompt: PromptTokens
+    cap_tokens: int
+    matcher: Matcher | None
+    vocabulary: Vocabulary
+    generator: np.random.Generator
+    seed: int | None
+    arrived_s: float
+    is_reported: bool = True
+    order: int = 0
+    tokens: list[int] = field(init=False)
+    text: AnswerText = field(init=False)
+    n_past: int = 0
+    n_prefill: int = field(init=False)
+    n_forced: int = 0
+    cached_tokens: int | None = None
+    kv: int | None = None
+    served: int = 0
+    granted: Limits | None = None
+    confidence: float | None = None
+    ttft_s: float | None = None
+    ending: Ending | None = None
+
+    def __post_init__(self) -> None:
+        self.tokens = [*self.prompt.root, *self.prompt.own]
+        self.text = AnswerText(self.work.sampling.stop)
+        self.n_prefill = len(self.tokens)
+
+    @property
+    def n_prompt(self) -> int:
+        """Tokens of the prompt."""
+        return len(self.prompt)
+
+    @property
+    def n_answer(self) -> int:
+        """Tokens of the answer so far."""
+        return len(self.tokens) - len(self.prompt)
+
+    @property
+    def cells(self) -> int:
+        """KV cells that it can need, its root's included."""
+        return len(self.prompt) + self.cap_tokens
+
+    def open(self) -> str:
+        """Take the tokens that the schema forces before anything is sampled; return their text."""
+        return self._take_forced()
+
+    def sample(self, row: Row) -> str:
+        """Choose the next token from the logits behind the last one; return the new text."""
+        try:
+            mask = self.matcher.mask() if self.matcher else None
+            chosen = sample(row, mask, self.work.sampling, self.tokens, self.generator)
+        except MatcherFailed as error:
+            return self._fail("bad_schema", f"the schema cannot be followed further: {error}")
+        except NoToken as error:
+            return self._fail("engine_failed", str(error))
+        surest = 1.0 if self.confidence is None else self.confidence
+        self.confidence = min(chosen.probability, surest)
+        if self.vocabulary.is_end(chosen.token):
+            return self._end(Ending("schema" if self.matcher else "stop"))
+        return self._take_sampled(chosen.token)
+
+    def park(self) -> None:
+        """Forget what the KV cache held; all tokens so far are prefilled again on resuming."""
+        self.n_past = 0
+        self.kv = None
+        self.n_prefill = len(self.tokens)
+
+    def cancel(self) -> None:
+        """End it as cancelled, with the text so far."""
+        self._end(Ending("cancelled"))
+
+    def outcome(self, now_s: float) -> Outcome:
+        """Return how it ended; only once `ending` is set."""
+        ending = self.ending or Ending("cancelled")
+        limits = self.granted or Limits(0, 0, 0)
+        return Outcome(
+            id=self.work.id,
+            finish=ending.finish,
+            text=self.text.text,
+            reason=ending.reason,
+            detail=ending.detail,
+            prompt_tokens=self.n_prompt,
+            cached_tokens=self.cached_tokens or 0,
+            output_tokens=self.n_answer,
+            forced_tokens=self.n_forced,
+            ttft_s=self.ttft_s,
+            total_s=now_s - self.arrived_s,
+            confidence=self.confidence,
+            seed=self.seed,
+            context_tokens=limits.context_tokens,
+            sequences=limits.sequences,
+        )
+
+    def _take_sampled(self, token: int) -> str:
+        new = self._append(token)
+        if self.text.is_stopped:
+            return new + self._end(Ending("stop"))
+        if self.matcher is not None:
+            try:
+                self.matcher.take(token)
+            except MatcherFailed as error:
+                return new + self._fail("bad_schema", f"the schema cannot be followed: {error}")
+            return new + self._take_forced()
+        if self.n_answer >= self.cap_tokens:
+            return new + self._end(Ending("length"))
+        return new
+
+    def _take_forced(self) -> str:
+        if self.matcher is None:
+            return ""
+        try:
+            forced = self.matcher.forced()
+        except MatcherFailed as error:
+            return self._fail("bad_schema", f"the schema cannot be followed further: {error}")
+        is_over = self.n_answer + len(forced) > self.cap_tokens
+        forced = forced[: self.cap_tokens - self.n_answer]
+        self.n_forced += len(forced)
+        new = "".join(self._append(token) for token in forced)
+        if self.matcher.is_complete and not is_over:
+            return new + self._end(Ending("schema"))
+        if self.n_answer >= self.cap_tokens:
+            if self.matcher.is_accepting and not is_over:
+                return new + self._end(Ending("schema"))
+            return new + self._fail(
+                "cap", f"the answer was not complete at its cap of {self.cap_tokens} tokens"
+            )
+        return new
+
+    def _append(self, token: int) -> str:
+        self.tokens.append(token)
+        return self.text.add(self.vocabulary.piece(token))
+
+    def _fail(self, reason: str, detail: str) -> str:
+        return self._end(Ending("failed", reason, detail))
+
+    def _end(self, ending: Ending) -> str:
+        self.ending = ending
+        return self.text.finish()

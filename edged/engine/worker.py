@@ -1,0 +1,161 @@
+"""The step loop: inbox, plan, one decode, sample, report.
+
+In:  the inbox.     Out: one `Step` frame per step.
+Threads: this is the step thread; nothing else touches backend, sequences or KV cache. No timer:
+with nothing to run, or after the lease ran out, it sleeps until the inbox has something.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from edged.engine.backend import Backend, KvFull, Run
+from edged.engine.frames import Cancel, Limits, Outcome
+from edged.engine.inbox import Attached, Detached, Inbox, Letter
+from edged.engine.outlet import Outlet
+from edged.engine.plan import Bounds, Pace, plan
+from edged.engine.report import Report
+from edged.engine.residents import Residents
+from edged.engine.sequence import Ending, Sequence
+
+CANARY_IDLE_S = 15 * 60.0
+
+
+class Worker:
+    """Answers sequences, as many at once as the limits allow."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        bounds: Bounds,
+        limits: Limits,
+        pace: Pace,
+        *,
+        canary: Callable[[Worker], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._backend = backend
+        self._bounds = bounds
+        self._limits = self._limits_max = limits
+        self._pace = pace
+        self._canary = canary
+        self._clock = clock
+        self._residents = Residents(backend)
+        self._outlet: Outlet | None = None
+        self._lease_ends_s = 0.0
+        self._stepped_s = clock()
+        self._steps = 0
+
+    def run(self, inbox: Inbox) -> None:
+        """Serve until the inbox closes."""
+        is_busy = False
+        while (letters := inbox.take(block=not is_busy)) is not None:
+            report = Report(self._clock)
+            for letter in letters:
+                self._obey(letter, report)
+            has_lease = self._clock() < self._lease_ends_s
+            is_busy = has_lease and self._step(self._limits, report)
+            self._send(report)
+
+    def answer(self, sequence: Sequence) -> Outcome:
+        """Run one sequence to its end, before or between the daemon's: the canary's way."""
+        self._enter(sequence, Report(self._clock))
+        while sequence.ending is None:
+            report = Report(self._clock)
+            self._step(self._limits_max, report)
+            self._send(report)
+        return sequence.outcome(self._clock())
+
+    def _step(self, limits: Limits, report: Report) -> bool:
+        """Run one step; return whether there was anything to run."""
+        report.begin()
+        self._residents.admit(limits)
+        offers = self._residents.offers(limits)
+        runs = self._residents.runs(plan(offers, self._bounds, self._pace))
+        if not runs:
+            return False
+        try:
+            rows = self._backend.decode(runs)
+        except KvFull as error:
+            self._make_room(error, report)
+            return True
+        self._steps += 1
+        self._residents.note(runs, self._steps)
+        report.ran([(self._residents.running.get(run.sequence), run) for run in runs], self._pace)
+        sampled = [run for run in runs if run.is_sampled]
+        for run, row in zip(sampled, rows, strict=True):
+            sequence = self._residents.running[run.sequence]
+            sequence.ttft_s = sequence.ttft_s or self._clock() - sequence.arrived_s
+            self._grow(sequence, sequence.sample(row), report)
+        self._learn(runs, report)
+        return True
+
+    def _grow(self, sequence: Sequence, text: str, report: Report) -> None:
+        report.grew(sequence, text)
+        if sequence.ending is not None:
+            self._residents.leave(sequence)
+            report.ended(sequence)
+
+    def _learn(self, runs: list[Run], report: Report) -> None:
+        self._stepped_s = self._clock()
+        sampled = sum(run.is_sampled for run in runs)
+        others = sum(len(run.tokens) for run in runs) - sampled
+        self._pace = self._pace.learned(others, sampled, report.step_s())
+
+    def _make_room(self, error: KvFull, report: Report) -> None:
+        if self._residents.make_room():
+            return
+        for sequence in list(self._residents.running.values()):
+            sequence.ending = Ending("failed", "engine_failed", f"the KV cache is full: {error}")
+            self._grow(sequence, "", report)
+
+    def _obey(self, letter: Letter, report: Report) -> None:
+        match letter.item:
+            case Attached(outlet):
+                self._outlet = outlet
+                self._limits = self._limits_max
+            case Detached():
+                self._drop_all()
+                self._outlet = None
+            case Limits() as limits:
+                self._limits = self._within_max(limits)
+            case Cancel(id):
+                self._cancel(id, report)
+            case Outcome() as refused:
+                report.outcomes.append(refused)
+            case Sequence() as sequence:
+                self._begin(sequence, report)
+        self._lease_ends_s = letter.at_s + self._limits.lease_s
+
+    def _begin(self, sequence: Sequence, report: Report) -> None:
+        if self._clock() - self._stepped_s > CANARY_IDLE_S:
+            self._canary(self)
+        self._enter(sequence, report)
+
+    def _enter(self, sequence: Sequence, report: Report) -> None:
+        self._residents.add(sequence)
+        self._grow(sequence, sequence.open(), report)
+
+    def _cancel(self, id: str, report: Report) -> None:
+        sequence = self._residents.find(id)
+        if sequence is None:
+            return  # it has ended; its outcome is on the way
+        sequence.cancel()
+        self._grow(sequence, "", report)
+
+    def _drop_all(self) -> None:
+        for sequence in [*self._residents.waiting, *self._residents.running.values()]:
+            self._residents.leave(sequence)
+
+    def _within_max(self, limits: Limits) -> Limits:
+        return replace(
+            limits,
+            context_tokens=min(limits.context_tokens, self._limits_max.context_tokens),
+            sequences=min(limits.sequences, self._limits_max.sequences),
+        )
+
+    def _send(self, report: Report) -> None:
+        if self._outlet is not None and report.has_news:
+            self._outlet.send(report.step())

@@ -1,0 +1,1 @@
+"""Models: what is installed, and the one that ships with edged."""

@@ -1,0 +1,137 @@
+"""Which model file the configuration means, what belongs to it, and what it is.
+
+In:  `[model]` of the configuration.     Out: `Installed`: path, format, canary; the file's digest.
+A shipped model is a folder `edged/models/NAME/` with one GGUF and a `model.toml`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edged.config import Model
+from edged.engine.canary import Canary
+from edged.engine.formats import RoleFormat, read_format, role_format
+from edged.engine.frames import Prompt
+from edged.errors import ConfigError, EngineUnusable
+
+SHIPPED = Path(__file__).parent
+_READ_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """A model on this machine.
+
+    Attributes:
+        form: its format file; None: the GGUF's own chat template is asked.
+        canary: a prompt whose answer is known; None when nobody wrote one.
+    """
+
+    name: str
+    path: Path
+    form: RoleFormat | None
+    canary: Canary | None
+
+
+def find_model(model: Model) -> Installed:
+    """Return the model that the configuration means.
+
+    Raises:
+        EngineUnusable: there is no such file.
+        ConfigError: its format file or model.toml is wrong.
+    """
+    form = read_format(model.format) if model.format else None
+    if model.path is not None:
+        if not model.path.is_file():
+            raise EngineUnusable(f"{model.path}: there is no such model file (model.path)")
+        return Installed(model.path.stem, model.path, form, None)
+    if model.name is None:
+        raise EngineUnusable("no model: give model.name or model.path")
+    folder = SHIPPED / model.name
+    files = sorted(folder.glob("*.gguf"))
+    if not files:
+        raise EngineUnusable(
+            f"{folder}: no model named {model.name!r} ships with edged; give model.path a GGUF file"
+        )
+    about = _about(folder / "model.toml")
+    if form is None and "format" in about:
+        form = role_format(about["format"], str(folder / "model.toml"))
+    return Installed(model.name, files[0], form, _canary(about, folder))
+
+
+def _about(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from error
+
+
+def _canary(about: dict[str, Any], folder: Path) -> Canary | None:
+    """Return `[canary]`: a template of this model, an input and its one right answer."""
+    table = about.get("canary")
+    if table is None:
+        return None
+    try:
+        template = tomllib.loads(
+            (folder / "templates" / f"{table['template']}.toml").read_text(encoding="utf-8")
+        )
+        (variable,) = template["variables"]
+        payload = template["payload"].replace("{" + variable + "}", table["input"])
+        prompt = Prompt(template["root"], payload, template["suffix"])
+        return Canary(prompt, template["schema"], table["answer"])
+    except (OSError, ValueError, KeyError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{folder}/model.toml: canary: {error!r}") from error
+
+
+def file_digest(path: Path, state_dir: Path) -> str:
+    """Return `sha256:` and the hash of a file, remembered while size, time and inode stay.
+
+    Raises:
+        EngineUnusable: the file cannot be read.
+    """
+    try:
+        facts = path.stat()
+        seen = [facts.st_size, facts.st_mtime_ns, facts.st_ino]
+        known = _remembered(state_dir / "digests.json")
+        entry = known.get(str(path))
+        if entry is not None and entry[:3] == seen:
+            return str(entry[3])
+        digest = _sha256(path)
+    except OSError as error:
+        raise EngineUnusable(f"{path}: the model file cannot be read: {error}") from error
+    known[str(path)] = [*seen, digest]
+    _remember(state_dir / "digests.json", known)
+    return digest
+
+
+def _sha256(path: Path) -> str:
+    hashed = hashlib.sha256()
+    with path.open("rb") as file:
+        while part := file.read(_READ_BYTES):
+            hashed.update(part)
+    return f"sha256:{hashed.hexdigest()}"
+
+
+def _remembered(path: Path) -> dict[str, list[Any]]:
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}  # lost or torn: it is only a cache
+    is_ours = isinstance(known, dict) and all(
+        isinstance(entry, list) and len(entry) == 4 for entry in known.values()
+    )
+    return known if is_ours else {}
+
+
+def _remember(path: Path, known: dict[str, list[Any]]) -> None:
+    try:
+        path.write_text(json.dumps(known), encoding="utf-8")
+    except OSError:
+        return  # the next start hashes again

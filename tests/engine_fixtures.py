@@ -1,0 +1,194 @@
+"""A real engine process and a daemon's end of its socket, for tests."""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from edged.engine.frames import (
+    PROTOCOL_VERSION,
+    Delta,
+    Frame,
+    FromEngine,
+    Hello,
+    Limits,
+    Measure,
+    Measured,
+    Outcome,
+    Prompt,
+    Ready,
+    Sampling,
+    Step,
+    Work,
+    encode,
+    receive_frame,
+)
+
+DEADLINE_S = 60.0
+F = TypeVar("F", bound=FromEngine)
+_RUN = (
+    "import sys; from pathlib import Path; from edged import config; "
+    "from edged.engine.process import run; sys.exit(run(config.load(Path(sys.argv[1]))))"
+)
+
+
+def write_config(folder: Path, **sections: dict[str, Any]) -> Path:
+    """Write a configuration file whose state and socket lie in `folder`."""
+    tables: dict[str, dict[str, Any]] = {"node": {"state_dir": str(folder)}, **sections}
+    lines = []
+    for name, keys in tables.items():
+        lines.append(f"[{name}]")
+        lines += [f"{key} = {json.dumps(value)}" for key, value in keys.items()]
+    path = folder / "edged.toml"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@dataclass
+class EngineProcess:
+    """A started `edged engine`."""
+
+    process: subprocess.Popen[str]
+    socket_path: Path
+
+    def wait(self) -> tuple[int, str]:
+        """Return exit code and standard error, once it has ended."""
+        _, errors = self.process.communicate(timeout=DEADLINE_S)
+        return self.process.returncode, errors
+
+    def terminate(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.wait()[0]
+
+
+@contextmanager
+def engine_process(config: Path, folder: Path) -> Iterator[EngineProcess]:
+    """Run an engine until the block ends."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", _RUN, str(config)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
+    )
+    try:
+        yield EngineProcess(process, folder / "engine.sock")
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+@dataclass
+class Daemon:
+    """The daemon's end of the engine's socket."""
+
+    connection: socket.socket
+    steps: list[Step] = field(default_factory=list)
+    frames: list[Frame] = field(default_factory=list)
+    deltas: list[Delta] = field(default_factory=list)
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+
+    @classmethod
+    def connect(cls, engine: EngineProcess) -> Daemon:
+        deadline_s = time.monotonic() + DEADLINE_S
+        while True:
+            connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            connection.settimeout(DEADLINE_S)
+            try:
+                connection.connect(str(engine.socket_path))
+                break
+            except OSError:
+                connection.close()
+                if time.monotonic() > deadline_s or engine.process.poll() is not None:
+                    raise
+                os.sched_yield()
+        daemon = cls(connection)
+        daemon.send(Hello(PROTOCOL_VERSION, os.getpid()))
+        return daemon
+
+    def close(self) -> None:
+        self.connection.close()
+
+    def send(self, *frames: Frame) -> None:
+        self.connection.sendall(b"".join(map(encode, frames)))
+
+    def receive(self) -> Frame:
+        frame = receive_frame(self.connection)
+        assert frame is not None, "the engine closed the socket"
+        self.frames.append(frame)
+        if isinstance(frame, Step):
+            self.steps.append(frame)
+            self.deltas += frame.deltas
+            self.outcomes.update({outcome.id: outcome for outcome in frame.outcomes})
+        return frame
+
+    def until(self, kind: type[F]) -> F:
+        """Return the next frame of a kind."""
+        while not isinstance(frame := self.receive(), kind):
+            pass
+        return frame
+
+    def until_true(self, condition: Callable[[], bool]) -> None:
+        """Receive until a condition on what was received holds."""
+        while not condition():
+            self.receive()
+
+    def until_silent(self, for_s: float) -> None:
+        """Receive until nothing has come for so long."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.connection, selectors.EVENT_READ)
+            while selector.select(for_s):
+                self.receive()
+
+    def ready(self) -> Ready:
+        return self.until(Ready)
+
+    def outcome(self, id: str) -> Outcome:
+        self.until_true(lambda: id in self.outcomes)
+        return self.outcomes[id]
+
+    def ask(self, *works: Work, limits: Limits | None = None) -> list[Outcome]:
+        """Send work under a long lease and return its outcomes, in the order of the work."""
+        self.send(limits or Limits(100_000, 64, 60.0), *works)
+        return [self.outcome(work.id) for work in works]
+
+    def measure(self, prompt: Prompt, schema: dict[str, Any] | None = None) -> Measured:
+        text = None if schema is None else json.dumps(schema)
+        self.send(Measure("m", prompt, text))
+        return self.until(Measured)
+
+
+def work(
+    id: str,
+    payload: str = "pallet 7 at door 3",
+    *,
+    root: str = "",
+    suffix: str = "",
+    schema: dict[str, Any] | None = None,
+    max_tokens: int | None = None,
+    stream: bool = False,
+    priority: int = 5,
+    sampling: Sampling | None = None,
+) -> Work:
+    """Return a request with the defaults of a test."""
+    return Work(
+        id=id,
+        prompt=Prompt(root, payload, suffix),
+        schema=None if schema is None else json.dumps(schema),
+        sampling=sampling or Sampling(),
+        max_tokens=max_tokens,
+        stream=stream,
+        priority=priority,
+    )
