@@ -8,7 +8,6 @@ close its own turn. Does not know: schemas, sequences.
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,13 +123,12 @@ def _refuse(message: str) -> None:
     raise TemplateError(message)
 
 
-def role_format(table: Mapping[str, Any], origin: str) -> RoleFormat:
-    """Return the format of a TOML table, its own or under `[format]`.
+def role_format(table: Mapping[str, Any], origin: Path) -> RoleFormat:
+    """Return the format in a table of a format file; `origin` names it in errors.
 
     Raises:
         ConfigError: names origin, key and what is expected.
     """
-    table = table.get("format", table)
     unknown = set(table) - {"roles", "answer", "bos", "stop"}
     if unknown:
         raise ConfigError(f"{origin}: format.{min(unknown)}: unknown key")
@@ -145,19 +143,6 @@ def role_format(table: Mapping[str, Any], origin: str) -> RoleFormat:
     if not isinstance(stop, list) or not all(isinstance(word, str) for word in stop):
         raise ConfigError(f"{origin}: format.stop: it must be a list of texts")
     return RoleFormat(dict(roles), table.get("answer", ""), table.get("bos", ""), tuple(stop))
-
-
-def read_format(path: Path) -> RoleFormat:
-    """Return the format in a TOML file.
-
-    Raises:
-        ConfigError: names file, key and what is expected.
-    """
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read as a format file: {error}") from error
-    return role_format(table, str(path))
 
 
 def prompt_tokens(prompt: Prompt, vocabulary: Vocabulary, form: Format) -> PromptTokens:

@@ -39,8 +39,8 @@ class LlamaLog:
             return
         if level == _ERROR:
             self._errors.append(line)
-        # What llama.cpp calls info is a page per load.
-        log.log({_ERROR: logging.ERROR, _WARN: logging.WARNING}.get(level, logging.DEBUG), line)
+        # Its warnings are notes on the model; what it calls info is a page per load.
+        log.log({_ERROR: logging.ERROR, _WARN: logging.INFO}.get(level, logging.DEBUG), line)
 
 
 _DROP = llama_cpp.llama_log_callback(lambda level, text, data: None)

@@ -17,9 +17,10 @@ from edged.engine import sim
 from edged.engine.backend import Backend, Run
 from edged.engine.canary import ANY_TEXT, Canary, check_canary
 from edged.engine.constraints import Constraints
-from edged.engine.formats import ChatTemplate, Format, RoleFormat
-from edged.engine.frames import Limits, Ready
+from edged.engine.formats import ChatTemplate, Format, RoleFormat, role_format
+from edged.engine.frames import Limits, Prompt, Ready
 from edged.engine.gguf_file import read_header
+from edged.engine.llama import Llama, Shape
 from edged.engine.memory import check_fits
 from edged.engine.plan import Bounds, Pace
 from edged.engine.prepare import Preparer
@@ -93,27 +94,35 @@ def load(config: Config, progress: Progress) -> Resident:
 
 
 def _open_llama(config: Config, progress: Progress) -> Opened:
-    from edged.engine.llama import Llama, Shape
+    from edged.engine.llama import Llama
 
     model = find_model(config.model)
     n_cells, n_batch = _n_cells(config), _n_batch(config)
     check_fits(read_header(model.path), model.path, n_cells=n_cells, n_batch=n_batch)
+    progress(0.0)
     digest = file_digest(model.path, config.state_dir)
     shape = Shape(n_cells, n_batch, _n_sequences(config), _n_threads(config))
     backend = Llama(model.path, shape, progress)
-    form = _format_of(model, backend.chat_template, backend.vocabulary.bos_text,
-                      backend.vocabulary.eos_text)  # fmt: skip
     context_tokens = min(config.model.context_tokens, backend.n_ctx_train or n_cells)
-    return Opened(backend, model.name, digest, form, model.canary or ANY_TEXT, context_tokens)
+    form = _format_of(model, backend)
+    return Opened(backend, model.name, digest, form, _canary_of(model), context_tokens)
 
 
-def _format_of(model: Installed, template: str | None, bos: str, eos: str) -> Format:
+def _format_of(model: Installed, backend: Llama) -> Format:
     if model.form is not None:
-        return model.form
-    if template:
-        return ChatTemplate(template, bos=bos, eos=eos)
+        return role_format(model.form, model.form_origin)
+    if backend.chat_template:
+        words = backend.vocabulary
+        return ChatTemplate(backend.chat_template, bos=words.bos_text, eos=words.eos_text)
     # A base model knows no roles: its prompt is the text to go on with.
     return RoleFormat({"user": "{content}"}, answer="")
+
+
+def _canary_of(model: Installed) -> Canary:
+    known = model.canary
+    if known is None:
+        return ANY_TEXT
+    return Canary(Prompt(known.root, known.payload, known.suffix), known.schema, known.answer)
 
 
 def _open_sim(config: Config) -> Opened:

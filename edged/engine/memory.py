@@ -36,7 +36,7 @@ def forecast(header: GgufHeader, *, n_cells: int, n_batch: int) -> Footprint:
     """Return what a model will take.
 
     Source: KV cache of llama.cpp: two halves of 16-bit values per cell, layer and KV head; the
-    compute buffer holds some rows of activations per token of a batch.
+    compute buffer holds some rows of activations and one of the mask per token of a batch.
     """
     heads = header.number("attention.head_count") or 1
     heads_kv = header.number("attention.head_count_kv") or heads
@@ -49,7 +49,7 @@ def forecast(header: GgufHeader, *, n_cells: int, n_batch: int) -> Footprint:
     return Footprint(
         weights_bytes=header.tensor_bytes,
         kv_bytes=n_cells * layers * heads_kv * (key + value) * 2,
-        compute_bytes=n_batch * (8 * width + 4 * inner + heads * n_cells) * 4,
+        compute_bytes=n_batch * (8 * width + 4 * inner + n_cells) * 4,
     )
 
 

@@ -56,16 +56,26 @@ class Preparer:
         seed = frame.sampling.seed
         if seed is None and frame.sampling.temperature > 0:
             seed = secrets.randbits(32)
-        stop = frame.sampling.stop if constraint else (*frame.sampling.stop, *self.form.stop)
+        stop = () if constraint else (*frame.sampling.stop, *self.form.stop)
         return Sequence(
             work=replace(frame, sampling=replace(frame.sampling, stop=stop)),
             prompt=prompt,
             cap_tokens=cap,
             matcher=constraint.matcher() if constraint else None,
+            end_tokens=frozenset() if constraint else self._end_tokens(),
             vocabulary=self.vocabulary,
             generator=np.random.default_rng(seed),
             seed=seed,
             arrived_s=arrived_s,
+        )
+
+    def _end_tokens(self) -> frozenset[int]:
+        """Return the format's stop words that are special tokens: they have no text to meet."""
+        words = (self.vocabulary.tokenise(word, special=True) for word in self.form.stop)
+        return frozenset(
+            tokens[0]
+            for tokens in words
+            if len(tokens) == 1 and not self.vocabulary.piece(tokens[0])
         )
 
     def _parts(self, prompt: Prompt, schema: str | None) -> tuple[PromptTokens, Constraint | None]:

@@ -52,6 +52,7 @@ class Sequence:
     Attributes:
         cap_tokens: the answer has no more.
         matcher: None for free text.
+        end_tokens: special tokens that end an answer beside the vocabulary's own.
         seed: of `generator`; None when nothing is drawn.
         is_reported: False for the canary, which no daemon asked for.
         order: smaller came earlier; set when the step thread takes it.
@@ -67,6 +68,7 @@ class Sequence:
     prompt: PromptTokens
     cap_tokens: int
     matcher: Matcher | None
+    end_tokens: frozenset[int]
     vocabulary: Vocabulary
     generator: np.random.Generator
     seed: int | None
@@ -121,8 +123,8 @@ class Sequence:
             return self._fail("engine_failed", str(error))
         surest = 1.0 if self.confidence is None else self.confidence
         self.confidence = min(chosen.probability, surest)
-        if self.vocabulary.is_end(chosen.token):
-            return self._end(Ending("schema" if self.matcher else "stop"))
+        if self.vocabulary.is_end(chosen.token) or chosen.token in self.end_tokens:
+            return self.end(Ending("schema" if self.matcher else "stop"))
         return self._take_sampled(chosen.token)
 
     def park(self) -> None:
@@ -131,9 +133,10 @@ class Sequence:
         self.kv = None
         self.n_prefill = len(self.tokens)
 
-    def cancel(self) -> None:
-        """End it as cancelled, with the text so far."""
-        self._end(Ending("cancelled"))
+    def end(self, ending: Ending) -> str:
+        """End it; return the text that was held back."""
+        self.ending = ending
+        return self.text.finish()
 
     def outcome(self, now_s: float) -> Outcome:
         """Return how it ended; only once `ending` is set."""
@@ -160,7 +163,7 @@ class Sequence:
     def _take_sampled(self, token: int) -> str:
         new = self._append(token)
         if self.text.is_stopped:
-            return new + self._end(Ending("stop"))
+            return new + self.end(Ending("stop"))
         if self.matcher is not None:
             try:
                 self.matcher.take(token)
@@ -168,7 +171,7 @@ class Sequence:
                 return new + self._fail("bad_schema", f"the schema cannot be followed: {error}")
             return new + self._take_forced()
         if self.n_answer >= self.cap_tokens:
-            return new + self._end(Ending("length"))
+            return new + self.end(Ending("length"))
         return new
 
     def _take_forced(self) -> str:
@@ -183,10 +186,10 @@ class Sequence:
         self.n_forced += len(forced)
         new = "".join(self._append(token) for token in forced)
         if self.matcher.is_complete and not is_over:
-            return new + self._end(Ending("schema"))
+            return new + self.end(Ending("schema"))
         if self.n_answer >= self.cap_tokens:
             if self.matcher.is_accepting and not is_over:
-                return new + self._end(Ending("schema"))
+                return new + self.end(Ending("schema"))
             return new + self._fail(
                 "cap", f"the answer was not complete at its cap of {self.cap_tokens} tokens"
             )
@@ -197,8 +200,4 @@ class Sequence:
         return self.text.add(self.vocabulary.piece(token))
 
     def _fail(self, reason: str, detail: str) -> str:
-        return self._end(Ending("failed", reason, detail))
-
-    def _end(self, ending: Ending) -> str:
-        self.ending = ending
-        return self.text.finish()
+        return self.end(Ending("failed", reason, detail))

@@ -7,6 +7,7 @@ with nothing to run, or after the lease ran out, it sleeps until the inbox has s
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,6 +20,8 @@ from edged.engine.plan import Bounds, Pace, plan
 from edged.engine.report import Report
 from edged.engine.residents import Residents
 from edged.engine.sequence import Ending, Sequence
+
+log = logging.getLogger(__name__)
 
 CANARY_IDLE_S = 15 * 60.0
 
@@ -108,8 +111,8 @@ class Worker:
         if self._residents.make_room():
             return
         for sequence in list(self._residents.running.values()):
-            sequence.ending = Ending("failed", "engine_failed", f"the KV cache is full: {error}")
-            self._grow(sequence, "", report)
+            ending = Ending("failed", "engine_failed", f"the KV cache is full: {error}")
+            self._grow(sequence, sequence.end(ending), report)
 
     def _obey(self, letter: Letter, report: Report) -> None:
         match letter.item:
@@ -130,6 +133,9 @@ class Worker:
         self._lease_ends_s = letter.at_s + self._limits.lease_s
 
     def _begin(self, sequence: Sequence, report: Report) -> None:
+        if self._residents.find(sequence.work.id):
+            log.warning("work %s came twice; the first is being answered", sequence.work.id)
+            return
         if self._clock() - self._stepped_s > CANARY_IDLE_S:
             self._canary(self)
         self._enter(sequence, report)
@@ -142,8 +148,7 @@ class Worker:
         sequence = self._residents.find(id)
         if sequence is None:
             return  # it has ended; its outcome is on the way
-        sequence.cancel()
-        self._grow(sequence, "", report)
+        self._grow(sequence, sequence.end(Ending("cancelled")), report)
 
     def _drop_all(self) -> None:
         for sequence in [*self._residents.waiting, *self._residents.running.values()]:

@@ -1,7 +1,8 @@
 """Which model file the configuration means, what belongs to it, and what it is.
 
-In:  `[model]` of the configuration.     Out: `Installed`: path, format, canary; the file's digest.
-A shipped model is a folder `edged/models/NAME/` with one GGUF and a `model.toml`.
+In:  `[model]` of the configuration.     Out: `Installed`: path, format table, known answer; the
+file's digest. A shipped model is a folder `edged/models/NAME/` with one GGUF and a `model.toml`.
+Does not know: tokens, the engine.
 """
 
 from __future__ import annotations
@@ -9,14 +10,12 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from edged.config import Model
-from edged.engine.canary import Canary
-from edged.engine.formats import RoleFormat, read_format, role_format
-from edged.engine.frames import Prompt
 from edged.errors import ConfigError, EngineUnusable
 
 SHIPPED = Path(__file__).parent
@@ -24,18 +23,31 @@ _READ_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
+class KnownAnswer:
+    """A prompt in a template's three pieces, its schema, and the one right answer."""
+
+    root: str
+    payload: str
+    suffix: str
+    schema: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
 class Installed:
     """A model on this machine.
 
     Attributes:
-        form: its format file; None: the GGUF's own chat template is asked.
-        canary: a prompt whose answer is known; None when nobody wrote one.
+        form: the table of its format file; None: the GGUF's own chat template is asked.
+        form_origin: the file that table is from.
+        canary: None when nobody wrote one.
     """
 
     name: str
     path: Path
-    form: RoleFormat | None
-    canary: Canary | None
+    form: Mapping[str, Any] | None
+    form_origin: Path
+    canary: KnownAnswer | None
 
 
 def find_model(model: Model) -> Installed:
@@ -45,11 +57,10 @@ def find_model(model: Model) -> Installed:
         EngineUnusable: there is no such file.
         ConfigError: its format file or model.toml is wrong.
     """
-    form = read_format(model.format) if model.format else None
     if model.path is not None:
         if not model.path.is_file():
             raise EngineUnusable(f"{model.path}: there is no such model file (model.path)")
-        return Installed(model.path.stem, model.path, form, None)
+        return Installed(model.path.stem, model.path, *_form(model, {}, model.path), None)
     if model.name is None:
         raise EngineUnusable("no model: give model.name or model.path")
     folder = SHIPPED / model.name
@@ -58,35 +69,39 @@ def find_model(model: Model) -> Installed:
         raise EngineUnusable(
             f"{folder}: no model named {model.name!r} ships with edged; give model.path a GGUF file"
         )
-    about = _about(folder / "model.toml")
-    if form is None and "format" in about:
-        form = role_format(about["format"], str(folder / "model.toml"))
-    return Installed(model.name, files[0], form, _canary(about, folder))
+    origin = folder / "model.toml"
+    about = _table(origin) if origin.exists() else {}
+    return Installed(model.name, files[0], *_form(model, about, origin), _canary(about, folder))
 
 
-def _about(path: Path) -> dict[str, Any]:
+def _form(
+    model: Model, about: dict[str, Any], origin: Path
+) -> tuple[Mapping[str, Any] | None, Path]:
+    if model.format is None:
+        return about.get("format"), origin
+    table = _table(model.format)
+    return table.get("format", table), model.format
+
+
+def _table(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from error
+        raise ConfigError(f"{path}: cannot be read as TOML: {error}") from error
 
 
-def _canary(about: dict[str, Any], folder: Path) -> Canary | None:
+def _canary(about: dict[str, Any], folder: Path) -> KnownAnswer | None:
     """Return `[canary]`: a template of this model, an input and its one right answer."""
     table = about.get("canary")
     if table is None:
         return None
     try:
-        template = tomllib.loads(
-            (folder / "templates" / f"{table['template']}.toml").read_text(encoding="utf-8")
-        )
+        template = _table(folder / "templates" / f"{table['template']}.toml")
         (variable,) = template["variables"]
         payload = template["payload"].replace("{" + variable + "}", table["input"])
-        prompt = Prompt(template["root"], payload, template["suffix"])
-        return Canary(prompt, template["schema"], table["answer"])
-    except (OSError, ValueError, KeyError, tomllib.TOMLDecodeError) as error:
+        pieces = (template["root"], payload, template["suffix"])
+        return KnownAnswer(*pieces, template["schema"], table["answer"])
+    except (ValueError, KeyError) as error:
         raise ConfigError(f"{folder}/model.toml: canary: {error!r}") from error
 
 
