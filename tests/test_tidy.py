@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import graphlib
+import itertools
 import re
 import subprocess
 from collections import defaultdict
@@ -113,8 +115,15 @@ def test_imports_point_along_the_data_path_or_down() -> None:
 
 
 def test_every_module_has_its_layer() -> None:
-    modules = {module for module, _ in internal_imports()}
-    assert {module for module in modules if top_level(module) not in sum(LAYERS, ())} == set()
+    known = set(itertools.chain(*LAYERS))
+    assert {module for module in MODULES if top_level(module) not in known} == set()
+
+
+def test_no_import_comes_back_to_where_it_started() -> None:
+    imports: dict[str, set[str]] = defaultdict(set)
+    for module, imported in internal_imports():
+        imports[module].add(imported)
+    list(graphlib.TopologicalSorter(imports).static_order())  # a cycle raises, and names it
 
 
 def test_no_passage_stands_twice() -> None:
@@ -175,16 +184,25 @@ def catch_alls(tree: ast.Module) -> list[int]:
 
 def internal_imports() -> Iterator[tuple[str, str]]:
     """Return (module, imported module) of edged, without the package's own name in front."""
-    for path in sorted((ROOT / "edged").rglob("*.py")):
-        module = ".".join(path.relative_to(ROOT / "edged").with_suffix("").parts)
+    for module, path in MODULES.items():
         for node in ast.walk(parse(path)):
-            if isinstance(node, ast.ImportFrom) and node.module == "edged":
-                yield from ((module, alias.name) for alias in node.names)
-            elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("edged."):
-                yield module, (node.module or "").removeprefix("edged.")
+            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "edged":
+                package = (node.module or "").removeprefix("edged").lstrip(".")
+                for alias in node.names:
+                    inner = f"{package}.{alias.name}".lstrip(".")
+                    yield module, inner if inner in MODULES else package
             elif isinstance(node, ast.Import):
                 names = [alias.name for alias in node.names if alias.name.startswith("edged.")]
                 yield from ((module, name.removeprefix("edged.")) for name in names)
+
+
+def module_name(path: Path) -> str:
+    """Return a module's name without the package's own in front; the package itself has none."""
+    parts = path.relative_to(ROOT / "edged").with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+MODULES = {module_name(path): path for path in sorted((ROOT / "edged").rglob("*.py"))}
 
 
 def layer(module: str) -> int:
@@ -193,9 +211,8 @@ def layer(module: str) -> int:
 
 
 def top_level(module: str) -> str:
-    """Return the first part of a module's name; the package itself has none."""
-    first = module.split(".")[0]
-    return "" if first in ("__init__", "__version__") else first
+    """Return the first part of a module's name."""
+    return module.split(".")[0]
 
 
 def duplicates(paths: list[Path]) -> list[str]:
