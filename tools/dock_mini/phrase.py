@@ -1,0 +1,85 @@
+"""Phrases: texts with alternatives and slots, each with an id and the split it belongs to.
+
+`(a|b|)` is a free choice, nested as needed; `{slot}` is filled by the template's own code; `<` and
+`>` stand for round brackets. A phrase is seen in training or held out for evaluation, never both.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+_CHOICE = re.compile(r"\(([^()]*)\)")
+_SLOT = re.compile(r"\{(\w+)\}")
+
+
+class Split(StrEnum):
+    """Which half of the phrasings and of the values a row is drawn from."""
+
+    TRAIN = "train"
+    HELD_OUT = "held_out"
+
+
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    """One way to say one thing.
+
+    Attributes:
+        id: unique over the package, for example `dock-event/de/damage/held_out/1`.
+        split: the only split that may use it.
+        text: the text with its alternatives and slots.
+    """
+
+    id: str
+    split: Split
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Phrases:
+    """All ways to say one thing, in both splits."""
+
+    name: str
+    train: tuple[str, ...]
+    held_out: tuple[str, ...]
+
+    def __iter__(self) -> Iterator[Phrase]:
+        for split, texts in ((Split.TRAIN, self.train), (Split.HELD_OUT, self.held_out)):
+            for number, text in enumerate(texts):
+                yield Phrase(f"{self.name}/{split}/{number}", split, text)
+
+    def draw(self, split: Split, rng: random.Random) -> str:
+        """A phrase of `split`, its alternatives chosen, its slots still open."""
+        texts = self.train if split is Split.TRAIN else self.held_out
+        return expand(rng.choice(texts), rng)
+
+
+def expand(text: str, rng: random.Random) -> str:
+    """Resolve every `(a|b)` from the inside out; single spaces, no space at the ends."""
+    while match := _CHOICE.search(text):
+        choice = rng.choice(match.group(1).split("|"))
+        text = text[: match.start()] + choice + text[match.end() :]
+    return " ".join(text.replace("<", "(").replace(">", ")").split(" ")).strip()
+
+
+def fill(text: str, slot: Callable[[str], str]) -> str:
+    """Replace every `{name}` by `slot("name")`, left to right; double spaces become one."""
+    return re.sub(r" {2,}", " ", _SLOT.sub(lambda match: slot(match.group(1)), text)).strip()
+
+
+def slots(text: str) -> frozenset[str]:
+    """The names of the slots in an expanded text."""
+    return frozenset(_SLOT.findall(text))
+
+
+def every_phrase(groups: Iterable[Phrases]) -> list[Phrase]:
+    """The phrases of all groups, for audits."""
+    return [phrase for group in groups for phrase in group]
+
+
+def weighted(options: Sequence[tuple[str, float]], rng: random.Random) -> str:
+    """One of the names, drawn by its weight."""
+    return rng.choices([name for name, _ in options], [weight for _, weight in options])[0]

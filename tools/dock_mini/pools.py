@@ -1,0 +1,138 @@
+"""Value pools: which numbers, codes, names and series each split may use.
+
+A pool exists once per split, under two names; a value belongs to exactly one of them by its
+checksum, so that no value seen in training returns in evaluation.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from zlib import crc32
+
+from .phrase import Split
+
+# One value in five is held out.
+_SHARE = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Values of one kind for one split.
+
+    Attributes:
+        kind: what the values are, for example `dock`.
+        split: the split that may draw from it.
+        any_value: draws one value of the kind, whatever its split.
+    """
+
+    kind: str
+    split: Split
+    any_value: Callable[[random.Random], str]
+
+    @property
+    def name(self) -> str:
+        """The pool's name, unique over kinds and splits."""
+        return f"{self.kind}:{self.split}"
+
+    def draw(self, rng: random.Random) -> str:
+        """A value that belongs to this split."""
+        while split_of(self.kind, value := self.any_value(rng)) is not self.split:
+            pass
+        return value
+
+
+def split_of(kind: str, value: str) -> Split:
+    """The split that a value of a kind belongs to, for ever."""
+    held_out = crc32(f"{kind}={value}".encode()) % _SHARE == 0
+    return Split.HELD_OUT if held_out else Split.TRAIN
+
+
+def pool(kind: str, split: Split) -> Pool:
+    """The pool of one kind for one split."""
+    return Pool(kind, split, KINDS[kind])
+
+
+def draw(kind: str, split: Split, rng: random.Random) -> str:
+    """A value of `kind` that belongs to `split`."""
+    return pool(kind, split).draw(rng)
+
+
+def draw_number(kind: str, split: Split, rng: random.Random) -> int:
+    """A whole number of `kind` that belongs to `split`."""
+    return int(draw(kind, split, rng))
+
+
+def _number(low: int, high: int) -> Callable[[random.Random], str]:
+    return lambda rng: str(rng.randint(low, high))
+
+
+def _either(*ranges: tuple[int, int]) -> Callable[[random.Random], str]:
+    return lambda rng: str(rng.randint(*rng.choice(ranges)))
+
+
+def _digits(*lengths: int) -> Callable[[random.Random], str]:
+    def any_value(rng: random.Random) -> str:
+        length = rng.choice(lengths)
+        first = rng.choice("123456789")
+        return first + "".join(rng.choices("0123456789", k=length - 1))
+
+    return any_value
+
+
+def _code(n_letters: int, n_digits: int) -> Callable[[random.Random], str]:
+    def any_value(rng: random.Random) -> str:
+        letters = rng.choices("ABCDEFGHJKLMNPQRSTUVWXYZ", k=n_letters)
+        return "".join(letters) + "".join(rng.choices("0123456789", k=n_digits))
+
+    return any_value
+
+
+def _word(words: str) -> Callable[[random.Random], str]:
+    return lambda rng: rng.choice(words.split())
+
+
+_NAMES = """
+Adler Baker Costa Diaz Ellis Fischer Garcia Hansen Ivers Jansen Keller Lopez Maurer Nowak Olsen
+Peters Quist Romero Sanchez Tanner Ulrich Vargas Wagner Young Zeller Brandt Castro Duran Ebert
+Franke Gomez Huber Iglesias Jung Klein Lorenz Moreno Neumann Ortega Pohl Ramos Schulz Torres
+Krause Vidal Winter Bauer Serrano Molina Roth Busch Cano Dietz Engel Ferrer Graf Heinz Nieto
+"""
+_FIRMS = """
+Nordfracht Transalp Rapido Cargolux Hellmut Kaltweg Frigotrans Ostra Bluewave Veloz Translog
+Hansatrans Iberfrio Polarline Quickhaul Raben Silverway Tramex Unitrans Viatrans Westhaul Alfa
+Boreal Camino Delta Eurovia Fastlane Gebhard Horizonte Interlog
+"""
+_TOWNS = """
+Bremen Kassel Ulm Jena Erfurt Hamburg Leipzig Koblenz Bonn Essen Aachen Trier Worms Fulda Gera
+Hagen Passau Rostock Siegen Speyer Stade Wesel Zwickau Malaga Bilbao Burgos Cadiz Gijon Huesca
+Leon Lugo Merida Murcia Oviedo Toledo Vigo Leeds Derby Hull Luton Poole Stoke Truro Wigan Bolton
+"""
+_GOODS = """
+milk butter cheese yoghurt salad fish meat chicken vaccines insulin flowers berries pizza peas
+spinach fries icecream prawns juice eggs ham sausage cream pasta dough lettuce mushrooms herbs
+lasagne nuggets salmon cod tofu hummus
+"""
+
+KINDS: dict[str, Callable[[random.Random], str]] = {
+    "dock": _number(1, 48),
+    "pallet": _digits(4, 5, 5, 6),
+    "cartons": _either((1, 9), (2, 9), (10, 40), (10, 99), (100, 240)),
+    "alarm_c": _either((3, 9), (3, 9), (10, 19), (20, 34), (-17, -1)),
+    "cargo_c": _either((1, 8), (-25, -18)),
+    "asset_number": _number(1, 48),
+    "shipment": _code(2, 6),
+    "postcode": lambda rng: "".join(rng.choices("0123456789", k=5)),
+    "pieces": _either((1, 9), (10, 40)),
+    "weight_kg": _either((1, 9), (10, 99), (100, 600)),
+    "item": _code(1, 3),
+    "bin": _code(1, 2),
+    "quantity": _either((0, 9), (10, 99), (10, 99), (100, 900)),
+    "name": _word(_NAMES),
+    "firm": _word(_FIRMS),
+    "town": _word(_TOWNS),
+    "goods": _word(_GOODS),
+    "order": _digits(6, 7, 8),
+    "clock": lambda rng: f"{rng.randint(0, 23):02d}:{rng.randint(0, 59):02d}",
+}
