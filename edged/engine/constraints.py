@@ -154,4 +154,5 @@ class Constraints:
 
 
 def _first_line(text: str) -> str:
-    return text.strip().partition("\n")[0]
+    line = text.strip().partition("\n")[0]
+    return line if len(line) <= 240 else line[:240] + " ..."

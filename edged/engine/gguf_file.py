@@ -94,7 +94,8 @@ class _Reader:
         ends = [self._tensor() for _ in range(n_tensors)]
         alignment = int(keys.get("general.alignment", 32)) or 32
         start = -(-self._at // alignment) * alignment
-        self._check_whole(start + max((end for end, _ in ends), default=0))
+        if ends:
+            self._check_whole(start + max(end for end, _ in ends))
         tensor_bytes = sum(size for _, size in ends)
         return GgufHeader(str(keys.get("general.architecture", "")), keys, tensor_bytes)
 

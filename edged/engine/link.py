@@ -21,6 +21,7 @@ class Link:
     def __init__(self) -> None:
         self._state: State = Loading(0.0)
         self._outlet: Outlet | None = None
+        self._is_heard = False
         self._changed = threading.Condition()
 
     def attach(self, outlet: Outlet) -> None:
@@ -29,12 +30,13 @@ class Link:
             self._outlet = outlet
             outlet.send(Hello(PROTOCOL_VERSION, os.getpid()))
             outlet.send(self._state)
-            self._changed.notify_all()
 
     def detach(self) -> None:
-        """Forget the daemon."""
+        """Forget the daemon; it has had the time to read the state in force."""
         with self._changed:
             self._outlet = None
+            self._is_heard = isinstance(self._state, Broken)
+            self._changed.notify_all()
 
     def tell(self, state: State) -> None:
         """Set the state and tell the daemon."""
@@ -43,7 +45,7 @@ class Link:
             if self._outlet is not None:
                 self._outlet.send(state)
 
-    def wait_for_daemon(self, timeout_s: float) -> bool:
-        """Return whether a daemon has been told the state, waiting for one that long."""
+    def wait_until_heard(self, timeout_s: float) -> None:
+        """Wait until a daemon was told that the engine is broken and hung up, at most so long."""
         with self._changed:
-            return self._changed.wait_for(lambda: self._outlet is not None, timeout_s)
+            self._changed.wait_for(lambda: self._is_heard, timeout_s)

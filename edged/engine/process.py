@@ -52,11 +52,11 @@ def run(config: Config) -> int:
 def _serve(config: Config) -> int:
     path = config.engine_socket
     link, inbox = Link(), Inbox()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: inbox.close())
     with _listener(path) as listener, ThreadPoolExecutor(2, "engine") as threads:
         intake = Intake(listener, link, inbox)
         reading = threads.submit(intake.run)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: inbox.close())
         stepping = threads.submit(_load_and_step, config, link, inbox, intake)
         reading.add_done_callback(lambda _: inbox.close())
         try:
@@ -82,7 +82,7 @@ def _load_and_step(config: Config, link: Link, inbox: Inbox, intake: Intake) -> 
             return  # told to end while loading
         link.tell(Broken(str(error)))
         notifier.notify(f"STATUS=unusable: {error}")
-        link.wait_for_daemon(BROKEN_WAIT_S)
+        link.wait_until_heard(BROKEN_WAIT_S)
         raise
 
 

@@ -83,6 +83,8 @@ class Sizes:
         if "allOf" in node:
             own = {key: value for key, value in node.items() if key != "allOf"}
             return _most(self._short(branch) for branch in (own, *node["allOf"]))
+        if "type" not in node:
+            return _text("0")
         return _least(self._short_of_type(kind, node) for kind in _types(node))
 
     def _short_of_type(self, kind: str, node: dict[str, Any]) -> Rope:
@@ -104,8 +106,11 @@ class Sizes:
         first = [self._short(item) for item in node.get("prefixItems", [])[:count]]
         more = count - len(first)
         item = self._short(node.get("items", True)) if more else _text("")
-        rest = Rope((item.length + 1) * more, (item, ","), more) if more else _text("")
-        return _joined("[", *(_joined(part, ",") for part in first), rest, "]")
+        if math.isinf(item.length):
+            return _ENDLESS
+        rest = Rope((item.length + 1) * (more - 1), (item, ","), more - 1) if more else _text("")
+        last = item if more else first.pop()
+        return _joined("[", *(_joined(part, ",") for part in first), rest, last, "]")
 
     def _short_object(self, node: dict[str, Any]) -> Rope:
         known = node.get("properties", {})
@@ -153,7 +158,8 @@ class Sizes:
 
     def _long_array(self, node: dict[str, Any]) -> float:
         first = node.get("prefixItems", [])
-        rest = max(0, node["maxItems"] - len(first))
+        is_closed = node.get("items", True) is False
+        rest = 0 if is_closed else max(0, node["maxItems"] - len(first))
         item = self._long(node.get("items", True)) + 1 if rest else 0
         return 2 + sum(self._long(part) + 1 for part in first) + (rest * item if rest else 0)
 
@@ -174,7 +180,7 @@ def _bytes(value: Any) -> int:
 
 
 def _types(node: dict[str, Any]) -> list[str]:
-    kinds = node.get("type", ["null"])
+    kinds = node["type"]
     return kinds if isinstance(kinds, list) else [kinds]
 
 

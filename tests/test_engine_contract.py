@@ -1,0 +1,346 @@
+"""What a daemon may count on, the same over every backend: the real process, its real socket."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from engine_fixtures import Daemon, EngineProcess, engine_process, work, write_config
+from tiny_gguf import write_tiny_gguf
+
+from edged.engine.frames import Cancel, Hello, Limits, Measure, Measured, Prompt, Sampling, Work
+
+ROOT = "Read the dock message below and answer with the event record, nothing else.\n<|input|>"
+SUFFIX = "<|answer|>"
+LONG = {"type": "string", "minLength": 800, "maxLength": 850}
+NUMBERS = {"type": "array", "items": {"type": "integer"}, "minItems": 12, "maxItems": 12}
+EVENT = {
+    "type": "object",
+    "properties": {
+        "event": {"enum": ["arrival", "departure", "damage"]},
+        "dock": {"type": ["integer", "null"], "minimum": 1, "maximum": 99},
+        "note": {"type": "string", "maxLength": 20},
+    },
+    "required": ["event", "dock", "note"],
+}
+SCHEMAS: dict[str, dict[str, Any]] = {
+    "event": EVENT,
+    "numbers": {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 3},
+    "nested": {"type": "object", "properties": {"list": {"type": "array", "items": EVENT}}},
+    "choice": {"anyOf": [{"type": "null"}, {"type": "string", "pattern": "^P[0-9]{4}$"}]},
+    "reference": {"$ref": "#/$defs/yes", "$defs": {"yes": {"type": "boolean"}}},
+    "constant": {"const": {"answer": [1, 2]}},
+}
+
+
+def backends() -> list[Any]:
+    return ["sim", pytest.param("llama", marks=pytest.mark.model)]
+
+
+@pytest.fixture(scope="module", params=backends())
+def engine(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[EngineProcess]:
+    folder = tmp_path_factory.mktemp("engine")
+    model = {}
+    if request.param == "llama":
+        model = {"path": str(write_tiny_gguf(folder / "tiny.gguf")), "threads": 1}
+    config = write_config(folder, engine={"backend": request.param}, model=model)
+    with engine_process(config, folder) as started:
+        yield started
+
+
+@pytest.fixture
+def daemon(engine: EngineProcess) -> Iterator[Daemon]:
+    connected = Daemon.connect(engine)
+    connected.ready()
+    yield connected
+    connected.close()
+
+
+def test_the_first_frame_is_hello_and_then_the_state(daemon: Daemon) -> None:
+    assert isinstance(daemon.frames[0], Hello)
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_an_answer_is_valid_by_its_schema(daemon: Daemon, name: str) -> None:
+    (outcome,) = daemon.ask(work("a", schema=SCHEMAS[name]))
+    assert outcome.finish == "schema"
+    jsonschema.validate(json.loads(outcome.text), SCHEMAS[name])
+
+
+def test_requests_of_different_kinds_share_the_batch(daemon: Daemon) -> None:
+    every = [work(name, f"text {name}", schema=schema) for name, schema in SCHEMAS.items()]
+    outcomes = daemon.ask(*every, work("free", max_tokens=12))
+    assert {outcome.finish for outcome in outcomes[:-1]} == {"schema"}
+    assert outcomes[-1].finish in ("stop", "length")
+    assert any(len(step.shares) > 1 for step in daemon.steps)
+
+
+def test_the_deltas_join_to_the_text(daemon: Daemon) -> None:
+    every = [work("a", schema=EVENT, stream=True), work("b", max_tokens=30, stream=True)]
+    for outcome in daemon.ask(*every):
+        parts = [delta.text for delta in daemon.deltas if delta.id == outcome.id]
+        assert "".join(parts) == outcome.text
+        assert len(parts) > 1 or not outcome.text
+
+
+def test_without_stream_there_are_no_deltas(daemon: Daemon) -> None:
+    daemon.ask(work("a", schema=EVENT))
+    assert daemon.deltas == []
+
+
+def test_the_tokens_of_an_answer_are_accounted_for(daemon: Daemon) -> None:
+    (outcome,) = daemon.ask(work("a", schema=EVENT))
+    measured = daemon.measure(Prompt(payload="pallet 7 at door 3"), EVENT)
+    assert outcome.prompt_tokens == measured.prompt_tokens
+    assert measured.answer_tokens_max is not None
+    assert measured.answer_tokens_min <= outcome.output_tokens <= measured.answer_tokens_max
+    assert 0 < outcome.forced_tokens < outcome.output_tokens
+    assert sum(step.prefill_tokens for step in daemon.steps) == outcome.prompt_tokens
+    assert outcome.confidence is not None
+    assert 0 < outcome.confidence <= 1
+    assert outcome.ttft_s is not None
+    assert 0 < outcome.ttft_s <= outcome.total_s
+
+
+def test_the_shares_of_every_step_sum_to_one(daemon: Daemon) -> None:
+    daemon.ask(*[work(f"w{n}", schema=EVENT) for n in range(4)])
+    sums = [sum(step.shares.values()) for step in daemon.steps if step.shares]
+    assert sums == pytest.approx([1.0] * len(sums))
+
+
+def test_a_constant_costs_no_step_at_all(daemon: Daemon) -> None:
+    (outcome,) = daemon.ask(work("a", schema={"const": "dock"}))
+    assert (outcome.text, outcome.finish) == ('"dock"', "schema")
+    assert outcome.forced_tokens == outcome.output_tokens > 0
+    assert sum(step.prefill_tokens + step.decode_tokens for step in daemon.steps) == 0
+
+
+def test_a_cold_burst_prefills_its_root_once(daemon: Daemon) -> None:
+    root = f"{ROOT} cold burst"
+    whole = [daemon.measure(Prompt(root, f"n {n}", SUFFIX)).prompt_tokens for n in range(8)]
+    outcomes = daemon.ask(
+        *[work(f"w{n}", f"n {n}", root=root, suffix=SUFFIX, max_tokens=3) for n in range(8)]
+    )
+    cached = sorted({outcome.cached_tokens for outcome in outcomes})
+    assert len(cached) == 2
+    assert cached[0] == 0
+    assert [outcome.cached_tokens for outcome in outcomes].count(0) == 1
+    prefilled = sum(step.prefill_tokens for step in daemon.steps)
+    assert prefilled == sum(whole) - 7 * cached[1]
+
+
+def test_a_warm_root_is_not_prefilled_again(daemon: Daemon) -> None:
+    first, second = (work(id, root=f"{ROOT} warm", suffix=SUFFIX, max_tokens=2) for id in "ab")
+    daemon.ask(first)
+    (outcome,) = daemon.ask(second)
+    assert outcome.cached_tokens > 0
+    last = [step for step in daemon.steps if "b" in step.shares]
+    assert (
+        sum(step.prefill_tokens for step in last) == outcome.prompt_tokens - outcome.cached_tokens
+    )
+
+
+def test_a_shared_root_gives_the_same_answer_as_a_whole_prompt(daemon: Daemon) -> None:
+    shared = work("a", root=ROOT, suffix=SUFFIX, max_tokens=24)
+    (first,) = daemon.ask(shared)
+    (again,) = daemon.ask(work("b", root=ROOT, suffix=SUFFIX, max_tokens=24))
+    assert first.text == again.text
+
+
+def test_cancel_ends_one_and_leaves_its_neighbour_s_answer_as_it_was(daemon: Daemon) -> None:
+    (alone,) = daemon.ask(work("alone", "neighbour", schema=EVENT))
+    daemon.send(Limits(100_000, 64, 60.0), work("long", schema=LONG, stream=True))
+    daemon.until_true(lambda: any(delta.id == "long" for delta in daemon.deltas))
+    daemon.send(work("near", "neighbour", schema=EVENT), Cancel("long"))
+    cancelled, near = daemon.outcome("long"), daemon.outcome("near")
+    assert cancelled.finish == "cancelled"
+    assert 0 < cancelled.output_tokens < 800
+    assert near.text == alone.text
+
+
+def test_cancelling_what_waits_or_has_ended_is_harmless(daemon: Daemon) -> None:
+    daemon.send(Limits(100_000, 1, 60.0), work("long", schema=LONG), work("waits"))
+    daemon.send(Cancel("waits"), Cancel("nobody"), Cancel("long"), Cancel("long"))
+    assert daemon.outcome("waits").finish == "cancelled"
+    assert daemon.outcome("long").finish == "cancelled"
+    assert daemon.ask(work("next", schema=EVENT))[0].finish == "schema"
+
+
+def test_the_sequence_limit_acts_on_running_sequences_at_once(daemon: Daemon) -> None:
+    long = [work(f"w{n}", f"{n}", schema=LONG) for n in range(3)]
+    daemon.send(Limits(100_000, 3, 60.0), *long)
+    daemon.until_true(lambda: any(len(step.shares) == 3 for step in daemon.steps))
+    daemon.send(Limits(100_000, 1, 60.0))
+    daemon.until_true(lambda: len(daemon.steps[-1].shares) == 1)
+    seen = len(daemon.steps)
+    daemon.until_true(lambda: len(daemon.steps) >= seen + 20)
+    assert {tuple(step.shares) for step in daemon.steps[seen:]} == {("w0",)}
+    daemon.send(Limits(100_000, 3, 60.0))
+    daemon.until_true(lambda: len(daemon.steps[-1].shares) == 3)
+    daemon.send(*[Cancel(one.id) for one in long])
+
+
+def test_a_prompt_over_the_granted_context_waits_for_more(daemon: Daemon) -> None:
+    big = work("big", "x" * 300, max_tokens=20)
+    daemon.send(Limits(128, 8, 60.0), big)
+    assert daemon.ask(work("small", max_tokens=2), limits=Limits(128, 8, 60.0))[0].finish
+    assert "big" not in daemon.outcomes
+    daemon.send(Limits(1024, 8, 60.0))
+    outcome = daemon.outcome("big")
+    assert outcome.finish in ("stop", "length")
+    assert outcome.context_tokens == 1024
+
+
+def test_an_expired_lease_starts_no_step_until_the_next_frame(daemon: Daemon) -> None:
+    daemon.send(Limits(100_000, 8, 0.02), work("long", schema=LONG))
+    daemon.until_silent(0.4)
+    assert "long" not in daemon.outcomes
+    daemon.send(Limits(100_000, 8, 60.0))
+    assert daemon.outcome("long").output_tokens >= 800
+
+
+def test_the_more_urgent_is_answered_first(daemon: Daemon) -> None:
+    low = [work(f"low{n}", schema=LONG, priority=1) for n in range(2)]
+    daemon.send(Limits(100_000, 1, 60.0), *low, work("high", max_tokens=4, priority=9))
+    assert daemon.outcome("high").finish in ("stop", "length")
+    assert not {"low0", "low1"} & set(daemon.outcomes)
+    daemon.send(*[Cancel(one.id) for one in low])
+
+
+def test_measure_is_answered_while_a_long_answer_is_made(daemon: Daemon) -> None:
+    daemon.send(Limits(100_000, 8, 60.0), work("long", schema=LONG))
+    daemon.until_true(lambda: bool(daemon.steps))
+    assert daemon.measure(Prompt(payload="abc"), EVENT).reason is None
+    assert "long" not in daemon.outcomes
+    daemon.send(Cancel("long"))
+
+
+@pytest.mark.parametrize(
+    ("frame", "reason"),
+    [
+        (Measure("m", Prompt(payload="a"), '{"foo": 1}'), "bad_schema"),
+        (
+            Measure("m", Prompt(payload="a"), json.dumps({"type": "string", "minLength": 9000})),
+            "too_long",
+        ),
+        (Measure("m", Prompt(payload="a" * 5000)), "too_long"),
+    ],
+)
+def test_measure_tells_what_would_be_refused(daemon: Daemon, frame: Measure, reason: str) -> None:
+    daemon.send(frame)
+    measured = daemon.until(Measured)
+    assert measured.reason == reason
+    assert measured.detail
+
+
+@pytest.mark.parametrize(
+    ("asked", "reason"),
+    [
+        (work("a", schema={"foo": 1}), "bad_schema"),
+        (work("a", "a" * 5000), "too_long"),
+        (work("a", max_tokens=5000), "too_long"),
+        (work("a", schema=EVENT, max_tokens=2), "malformed"),
+        (work("a", schema=NUMBERS, max_tokens=25), "cap"),
+    ],
+)
+def test_what_cannot_be_answered_fails_with_its_reason(
+    daemon: Daemon, asked: Work, reason: str
+) -> None:
+    (outcome,) = daemon.ask(asked)
+    assert (outcome.finish, outcome.reason) == ("failed", reason)
+    assert outcome.detail
+
+
+def test_free_text_ends_at_its_cap(daemon: Daemon) -> None:
+    (outcome,) = daemon.ask(work("a", "seven", max_tokens=1))
+    assert outcome.finish in ("length", "stop")
+    assert outcome.output_tokens <= 1
+
+
+def test_a_stop_string_ends_the_answer_before_it(daemon: Daemon) -> None:
+    (whole,) = daemon.ask(work("a", max_tokens=40))
+    middle = whole.text[len(whole.text) // 2 :][:2]
+    asked = work("b", max_tokens=40, sampling=Sampling(stop=(middle,)), stream=True)
+    (outcome,) = daemon.ask(asked)
+    assert outcome.finish == "stop"
+    assert outcome.text == whole.text.split(middle)[0]
+    assert "".join(delta.text for delta in daemon.deltas) == outcome.text
+
+
+def test_a_drawn_seed_is_reported_and_repeats_the_answer(daemon: Daemon) -> None:
+    def hot(id: str, seed: int | None) -> Work:
+        return work(id, max_tokens=30, sampling=Sampling(temperature=1.5, seed=seed))
+
+    (drawn,) = daemon.ask(hot("a", None))
+    assert drawn.seed is not None
+    (again,) = daemon.ask(hot("b", drawn.seed))
+    assert (again.text, again.seed) == (drawn.text, drawn.seed)
+
+
+def test_many_more_requests_than_sequences_all_end(daemon: Daemon) -> None:
+    every = [work(f"w{n}", f"message {n}", root=ROOT, schema=EVENT) for n in range(40)]
+    assert {outcome.finish for outcome in daemon.ask(*every)} == {"schema"}
+
+
+def test_more_roots_than_there_is_room_for_all_get_answers(daemon: Daemon) -> None:
+    every = [
+        work(f"w{n}", "hi", root=f"template {n}: {'word ' * 30}", max_tokens=4) for n in range(50)
+    ]
+    assert {outcome.finish for outcome in daemon.ask(*every)} <= {"stop", "length"}
+
+
+def test_when_the_daemon_goes_its_work_ends_and_model_and_roots_stay(engine: EngineProcess) -> None:
+    first = Daemon.connect(engine)
+    first.ready()
+    first.ask(work("warm", root=f"{ROOT} stays", suffix=SUFFIX, max_tokens=2))
+    first.send(work("long", schema=LONG))
+    first.receive()
+    first.close()
+    second = Daemon.connect(engine)
+    second.ready()
+    (outcome,) = second.ask(work("next", root=f"{ROOT} stays", suffix=SUFFIX, max_tokens=2))
+    assert outcome.cached_tokens > 0
+    assert set(second.outcomes) == {"next"}
+    assert {id for step in second.steps for id in step.shares} == {"next"}
+    assert [frame.pid for frame in second.frames if isinstance(frame, Hello)] == [
+        engine.process.pid
+    ]
+    second.close()
+
+
+def test_a_new_daemon_takes_the_old_one_s_place(engine: EngineProcess, daemon: Daemon) -> None:
+    daemon.send(Limits(100_000, 8, 60.0), work("old", schema=LONG))
+    second = Daemon.connect(engine)
+    second.ready()
+    assert second.ask(work("new", schema=EVENT))[0].finish == "schema"
+    with pytest.raises(AssertionError, match="closed the socket"):
+        daemon.until_true(lambda: False)
+    second.close()
+
+
+@pytest.mark.parametrize(
+    "junk", [b"\xff\xff\xff\xff", b"\x00\x00\x00\x02{}", b"\x00\x00\x00\x03abc"]
+)
+def test_a_daemon_that_speaks_nonsense_is_disconnected_and_the_engine_lives(
+    engine: EngineProcess, daemon: Daemon, junk: bytes
+) -> None:
+    daemon.connection.sendall(junk)
+    with pytest.raises(AssertionError, match="closed the socket"):
+        daemon.receive()
+    assert engine.process.poll() is None
+
+
+def test_another_protocol_version_is_disconnected(daemon: Daemon) -> None:
+    daemon.send(Hello(99, 1))
+    with pytest.raises(AssertionError, match="closed the socket"):
+        daemon.receive()
+
+
+def test_a_socket_of_the_engine_is_for_its_user_alone(engine: EngineProcess) -> None:
+    assert Path(engine.socket_path).stat().st_mode & 0o777 == 0o600

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edged.engine.plan import Bounds, Pace, Share, Waiting, plan
+
+BOUNDS = Bounds(n_batch=64, chunk_tokens=32, step_s_max=1.0)
+FAST = Pace(prefill_s=0.001, decode_s=0.001)
+
+
+def prefill(key: int, tokens: int, *, priority: int = 5, order: int | None = None) -> Waiting:
+    return Waiting(key, tokens, True, priority, key if order is None else order)
+
+
+def decode(key: int, tokens: int = 1, *, priority: int = 5, served: int = 0) -> Waiting:
+    return Waiting(key, tokens, False, priority, key, served)
+
+
+def shares(*pairs: tuple[int, int]) -> list[Share]:
+    return [Share(key, tokens) for key, tokens in pairs]
+
+
+@pytest.mark.parametrize(
+    ("rule", "waiting", "expected"),
+    [
+        ("nothing waits", [], shares()),
+        ("decode goes before prefill", [prefill(1, 9), decode(2)], shares((2, 1), (1, 9))),
+        ("forced tokens enter together", [decode(1, 7)], shares((1, 7))),
+        ("a long prompt gives one chunk", [prefill(1, 500)], shares((1, 32))),
+        ("chunks of two prompts share one bound", [prefill(1, 20), prefill(2, 20)],
+         shares((1, 20), (2, 12))),
+        ("the more urgent is prefilled first", [prefill(1, 40), prefill(2, 40, priority=9)],
+         shares((2, 32))),
+        ("of equals the earlier is prefilled first", [prefill(1, 40, order=8), prefill(2, 40)],
+         shares((2, 32))),
+        ("a batch never exceeds n_batch", [decode(1, 60), decode(2, 60)], shares((1, 60), (2, 4))),
+    ],
+)  # fmt: skip
+def test_the_batch_follows_the_rule(
+    rule: str, waiting: list[Waiting], expected: list[Share]
+) -> None:
+    assert plan(waiting, BOUNDS, FAST) == expected, rule
+
+
+def test_no_step_is_planned_longer_than_its_bound() -> None:
+    slow = Pace(prefill_s=0.125, decode_s=0.25)
+    batch = plan([decode(1), decode(2), prefill(3, 50)], BOUNDS, slow)
+    assert batch == shares((1, 1), (2, 1), (3, 4))
+
+
+def test_the_smallest_share_goes_even_when_it_is_over_the_bound() -> None:
+    assert plan([decode(1), decode(2)], BOUNDS, Pace(3.0, 3.0)) == shares((1, 1))
+
+
+def test_sequences_that_do_not_fit_into_one_step_take_turns() -> None:
+    slow = Pace(prefill_s=0.1, decode_s=0.6)
+    assert plan([decode(1, served=4), decode(2, served=3)], BOUNDS, slow) == shares((2, 1))
+
+
+@st.composite
+def any_waiting(draw: st.DrawFn) -> list[Waiting]:
+    count = draw(st.integers(0, 12))
+    return [
+        Waiting(
+            key,
+            draw(st.integers(1, 300)),
+            draw(st.booleans()),
+            draw(st.integers(0, 9)),
+            key,
+            draw(st.integers(0, 5)),
+        )
+        for key in range(count)
+    ]
+
+
+@given(
+    waiting=any_waiting(),
+    bounds=st.builds(
+        Bounds, st.integers(8, 256), st.integers(8, 256), st.floats(0.02, 2, allow_nan=False)
+    ),
+    pace=st.builds(Pace, st.floats(1e-6, 1), st.floats(1e-6, 3)),
+)
+def test_every_batch_keeps_its_bounds(waiting: list[Waiting], bounds: Bounds, pace: Pace) -> None:
+    batch = plan(waiting, bounds, pace)
+    by_key = {one.key: one for one in waiting}
+    prefill_tokens = sum(share.tokens for share in batch if by_key[share.key].is_prefill)
+    decode_sequences = sum(not by_key[share.key].is_prefill for share in batch)
+    assert bool(batch) == bool(waiting)
+    assert len({share.key for share in batch}) == len(batch)
+    assert all(1 <= share.tokens <= by_key[share.key].tokens for share in batch)
+    assert sum(share.tokens for share in batch) <= bounds.n_batch
+    assert prefill_tokens <= bounds.chunk_tokens
+    others = sum(share.tokens for share in batch) - decode_sequences
+    is_smallest = len(batch) == 1 and batch[0].tokens == 1
+    assert is_smallest or pace.forecast_s(others, decode_sequences) <= bounds.step_s_max * 1.0001
+
+
+def test_the_pace_moves_towards_what_steps_take() -> None:
+    pace = Pace(prefill_s=0.001, decode_s=0.01)
+    for _ in range(60):
+        pace = pace.learned(50, 0, 0.1)
+    assert pace.prefill_s == pytest.approx(0.002, rel=0.05)
+    assert pace.decode_s == 0.01
+
+
+def test_one_stalled_step_does_not_teach_a_tenfold_pace() -> None:
+    pace = Pace(0.001, 0.001).learned(10, 0, 100.0)
+    assert pace.prefill_s < 0.002
