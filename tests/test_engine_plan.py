@@ -86,15 +86,15 @@ def test_every_batch_keeps_its_bounds(waiting: list[Waiting], bounds: Bounds, pa
     batch = plan(waiting, bounds, pace)
     by_key = {one.key: one for one in waiting}
     prefill_tokens = sum(share.tokens for share in batch if by_key[share.key].is_prefill)
-    decode_sequences = sum(not by_key[share.key].is_prefill for share in batch)
+    sampled = sum(share.tokens == by_key[share.key].tokens for share in batch)
     assert bool(batch) == bool(waiting)
     assert len({share.key for share in batch}) == len(batch)
     assert all(1 <= share.tokens <= by_key[share.key].tokens for share in batch)
     assert sum(share.tokens for share in batch) <= bounds.n_batch
     assert prefill_tokens <= bounds.chunk_tokens
-    others = sum(share.tokens for share in batch) - decode_sequences
+    others = sum(share.tokens for share in batch) - sampled
     is_smallest = len(batch) == 1 and batch[0].tokens == 1
-    assert is_smallest or pace.forecast_s(others, decode_sequences) <= bounds.step_s_max * 1.0001
+    assert is_smallest or pace.forecast_s(others, sampled) <= bounds.step_s_max * 1.0001
 
 
 def test_the_pace_moves_towards_what_steps_take() -> None:

@@ -22,6 +22,7 @@ class Waiting:
         priority: 0..9, 9 is most urgent.
         order: smaller came earlier.
         served: number of the step that served it last; decode takes turns by it.
+        is_sampled: whether a token is sampled behind the last one; not for a root.
     """
 
     key: int
@@ -30,6 +31,7 @@ class Waiting:
     priority: int
     order: int
     served: int = 0
+    is_sampled: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +94,8 @@ def plan(waiting: Iterable[Waiting], bounds: Bounds, pace: Pace) -> list[Share]:
     """
     every = list(waiting)
     batch = _Batch(bounds, pace)
-    for one in _decode_order(every):
-        batch.add(one, bounds.n_batch)
-    for one in _prefill_order(every):
-        batch.add(one, bounds.chunk_tokens)
+    for one in [*_decode_order(every), *_prefill_order(every)]:
+        batch.add(one)
     return batch.shares
 
 
@@ -119,16 +119,26 @@ class _Batch:
         self._chunk = bounds.chunk_tokens
         self._pace = pace
 
-    def add(self, one: Waiting, most: int) -> None:
-        first_s = self._pace.prefill_s if one.is_prefill else self._pace.decode_s
-        fits = 1 + int(max(0.0, self._left_s - first_s) / self._pace.prefill_s)
-        if self._left_s < first_s:
-            fits = 0 if self.shares else 1
+    def add(self, one: Waiting) -> None:
+        """Add as much of one sequence as still fits, or nothing."""
         room = min(self._room, self._chunk) if one.is_prefill else self._room
-        count = min(one.tokens, most, room, fits)
-        if count <= 0:
-            return
+        whole_s = self._cost_s(one, one.tokens)
+        if one.tokens <= room and whole_s <= self._left_s:
+            count = one.tokens
+        else:
+            fits = int(self._left_s / self._pace.prefill_s)
+            count = min(room, fits, max(1, one.tokens - 1))
+            if one.tokens == 1 or count <= 0:
+                count = 0 if self.shares else 1
+        if count > 0 and room > 0:
+            self._take(one, count)
+
+    def _take(self, one: Waiting, count: int) -> None:
         self.shares.append(Share(one.key, count))
         self._room -= count
         self._chunk -= count if one.is_prefill else 0
-        self._left_s -= first_s + (count - 1) * self._pace.prefill_s
+        self._left_s -= self._cost_s(one, count)
+
+    def _cost_s(self, one: Waiting, count: int) -> float:
+        sampled = int(one.is_sampled and count == one.tokens)
+        return self._pace.forecast_s(count - sampled, sampled)

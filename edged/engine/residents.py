@@ -213,4 +213,6 @@ def _of_sequence(one: Sequence) -> Waiting:
 
 def _of_root(root: Root) -> Waiting:
     priority, order = root.wanted or (0, 0)
-    return Waiting(root.kv, len(root.tokens) - root.n_past, True, -priority, order)
+    return Waiting(
+        root.kv, len(root.tokens) - root.n_past, True, -priority, order, is_sampled=False
+    )

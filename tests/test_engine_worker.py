@@ -1,0 +1,211 @@
+"""The step loop in one process with the test: a clock that only moves with the steps."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import pytest
+from engine_fixtures import Daemon, work
+
+from edged.engine.canary import Canary, check_canary
+from edged.engine.constraints import Constraints
+from edged.engine.formats import RoleFormat
+from edged.engine.frames import Cancel, Limits, Prompt, Work
+from edged.engine.inbox import Attached, Inbox
+from edged.engine.outlet import Outlet
+from edged.engine.plan import Bounds, Pace
+from edged.engine.prepare import Preparer
+from edged.engine.schema import Lengths
+from edged.engine.sim import N_VOCAB, Sim, Timing
+from edged.engine.worker import CANARY_IDLE_S, Worker
+from edged.errors import EngineUnusable
+
+TIMING = Timing(prefill_s=0.01, decode_s=0.1)
+BOUNDS = Bounds(n_batch=128, chunk_tokens=64, step_s_max=0.5)
+
+
+@dataclass
+class Clock:
+    """Seconds that pass only while the backend computes, or when a test says so."""
+
+    now_s: float = 0.0
+    on_step: Callable[[], None] = field(default=lambda: None)
+
+    def __call__(self) -> float:
+        return self.now_s
+
+    def sleep(self, duration_s: float) -> None:
+        self.now_s += duration_s
+        self.on_step()
+
+
+@dataclass
+class Bench:
+    """A worker, its inbox, and a daemon's end to read what it reports."""
+
+    clock: Clock
+    backend: Sim
+    preparer: Preparer
+    worker: Worker
+    inbox: Inbox
+    daemon: Daemon
+
+    def put(self, *frames: Work | Cancel | Limits) -> None:
+        for frame in frames:
+            item = self.preparer.sequence(frame, 0.0) if isinstance(frame, Work) else frame
+            self.inbox.put(item, self.clock())
+
+
+@contextmanager
+def bench(
+    *,
+    n_cells: int = 4096,
+    canary: Callable[[Worker], None] = lambda worker: None,
+    bounds: Bounds = BOUNDS,
+) -> Iterator[Bench]:
+    clock = Clock()
+    backend = Sim(n_cells=n_cells, n_batch=128, n_sequences=25, timing=TIMING, sleep=clock.sleep)
+    words = backend.vocabulary
+    form = RoleFormat({"user": "{content}"}, "")
+    constraints = Constraints(words.guidance, N_VOCAB, Lengths())
+    preparer = Preparer(words, form, constraints, 1024, 64)
+    limits, pace = Limits(1024, 8, 1e9), Pace(TIMING.prefill_s, TIMING.decode_s)
+    worker = Worker(backend, bounds, limits, pace, canary=canary, clock=clock)
+    ours, theirs = socket.socketpair()
+    theirs.settimeout(30)
+    inbox = Inbox()
+    inbox.put(Attached(Outlet(ours)), 0.0)
+    with ours, theirs:
+        yield Bench(clock, backend, preparer, worker, inbox, Daemon(theirs))
+
+
+@contextmanager
+def stepping(scene: Bench) -> Iterator[list[EngineUnusable]]:
+    """Run the step thread for the block."""
+    failed: list[EngineUnusable] = []
+
+    def run() -> None:
+        try:
+            scene.worker.run(scene.inbox)
+        except EngineUnusable as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield failed
+    finally:
+        scene.inbox.close()
+        thread.join()
+
+
+def test_no_step_takes_longer_than_its_bound() -> None:
+    with bench() as scene:
+        scene.put(*[work(f"w{n}", "x" * 200, max_tokens=8) for n in range(8)])
+        with stepping(scene):
+            for n in range(8):
+                scene.daemon.outcome(f"w{n}")
+        assert max(step.step_s for step in scene.daemon.steps) <= BOUNDS.step_s_max * 1.001
+
+
+def test_the_shares_follow_the_weight_of_prefill_and_decode() -> None:
+    with bench() as scene:
+        scene.put(work("a", "x", max_tokens=1), work("b", "x" * 19, max_tokens=1))
+        with stepping(scene):
+            scene.daemon.outcome("a")
+        shares = scene.daemon.steps[0].shares
+        # BOS and one byte: one prefill token and one sampled; BOS and 19 bytes: 19 and one.
+        assert shares == pytest.approx({"a": 0.11 / 0.40, "b": 0.29 / 0.40}, rel=0.01)
+
+
+def test_an_expired_lease_stops_the_steps_and_a_frame_resumes_them() -> None:
+    with bench() as scene:
+        asked = work("a", "hi", schema={"type": "string", "minLength": 100, "maxLength": 100})
+        scene.put(Limits(1024, 8, 2.0), asked)
+        with stepping(scene):
+            scene.daemon.until_silent(0.2)
+            assert 2.0 <= scene.clock() <= 2.0 + BOUNDS.step_s_max
+            scene.put(Limits(1024, 8, 1e9))
+            assert scene.daemon.outcome("a").finish == "schema"
+
+
+def test_a_full_cache_parks_one_and_fails_nobody() -> None:
+    with bench(n_cells=256) as scene:
+        scene.backend.n_cells = 4096  # what the books reserve by
+        scene.put(*[work(f"w{n}", f"{n}" * 60, max_tokens=60) for n in range(4)])
+        alone = {}
+        with stepping(scene):
+            scene.clock.on_step = lambda: setattr(scene.backend, "n_cells", 160)
+            for n in range(4):
+                alone[n] = scene.daemon.outcome(f"w{n}")
+        assert {outcome.finish for outcome in alone.values()} <= {"stop", "length"}
+
+
+def test_parking_does_not_change_the_answer() -> None:
+    texts = []
+    for n_cells in (4096, 140):
+        with bench() as scene:
+            scene.clock.on_step = lambda scene=scene, n_cells=n_cells: setattr(  # type: ignore[misc]
+                scene.backend, "n_cells", n_cells
+            )
+            scene.put(*[work(f"w{n}", f"{n}" * 60, max_tokens=30) for n in range(3)])
+            with stepping(scene):
+                texts.append([scene.daemon.outcome(f"w{n}").text for n in range(3)])
+    assert texts[0] == texts[1]
+
+
+def test_a_neighbour_never_changes_an_answer() -> None:
+    with bench() as scene, stepping(scene):
+        scene.put(work("alone", "the same", max_tokens=40))
+        alone = scene.daemon.outcome("alone").text
+        scene.put(*[work(f"w{n}", "n" * n, max_tokens=40) for n in range(1, 7)])
+        scene.put(work("among", "the same", max_tokens=40))
+        assert scene.daemon.outcome("among").text == alone
+
+
+def test_work_that_comes_twice_is_answered_once() -> None:
+    with bench() as scene:
+        scene.put(work("a", max_tokens=5), work("a", max_tokens=5), work("b", max_tokens=40))
+        with stepping(scene):
+            scene.daemon.outcome("b")
+        ended = [outcome.id for step in scene.daemon.steps for outcome in step.outcomes]
+        assert sorted(ended) == ["a", "b"]
+
+
+def test_the_canary_is_asked_again_after_fifteen_idle_minutes() -> None:
+    asked: list[float] = []
+    with bench(canary=lambda worker: asked.append(1.0)) as scene, stepping(scene):
+        scene.put(work("a", max_tokens=2))
+        scene.daemon.outcome("a")
+        assert asked == []
+        scene.clock.now_s += CANARY_IDLE_S + 1
+        scene.put(work("b", max_tokens=2))
+        scene.daemon.outcome("b")
+        assert asked == [1.0]
+
+
+def test_a_canary_with_the_wrong_answer_makes_the_engine_unusable() -> None:
+    canary = Canary(Prompt(payload="x"), '{"enum": ["yes", "no"]}', '"maybe"')
+    with bench() as scene, pytest.raises(EngineUnusable, match="instead of"):
+        check_canary(scene.worker, scene.preparer, canary)
+
+
+def test_a_canary_with_the_right_answer_is_silent() -> None:
+    canary = Canary(Prompt(payload="x"), '{"const": "yes"}', '"yes"')
+    with bench() as scene:
+        check_canary(scene.worker, scene.preparer, canary)
+        check_canary(scene.worker, scene.preparer, Canary(Prompt(payload="x")))
+
+
+def test_an_idle_engine_takes_no_step() -> None:
+    with bench() as scene:
+        scene.put(work("a", max_tokens=2))
+        with stepping(scene):
+            scene.daemon.outcome("a")
+            before_s = scene.clock()
+            scene.daemon.until_silent(0.1)
+            assert scene.clock() == before_s
