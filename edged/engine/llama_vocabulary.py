@@ -7,6 +7,7 @@ Source: llama.h of llama.cpp 0c1e57098, llama_tokenize and llama_token_to_piece.
 from __future__ import annotations
 
 import ctypes
+import warnings
 from functools import cached_property
 from typing import Any
 
@@ -72,7 +73,10 @@ class LlamaVocabulary:
     @cached_property
     def guidance(self) -> LLTokenizer:
         """The same vocabulary as llguidance sees it; takes a second for 150,000 tokens."""
-        return lltokenizer_from_vocab(self._vocab, eos_token=sorted(self._ends) or None)
+        with warnings.catch_warnings():
+            # llguidance 1.9.1 calls llama_token_get_attr, which llama-cpp-python 0.3.36 deprecates.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            return lltokenizer_from_vocab(self._vocab, eos_token=sorted(self._ends) or None)
 
     def _text_if_any(self, token: int) -> str:
         return self.text_of(token) if token >= 0 else ""

@@ -1,0 +1,186 @@
+"""Batch, shared roots and forced tokens against the plainest loop there is: the same answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from engine_fixtures import Daemon, engine_process, work, write_config
+from tiny_gguf import write_tiny_gguf
+
+from edged.engine.backend import KvFull, Run, Vocabulary
+from edged.engine.constraints import Constraints
+from edged.engine.formats import RoleFormat, prompt_tokens
+from edged.engine.frames import Work
+from edged.engine.llama import Llama, Shape
+from edged.engine.schema import Lengths
+
+pytestmark = pytest.mark.model
+
+# Two logits closer than this may change places: flash attention rounds by the batch's shape.
+TIE = 0.15
+FORM = RoleFormat({"user": "{content}"}, "")
+ROOTS = (
+    "Read the dock message and answer with the record.\n<|input|>",
+    "Read the label.<|input|>",
+    "",
+)
+SCHEMAS: tuple[dict[str, Any] | None, ...] = (
+    None,
+    {
+        "type": "object",
+        "properties": {
+            "event": {"enum": ["arrival", "departure", "damage", "temperature_alarm"]},
+            "dock": {"type": ["integer", "null"], "minimum": 1, "maximum": 99},
+            "needs_human": {"type": "boolean"},
+        },
+        "required": ["event", "dock", "needs_human"],
+    },
+    {"type": "array", "items": {"enum": ["on", "off", "open"]}, "minItems": 3, "maxItems": 5},
+)
+ASKED = [
+    work(
+        f"{place}-{number}-{kind}",
+        f"pallet {number * 37} at door {number}",
+        root=root,
+        suffix="<|answer|>",
+        schema=schema,
+        max_tokens=20 if schema is None else None,
+    )
+    for place, root in enumerate(ROOTS)
+    for kind, schema in enumerate(SCHEMAS)
+    for number in range(4)
+]
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_gguf(tmp_path_factory.mktemp("model") / "tiny.gguf", seed=3)
+
+
+@pytest.fixture(scope="module")
+def llama(path: Path) -> Iterator[Llama]:
+    shape = Shape(n_cells=1024, n_batch=512, n_sequences=4, n_threads=1)
+    loaded = Llama(path, shape, lambda share: True)
+    yield loaded
+    loaded.close()
+
+
+def plain_answer(llama: Llama, asked: Work) -> tuple[str, bool]:
+    """Answer alone, the prompt at once, then one token at a time.
+
+    Returns the text up to the first near tie, and whether that is all of it.
+    """
+    words = llama.vocabulary
+    found = prompt_tokens(asked.prompt, words, FORM)
+    tokens = [*found.root, *found.own]
+    matcher = None
+    if asked.schema is not None:
+        constraints = Constraints(words.guidance, words.n_tokens, Lengths())
+        matcher = constraints.constraint(asked.schema).matcher()
+    llama.drop(0)
+    (row,) = llama.decode([Run(0, 0, tokens, True)])
+    answer: list[int] = []
+    forced: list[int] = []
+    while asked.max_tokens is None or len(answer) < asked.max_tokens:
+        if matcher is not None:
+            forced += matcher.forced()
+            if matcher.is_complete and not forced:
+                break
+        if forced:
+            token = forced.pop(0)
+        else:
+            logits = row if matcher is None else np.where(matcher.mask(), row, -np.inf)
+            token = int(np.argmax(logits))
+            if np.partition(logits, -2)[-2] > logits[token] - TIE:
+                return _text(words, answer), False
+            if words.is_end(token):
+                break
+            if matcher is not None:
+                matcher.take(token)
+        answer.append(token)
+        (row,) = llama.decode([Run(0, len(tokens) + len(answer) - 1, [token], True)])
+    return _text(words, answer), True
+
+
+def _text(words: Vocabulary, tokens: list[int]) -> str:
+    return b"".join(map(words.piece, tokens)).decode("utf-8", "replace").rstrip("\ufffd")
+
+
+def test_batch_roots_and_forced_tokens_change_no_answer(
+    path: Path, llama: Llama, tmp_path: Path
+) -> None:
+    expected = {asked.id: plain_answer(llama, asked) for asked in ASKED}
+    config = write_config(tmp_path, model={"path": str(path), "threads": 1})
+    with engine_process(config, tmp_path) as engine:
+        daemon = Daemon.connect(engine)
+        daemon.ready()
+        outcomes = daemon.ask(*ASKED)
+        daemon.close()
+    for outcome in outcomes:
+        text, is_whole = expected[outcome.id]
+        assert outcome.text.startswith(text)
+        assert outcome.text.rstrip("\ufffd") == text or not is_whole
+    assert sum(is_whole for _, is_whole in expected.values()) > len(ASKED) / 2
+    assert sum(outcome.cached_tokens for outcome in outcomes) > 0
+    assert sum(outcome.forced_tokens for outcome in outcomes) > 0
+    assert max(len(step.shares) for step in daemon.steps) == 8
+
+
+def test_a_row_is_the_same_alone_and_through_a_shared_root(llama: Llama) -> None:
+    root, own = llama.vocabulary.tokenise("the template", special=True), [7, 8, 9]
+    for sequence in range(4):
+        llama.drop(sequence)
+    (alone,) = llama.decode([Run(0, 0, [*root, *own], True)])
+    alone = alone.copy()
+    llama.decode([Run(1, 0, root, False)])
+    llama.share(1, 2, len(root))
+    (shared,) = llama.decode([Run(2, len(root), own, True)])
+    np.testing.assert_allclose(shared, alone, atol=0.05)
+
+
+def test_cells_of_a_dropped_root_stay_with_those_who_share_them(llama: Llama) -> None:
+    for sequence in range(4):
+        llama.drop(sequence)
+    llama.decode([Run(0, 0, [1, 2, 3, 4], False)])
+    llama.share(0, 1, 4)
+    llama.share(0, 2, 4)
+    (before,) = llama.decode([Run(1, 4, [5], True)])
+    before = before.copy()
+    llama.drop(0)
+    (after,) = llama.decode([Run(2, 4, [5], True)])
+    np.testing.assert_allclose(after, before, atol=0.01)
+
+
+def test_a_cache_without_room_is_an_exception_and_the_rest_goes_on(llama: Llama) -> None:
+    for sequence in range(4):
+        llama.drop(sequence)
+    llama.decode([Run(0, 0, [1] * 512, False)])
+    llama.decode([Run(1, 0, [1] * 500, False)])
+    with pytest.raises(KvFull):
+        llama.decode([Run(2, 0, [1] * 100, True)])
+    llama.drop(1)
+    assert len(llama.decode([Run(2, 0, [1] * 100, True)])) == 1
+
+
+def test_the_vocabulary_reads_special_tokens_only_where_asked(llama: Llama) -> None:
+    words = llama.vocabulary
+    (answer,) = words.tokenise("<|answer|>", special=True)
+    assert words.piece(answer) == b""
+    plain = words.tokenise("<|answer|>", special=False)
+    assert b"".join(map(words.piece, plain)) == b"<|answer|>"
+    assert words.bos_text == "<|bos|>"
+
+
+def test_the_schema_s_text_survives_tokens_of_several_bytes(llama: Llama) -> None:
+    words = llama.vocabulary
+    constraints = Constraints(words.guidance, words.n_tokens, Lengths())
+    value = {"theater": ['":', "null"]}
+    matcher = constraints.constraint(json.dumps({"const": value})).matcher()
+    forced = matcher.forced()
+    assert json.loads(b"".join(map(words.piece, forced))) == value
+    assert len(forced) < len(json.dumps(value, separators=(",", ":")))
