@@ -1,0 +1,114 @@
+"""The topics of the contract: names out, names in.
+
+In:  a site and a node, or a topic that a message came on.     Out: topic strings, or who is meant.
+Pure. Does not know: payloads, connections.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+UNREADABLE_ID = "~"
+TOPIC_BYTES_MAX = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Who a request or cancel topic speaks for; `id` is None where the topic has none.
+
+    `kind` is `req` or `cancel`. The levels are as received: `is_id` tells whether they are ids.
+    """
+
+    kind: str
+    client: str
+    id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """All topics of one board. Fixed depth: no id ever contains a slash."""
+
+    site: str
+    node: str
+
+    @property
+    def board(self) -> str:
+        """Return the common front of every topic of this board."""
+        return f"edged/v1/{self.site}/{self.node}"
+
+    @property
+    def availability(self) -> str:
+        """Return the retained topic of `online` and `offline`."""
+        return f"{self.board}/availability"
+
+    @property
+    def state(self) -> str:
+        """Return the retained topic of the board's state."""
+        return f"{self.board}/state"
+
+    def template(self, name: str) -> str:
+        """Return the retained topic that describes the template `name`."""
+        return f"{self.board}/template/{name}"
+
+    def response(self, client: str, id: str | None) -> str:
+        """Return the default reply topic; an id that cannot be read is replied to under `~`."""
+        return f"{self.board}/res/{client}/{id or UNREADABLE_ID}"
+
+    def response_filter(self, client: str) -> str:
+        """Return the filter a device subscribes to hear every board of the site."""
+        return f"edged/v1/{self.site}/+/res/{client}/#"
+
+    @property
+    def inbound_filters(self) -> tuple[str, ...]:
+        """Return what the board subscribes: requests with and without id, and cancels."""
+        return (f"{self.board}/req/+", f"{self.board}/req/+/+", f"{self.board}/cancel/+/+")
+
+    def address(self, topic: str) -> Address | None:
+        """Return who `topic` speaks for, or None when it is none of this board's inbound topics."""
+        front = f"{self.board}/"
+        if not topic.startswith(front):
+            return None
+        match topic.removeprefix(front).split("/"):
+            case ["req", client]:
+                return Address("req", client, None)
+            case ["req" | "cancel" as kind, client, id]:
+                return Address(kind, client, id)
+            case _:
+                return None
+
+
+def is_id(text: str) -> bool:
+    """Return whether `text` may name a client, a prompt or a template."""
+    return ID.fullmatch(text) is not None
+
+
+def is_publishable(topic: str) -> bool:
+    """Return whether edged would ever publish an answer to `topic`.
+
+    Source: MQTT 5, 4.7: wildcards stand in filters only, `$` topics belong to the broker, and
+    U+0000 is not allowed.
+    """
+    return (
+        0 < len(topic.encode()) <= TOPIC_BYTES_MAX
+        and not topic.startswith("$")
+        and not set(topic) & {"+", "#", "\0"}
+    )
+
+
+def matches(topic_filter: str, topic: str) -> bool:
+    """Return whether `topic` (without wildcards) falls under `topic_filter`."""
+    wanted, given = topic_filter.split("/"), topic.split("/")
+    for place, level in enumerate(wanted):
+        if level == "#":
+            return True
+        if place >= len(given) or level not in ("+", given[place]):
+            return False
+    return len(wanted) == len(given)
+
+
+def levels(topic_filter: str, topic: str) -> tuple[str, ...]:
+    """Return the levels of `topic` that stand where `topic_filter` has `+`, in order."""
+    pairs = zip(topic_filter.split("/"), topic.split("/"), strict=False)
+    return tuple(level for wanted, level in pairs if wanted == "+")
