@@ -6,10 +6,12 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from engine_fixtures import Daemon, work
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from edged.engine.canary import Canary, check_canary
 from edged.engine.constraints import Constraints
@@ -76,7 +78,7 @@ def bench(
     limits, pace = Limits(1024, 8, 1e9), Pace(TIMING.prefill_s, TIMING.decode_s)
     worker = Worker(backend, bounds, limits, pace, canary=canary, clock=clock)
     ours, theirs = socket.socketpair()
-    theirs.settimeout(30)
+    theirs.settimeout(10)
     inbox = Inbox()
     inbox.put(Attached(Outlet(ours)), 0.0)
     with ours, theirs:
@@ -165,6 +167,60 @@ def test_a_neighbour_never_changes_an_answer() -> None:
         scene.put(*[work(f"w{n}", "n" * n, max_tokens=40) for n in range(1, 7)])
         scene.put(work("among", "the same", max_tokens=40))
         assert scene.daemon.outcome("among").text == alone
+
+
+actions = st.lists(
+    st.one_of(
+        st.builds(
+            work,
+            st.just("named below"),
+            st.text("ab ", min_size=1, max_size=80),
+            root=st.sampled_from(["", "root one ", "another root "]),
+            schema=st.sampled_from([None, {"type": "array", "items": {"type": "boolean"}}]),
+            max_tokens=st.one_of(st.none(), st.integers(4, 60)),
+            stream=st.booleans(),
+            priority=st.integers(0, 9),
+        ),
+        st.integers(0, 30).map(str).map(Cancel),
+        st.builds(Limits, st.sampled_from([1024, 120]), st.integers(1, 8), st.just(1e9)),
+    ),
+    max_size=40,
+)
+
+
+@settings(deadline=None, max_examples=40)
+@given(script=actions, cells=st.sampled_from([4096, 400]))
+def test_whatever_comes_each_request_ends_once_and_gives_its_cells_back(
+    script: list[Work | Cancel | Limits], cells: int
+) -> None:
+    left = [
+        replace(item, id=str(place)) if isinstance(item, Work) else item
+        for place, item in enumerate(script)
+    ]
+    ids = {item.id for item in left if isinstance(item, Work)}
+    with bench(n_cells=4096) as scene:
+
+        def on_step() -> None:
+            scene.backend.n_cells = cells
+            scene.put(*left[:2])
+            del left[:2]
+
+        scene.clock.on_step = on_step
+        scene.put(work("first", max_tokens=30))
+        with stepping(scene):
+            scene.daemon.outcome("first")
+            scene.put(*left, Limits(1024, 8, 1e9))
+            left.clear()
+            for id in ids:
+                scene.daemon.outcome(id)
+            scene.daemon.until_silent(0.02)
+        ended = [outcome.id for step in scene.daemon.steps for outcome in step.outcomes]
+        reported = {id for step in scene.daemon.steps for id in step.shares}
+        assert sorted(ended) == sorted(ids | {"first"})
+        assert reported <= set(ended)
+        held = scene.worker.residents
+        assert (held.running, held.waiting) == ({}, [])
+        assert held.n_free_ids() + held.n_roots() == scene.backend.n_sequences
 
 
 def test_work_that_comes_twice_is_answered_once() -> None:

@@ -114,6 +114,8 @@ class Intake:
                 self._take_work(frame, now_s)
             case Cancel() | Limits():
                 self._inbox.put(frame, now_s)
+            case Hello():
+                pass
             case _:
                 log.debug("no answer to %s before the model is loaded", frame.kind)
 

@@ -53,14 +53,12 @@ class Llama:
         Raises:
             EngineUnusable: llama.cpp cannot load it; the text carries its own last words.
         """
-        self._log = LlamaLog()
         llama_cpp.llama_backend_init()
-        self._model = _loaded(path, progress, self._log)
+        self._log = LlamaLog()
         try:
-            _refuse_unfit(self._model, path)
-            self._context = _context(self._model, shape, self._log)
+            self._model, self._context = _opened(path, shape, progress, self._log)
         except EngineUnusable:
-            llama_cpp.llama_model_free(self._model)
+            self._log.close()
             raise
         self._memory = llama_cpp.llama_get_memory(self._context)
         self.vocabulary = LlamaVocabulary(llama_cpp.llama_model_get_vocab(self._model))
@@ -164,6 +162,19 @@ class _Batch:
 
 def _pointer(array: NDArray[Any], kind: Any) -> Any:
     return ctypes.cast(array.ctypes.data, ctypes.POINTER(kind))
+
+
+def _opened(
+    path: Path, shape: Shape, progress: Callable[[float], bool], log: LlamaLog
+) -> tuple[Any, Any]:
+    """Return model and context."""
+    model = _loaded(path, progress, log)
+    try:
+        _refuse_unfit(model, path)
+        return model, _context(model, shape, log)
+    except EngineUnusable:
+        llama_cpp.llama_model_free(model)
+        raise
 
 
 def _loaded(path: Path, progress: Callable[[float], bool], log: LlamaLog) -> Any:

@@ -37,6 +37,14 @@ class Residents:
         self.running: dict[int, Sequence] = {}
         self.waiting: list[Sequence] = []
 
+    def n_free_ids(self) -> int:
+        """Return how many KV sequence ids nobody holds."""
+        return len(self._free)
+
+    def n_roots(self) -> int:
+        """Return how many roots are kept."""
+        return len(self._roots)
+
     def add(self, sequence: Sequence) -> None:
         """Take a sequence in; it waits until `admit` finds room."""
         self._arrivals += 1

@@ -27,7 +27,11 @@ CANARY_IDLE_S = 15 * 60.0
 
 
 class Worker:
-    """Answers sequences, as many at once as the limits allow."""
+    """Answers sequences, as many at once as the limits allow.
+
+    Attributes:
+        residents: who is in the KV cache or waits for it.
+    """
 
     def __init__(
         self,
@@ -45,7 +49,7 @@ class Worker:
         self._pace = pace
         self._canary = canary
         self._clock = clock
-        self._residents = Residents(backend)
+        self.residents = Residents(backend)
         self._outlet: Outlet | None = None
         self._lease_ends_s = 0.0
         self._stepped_s = clock()
@@ -74,9 +78,9 @@ class Worker:
     def _step(self, limits: Limits, report: Report) -> bool:
         """Run one step; return whether there was anything to run."""
         report.begin()
-        self._residents.admit(limits)
-        offers = self._residents.offers(limits)
-        runs = self._residents.runs(plan(offers, self._bounds, self._pace))
+        self.residents.admit(limits)
+        offers = self.residents.offers(limits)
+        runs = self.residents.runs(plan(offers, self._bounds, self._pace))
         if not runs:
             return False
         try:
@@ -85,11 +89,11 @@ class Worker:
             self._make_room(error, report)
             return True
         self._steps += 1
-        self._residents.note(runs, self._steps)
-        report.ran([(self._residents.running.get(run.sequence), run) for run in runs], self._pace)
+        self.residents.note(runs, self._steps)
+        report.ran([(self.residents.running.get(run.sequence), run) for run in runs], self._pace)
         sampled = [run for run in runs if run.is_sampled]
         for run, row in zip(sampled, rows, strict=True):
-            sequence = self._residents.running[run.sequence]
+            sequence = self.residents.running[run.sequence]
             sequence.ttft_s = sequence.ttft_s or self._clock() - sequence.arrived_s
             self._grow(sequence, sequence.sample(row), report)
         self._learn(runs, report)
@@ -98,7 +102,7 @@ class Worker:
     def _grow(self, sequence: Sequence, text: str, report: Report) -> None:
         report.grew(sequence, text)
         if sequence.ending is not None:
-            self._residents.leave(sequence)
+            self.residents.leave(sequence)
             report.ended(sequence)
 
     def _learn(self, runs: list[Run], report: Report) -> None:
@@ -108,9 +112,9 @@ class Worker:
         self._pace = self._pace.learned(others, sampled, report.step_s())
 
     def _make_room(self, error: KvFull, report: Report) -> None:
-        if self._residents.make_room():
+        if self.residents.make_room():
             return
-        for sequence in list(self._residents.running.values()):
+        for sequence in list(self.residents.running.values()):
             ending = Ending("failed", "engine_failed", f"the KV cache is full: {error}")
             self._grow(sequence, sequence.end(ending), report)
 
@@ -133,7 +137,7 @@ class Worker:
         self._lease_ends_s = letter.at_s + self._limits.lease_s
 
     def _begin(self, sequence: Sequence, report: Report) -> None:
-        if self._residents.find(sequence.work.id):
+        if self.residents.find(sequence.work.id):
             log.warning("work %s came twice; the first is being answered", sequence.work.id)
             return
         if self._clock() - self._stepped_s > CANARY_IDLE_S:
@@ -141,18 +145,18 @@ class Worker:
         self._enter(sequence, report)
 
     def _enter(self, sequence: Sequence, report: Report) -> None:
-        self._residents.add(sequence)
+        self.residents.add(sequence)
         self._grow(sequence, sequence.open(), report)
 
     def _cancel(self, id: str, report: Report) -> None:
-        sequence = self._residents.find(id)
+        sequence = self.residents.find(id)
         if sequence is None:
             return  # it has ended; its outcome is on the way
         self._grow(sequence, sequence.end(Ending("cancelled")), report)
 
     def _drop_all(self) -> None:
-        for sequence in [*self._residents.waiting, *self._residents.running.values()]:
-            self._residents.leave(sequence)
+        for sequence in [*self.residents.waiting, *self.residents.running.values()]:
+            self.residents.leave(sequence)
 
     def _within_max(self, limits: Limits) -> Limits:
         return replace(
