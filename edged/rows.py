@@ -1,0 +1,174 @@
+"""A prompt in the spool: its row, and what asks for one.
+
+State of a request = state of its row: queued -> running -> settled -> delivered -> purged.
+Times are seconds of the spool's clock (`*_s`).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+
+from edged.contract import Destination
+from edged.engine.frames import Message, Prompt, Sampling
+
+
+class State(StrEnum):
+    """Where a prompt is; a purged one has no row any more."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SETTLED = "settled"
+    DELIVERED = "delivered"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What the engine needs to answer a row, fixed when it is accepted.
+
+    Attributes:
+        schema: JSON Schema as text; None for free text.
+        max_tokens: answer cap; None: the engine's bound.
+        template: name and digest of the template, for the reply; None without one.
+    """
+
+    prompt: Prompt
+    schema: str | None = None
+    max_tokens: int | None = None
+    sampling: Sampling = field(default_factory=Sampling)
+    template: tuple[str, str] | None = None
+
+    def to_json(self) -> str:
+        """Return the text that the spool keeps until the outcome."""
+        return json.dumps(asdict(self), ensure_ascii=False, separators=(",", ":"))
+
+    @staticmethod
+    def from_json(text: str) -> Job:
+        """Return the job that `to_json` wrote."""
+        table = json.loads(text)
+        prompt, sampling = table["prompt"], table["sampling"]
+        messages = tuple(Message(**message) for message in prompt["messages"])
+        return Job(
+            prompt=Prompt(**(prompt | {"messages": messages})),
+            schema=table["schema"],
+            max_tokens=table["max_tokens"],
+            sampling=Sampling(**(sampling | {"stop": tuple(sampling["stop"])})),
+            template=tuple(table["template"]) if table["template"] else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A prompt that admission would take.
+
+    Attributes:
+        id: None: the board gives one.
+        fingerprint: same id and fingerprint are the same prompt.
+        duplicate: the broker sent it before (DUP), so a row without a device's id may be this one.
+    """
+
+    client: str
+    id: str | None
+    fingerprint: str
+    duplicate: bool
+    job: Job
+    destination: Destination
+    ttl_s: float
+    priority: int
+    receipt: bool
+    stream: bool
+    replace: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """An unfinished prompt, without its text.
+
+    Attributes:
+        serial: arrival order; the row's name inside the board.
+        attempts: engine deaths or hangs while it was in the batch.
+        restarts: daemon restarts and power cuts while it was running.
+        deadline_certain: false once time passed that no clock saw.
+    """
+
+    serial: int
+    client: str
+    id: str
+    state: State
+    destination: Destination
+    accepted_s: float
+    deadline_s: float
+    deadline_certain: bool
+    priority: int
+    stream: bool
+    receipt: bool
+    replace: str | None
+    attempts: int
+    restarts: int
+
+    @property
+    def attempt(self) -> int:
+        """Return the number of the inference that runs or would run next, from 1."""
+        return 1 + self.attempts + self.restarts
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """The one outcome of a row: event, status and the reply's bytes."""
+
+    event: str
+    status: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A stored outcome and where it goes."""
+
+    serial: int
+    client: str
+    settlement: Settlement
+    destination: Destination
+    settled_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Fresh:
+    """Verdict: a new row; `superseded` are the rows it took the place of."""
+
+    row: Row
+    superseded: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Verdict: the same prompt is here already and has no outcome yet."""
+
+    row: Row
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """Verdict: the same prompt has its outcome, which goes to the new copy's destination."""
+
+    id: str
+    letter: Letter
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """Verdict: the id belongs to another prompt."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Full:
+    """Verdict: no room; `reason` is `queue_full` or `spool_full`."""
+
+    reason: str
+    detail: str
+
+
+Verdict = Fresh | Known | Answered | Conflict | Full

@@ -1,0 +1,63 @@
+"""What runs next: one pure function.
+
+In:  the unfinished rows, how much the engine may hold, the spool's time.     Out: serials to start.
+Does not know: the engine, the clock, the spool.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from edged.rows import Row, State
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How many sequences the engine may hold at once; 0 while it is not ready."""
+
+    sequences: int
+
+
+def pick(rows: Iterable[Row], room: Room, now_s: float) -> list[int]:
+    """Return the serials to start now, most urgent first.
+
+    Order: priority, then the earlier deadline, then arrival. A row whose engine died with it in the
+    batch is a suspect: it runs alone, after the innocent ones, so that it can take nobody with it.
+    """
+    living = [row for row in rows if row.deadline_s > now_s]
+    running = [row for row in living if row.state is State.RUNNING]
+    if any(is_suspect(row) for row in running):
+        return []
+    queued = sorted((row for row in living if row.state is State.QUEUED), key=_urgency)
+    innocent = [row for row in queued if not is_suspect(row)]
+    if innocent:
+        return [row.serial for row in innocent[: max(0, room.sequences - len(running))]]
+    if queued and not running and room.sequences:
+        return [queued[0].serial]
+    return []
+
+
+def overdue(rows: Iterable[Row], now_s: float) -> list[Row]:
+    """Return the rows whose deadline has passed."""
+    return [row for row in rows if row.deadline_s <= now_s]
+
+
+def next_deadline_s(rows: Iterable[Row]) -> float | None:
+    """Return the earliest deadline, s of the spool's clock; None without rows."""
+    return min((row.deadline_s for row in rows), default=None)
+
+
+def is_suspect(row: Row) -> bool:
+    """Return whether an engine died while this row was in its batch."""
+    return row.attempts > 0
+
+
+def queue_position(rows: Iterable[Row], serial: int) -> int:
+    """Return how many queued rows would start before `serial`."""
+    queued = sorted((row for row in rows if row.state is State.QUEUED), key=_urgency)
+    return next((place for place, row in enumerate(queued) if row.serial == serial), 0)
+
+
+def _urgency(row: Row) -> tuple[int, float, int]:
+    return (-row.priority, row.deadline_s, row.serial)

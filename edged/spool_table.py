@@ -1,0 +1,353 @@
+"""The spool's table: every statement on it.
+
+In:  candidates, settlements, serials.     Out: verdicts, rows, letters.
+Blocking, for one thread: the spool calls it from its own. Times are seconds of the spool's clock.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any, TypeVar
+
+from edged import config
+from edged.clock import Instant, Record
+from edged.contract import Destination
+from edged.rows import (
+    Answered,
+    Candidate,
+    Conflict,
+    Fresh,
+    Full,
+    Job,
+    Known,
+    Letter,
+    Row,
+    Settlement,
+    State,
+    Verdict,
+)
+from edged.spool_schema import open_database
+
+T = TypeVar("T")
+
+# Outcomes must always find room: prompts are refused before the spool is as full as this.
+OUTCOME_RESERVE_SHARE = 0.1
+
+_ROW = (
+    "serial, client, id, state, topic, correlation, protocol5, accepted_s, deadline_s, "
+    "deadline_certain, priority, stream, receipt, replace_key, attempts, restarts"
+)
+_LETTER = "serial, client, event, status, outcome, topic, correlation, protocol5, settled_s"
+
+
+class Table:
+    """An open spool file.
+
+    Raises:
+        sqlite3.Error: it cannot be opened, or is no database.
+        ConfigError: it was written by a newer edged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._db = open_database(path)
+        self.boot = self._count_boot()
+        self.clock_record = self._clock_record()
+
+    def close(self) -> None:
+        """Fold the log into the file and close it."""
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._db.close()
+
+    def transact(self, work: Callable[[Table], T], record: Record) -> T:
+        """Run `work` and keep the clock, both or neither; durable on return."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            result = work(self)
+            self._keep_clock(record)
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+        return result
+
+    def accept(
+        self,
+        candidates: Sequence[Candidate],
+        now_s: float,
+        limits: config.Spool,
+        supersede: Callable[[Row], Settlement],
+    ) -> list[Verdict]:
+        """Return a verdict for each candidate; fresh ones are queued."""
+        return [self._accept(candidate, now_s, limits, supersede) for candidate in candidates]
+
+    def recover(self, *, deadlines_certain: bool) -> None:
+        """Queue again what ran when the daemon ended; mark deadlines that no clock kept."""
+        self._db.execute(
+            "UPDATE prompt SET state = 'queued', restarts = restarts + 1 WHERE state = 'running'"
+        )
+        if not deadlines_certain:
+            self._db.execute("UPDATE prompt SET deadline_certain = 0 WHERE state = 'queued'")
+
+    def start(self, serials: Sequence[int]) -> dict[int, Job]:
+        """Mark queued rows as running; return the jobs of those that still were queued."""
+        jobs = {}
+        for serial in serials:
+            found = self._one(
+                "UPDATE prompt SET state = 'running' WHERE serial = ? AND state = 'queued' "
+                "RETURNING job",
+                serial,
+            )
+            if found is not None:
+                jobs[serial] = Job.from_json(found[0])
+        return jobs
+
+    def requeue(self, serials: Iterable[int], attempts: int) -> None:
+        """Queue running rows again and add to their attempts."""
+        self._db.executemany(
+            "UPDATE prompt SET state = 'queued', attempts = attempts + ? "
+            "WHERE serial = ? AND state = 'running'",
+            [(attempts, serial) for serial in serials],
+        )
+
+    def settle(self, settlements: Mapping[int, Settlement], now_s: float) -> None:
+        """Write outcomes; the first one of a row stays."""
+        self._db.executemany(
+            "UPDATE prompt SET state = 'settled', job = NULL, event = ?, status = ?, outcome = ?, "
+            "settled_s = ? WHERE serial = ? AND state IN ('queued', 'running')",
+            [
+                (settlement.event, settlement.status, settlement.body, now_s, serial)
+                for serial, settlement in settlements.items()
+            ],
+        )
+
+    def delivered(self, claimed: Mapping[int, bool]) -> None:
+        """Mark settled rows as delivered."""
+        self._db.executemany(
+            "UPDATE prompt SET state = 'delivered', unclaimed = ? "
+            "WHERE serial = ? AND state = 'settled'",
+            [(not is_claimed, serial) for serial, is_claimed in claimed.items()],
+        )
+
+    def purge(self, before_s: float) -> None:
+        """Delete delivered rows that were settled before `before_s`."""
+        self._db.execute(
+            "DELETE FROM prompt WHERE state = 'delivered' AND settled_s < ?", (before_s,)
+        )
+
+    def unfinished(self) -> list[Row]:
+        """Return the rows without an outcome, in arrival order."""
+        found = self._db.execute(
+            f"SELECT {_ROW} FROM prompt WHERE state IN ('queued', 'running') ORDER BY serial"
+        )
+        return [_row(columns) for columns in found]
+
+    def letters(self, after: int, at_most: int) -> list[Letter]:
+        """Return settled, undelivered outcomes with serials over `after`, oldest first."""
+        found = self._db.execute(
+            f"SELECT {_LETTER} FROM prompt WHERE state = 'settled' AND serial > ? "
+            "ORDER BY serial LIMIT ?",
+            (after, at_most),
+        )
+        return [_letter(columns) for columns in found]
+
+    def letter(self, client: str, id: str) -> Letter | None:
+        """Return the outcome of (client, id), delivered or not."""
+        found = self._one(
+            f"SELECT {_LETTER} FROM prompt WHERE client = ? AND id = ? AND outcome IS NOT NULL",
+            client,
+            id,
+        )
+        return None if found is None else _letter(found)
+
+    def _accept(
+        self,
+        candidate: Candidate,
+        now_s: float,
+        limits: config.Spool,
+        supersede: Callable[[Row], Settlement],
+    ) -> Verdict:
+        known = self._known(candidate)
+        if known is not None:
+            return known
+        full = self._full(now_s, limits)
+        if full is not None:
+            return full
+        superseded = self._superseded(candidate)
+        self.settle({row.serial: supersede(row) for row in superseded}, now_s)
+        return Fresh(self._insert(candidate, now_s), tuple(row.serial for row in superseded))
+
+    def _known(self, candidate: Candidate) -> Verdict | None:
+        """Return what is here of the same prompt or id."""
+        serial = self._same(candidate)
+        if serial is None:
+            return None
+        row, fingerprint = self._row(serial)
+        if fingerprint != candidate.fingerprint:
+            return Conflict(row.id)
+        self._redirect(serial, candidate.destination)
+        letter = self.letter(row.client, row.id)
+        return Known(self._row(serial)[0]) if letter is None else Answered(row.id, letter)
+
+    def _same(self, candidate: Candidate) -> int | None:
+        if candidate.id is not None:
+            found = self._one(
+                "SELECT serial FROM prompt WHERE client = ? AND id = ?",
+                candidate.client,
+                candidate.id,
+            )
+        elif candidate.duplicate:
+            found = self._one(
+                "SELECT serial FROM prompt WHERE client = ? AND fingerprint = ? AND board_given "
+                "ORDER BY serial DESC",
+                candidate.client,
+                candidate.fingerprint,
+            )
+        else:
+            return None
+        return None if found is None else int(found[0])
+
+    def _redirect(self, serial: int, to: Destination) -> None:
+        """Send the outcome where the newest copy of the prompt wants it."""
+        self._db.execute(
+            "UPDATE prompt SET topic = ?, correlation = ?, protocol5 = ? WHERE serial = ?",
+            (to.topic, to.correlation, to.protocol5, serial),
+        )
+
+    def _full(self, now_s: float, limits: config.Spool) -> Full | None:
+        (rows,) = self._one("SELECT count(*) FROM prompt WHERE state IN ('queued', 'running')") or (
+            0,
+        )
+        if rows >= limits.rows_max:
+            return Full("queue_full", f"{rows} prompts wait, limit spool.rows_max")
+        bytes_max = limits.bytes_max * (1 - OUTCOME_RESERVE_SHARE)
+        while self._used_bytes() > bytes_max:
+            if not self._drop_oldest(now_s):
+                return Full("spool_full", f"over {bytes_max:.0f} bytes, limit spool.bytes_max")
+        return None
+
+    def _used_bytes(self) -> int:
+        (pages,) = self._one("PRAGMA page_count") or (0,)
+        (free,) = self._one("PRAGMA freelist_count") or (0,)
+        (size,) = self._one("PRAGMA page_size") or (0,)
+        return int((pages - free) * size)
+
+    def _drop_oldest(self, now_s: float) -> bool:
+        """Delete some of the oldest delivered rows past their deadline; return whether any."""
+        dropped = self._db.execute(
+            "DELETE FROM prompt WHERE serial IN (SELECT serial FROM prompt WHERE "
+            "state = 'delivered' AND deadline_s < ? ORDER BY serial LIMIT 64)",
+            (now_s,),
+        )
+        return dropped.rowcount > 0
+
+    def _superseded(self, candidate: Candidate) -> list[Row]:
+        if candidate.replace is None:
+            return []
+        found = self._db.execute(
+            f"SELECT {_ROW} FROM prompt WHERE client = ? AND replace_key = ? AND state = 'queued'",
+            (candidate.client, candidate.replace),
+        )
+        return [_row(columns) for columns in found.fetchall()]
+
+    def _insert(self, candidate: Candidate, now_s: float) -> Row:
+        to = candidate.destination
+        cursor = self._db.execute(
+            "INSERT INTO prompt (client, id, fingerprint, board_given, state, accepted_s, "
+            "deadline_s, deadline_certain, priority, stream, receipt, replace_key, topic, "
+            "correlation, protocol5, job) VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                candidate.client,
+                candidate.id or self._board_given_id(),
+                candidate.fingerprint,
+                candidate.id is None,
+                State.QUEUED,
+                now_s,
+                now_s + candidate.ttl_s,
+                candidate.priority,
+                candidate.stream,
+                candidate.receipt,
+                candidate.replace,
+                to.topic,
+                to.correlation,
+                to.protocol5,
+                candidate.job.to_json(),
+            ),
+        )
+        serial = cursor.lastrowid
+        assert serial is not None
+        return self._row(serial)[0]
+
+    def _board_given_id(self) -> str:
+        """Return an id that no other start of this board ever gave."""
+        (last,) = self._one("SELECT coalesce(max(seq), 0) FROM sqlite_sequence") or (0,)
+        return f"b-{self.boot}-{last + 1}"
+
+    def _row(self, serial: int) -> tuple[Row, str]:
+        found = self._one(f"SELECT {_ROW}, fingerprint FROM prompt WHERE serial = ?", serial)
+        assert found is not None
+        return _row(found[:-1]), found[-1]
+
+    def _count_boot(self) -> int:
+        found = self._one("UPDATE boot SET count = count + 1 RETURNING count")
+        assert found is not None
+        return int(found[0])
+
+    def _clock_record(self) -> Record | None:
+        found = self._one("SELECT spool_s, boot_id, boottime_s, wall_s, synchronised FROM clock")
+        if found is None:
+            return None
+        spool_s, boot_id, boottime_s, wall_s, synchronised = found
+        return Record(spool_s, Instant(boot_id, boottime_s, wall_s, bool(synchronised)))
+
+    def _keep_clock(self, record: Record) -> None:
+        instant = record.instant
+        self._db.execute(
+            "INSERT OR REPLACE INTO clock VALUES (1, ?, ?, ?, ?, ?)",
+            (
+                record.spool_s,
+                instant.boot_id,
+                instant.boottime_s,
+                instant.wall_s,
+                instant.synchronised,
+            ),
+        )
+
+    def _one(self, statement: str, *values: object) -> tuple[Any, ...] | None:
+        with closing(self._db.execute(statement, values)) as cursor:
+            found: tuple[Any, ...] | None = cursor.fetchone()
+            return found
+
+
+def _row(columns: tuple[Any, ...]) -> Row:
+    serial, client, id, state, topic, correlation, protocol5, *rest = columns
+    accepted_s, deadline_s, certain, priority, stream, receipt, replace_key, tries, starts = rest
+    return Row(
+        serial=serial,
+        client=client,
+        id=id,
+        state=State(state),
+        destination=Destination(topic, correlation, bool(protocol5)),
+        accepted_s=accepted_s,
+        deadline_s=deadline_s,
+        deadline_certain=bool(certain),
+        priority=priority,
+        stream=bool(stream),
+        receipt=bool(receipt),
+        replace=replace_key,
+        attempts=tries,
+        restarts=starts,
+    )
+
+
+def _letter(columns: tuple[Any, ...]) -> Letter:
+    serial, client, event, status, outcome, topic, correlation, protocol5, settled_s = columns
+    return Letter(
+        serial=serial,
+        client=client,
+        settlement=Settlement(event, status, bytes(outcome)),
+        destination=Destination(topic, correlation, bool(protocol5)),
+        settled_s=settled_s,
+    )

@@ -1,0 +1,176 @@
+"""Templates: what a device names instead of writing a prompt.
+
+In:  template files (TOML) beside a model, or in `model.templates_dir`.     Out: the three pieces of
+a prompt (root, payload, suffix) for one input, and the description that devices can read.
+Pure after `load`. Does not know: tokens, the engine, MQTT.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from edged.engine.frames import Prompt
+from edged.errors import ConfigError, Refusal
+from edged.topics import is_id
+
+_VARIABLE = re.compile(r"\{([a-z][a-z0-9_]*)\}")
+
+
+class _Example(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    input: str | dict[str, Any]
+    answer: str
+
+
+class _File(BaseModel):
+    """A template file as written; unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid")
+    name: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")
+    description: str = ""
+    root: str = Field(min_length=1)
+    payload: str
+    suffix: str = ""
+    json_schema: str | None = Field(None, alias="schema")
+    max_tokens: int | None = Field(None, ge=1)
+    variables: dict[str, str] = Field(min_length=1)
+    example: _Example
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """One template.
+
+    Attributes:
+        variables: name -> description, in the file's order.
+        schema: compact JSON text, its keys in the file's order; None for free text.
+        max_tokens: answer cap when the request names none.
+        digest: of the file's bytes, `sha256:` and 64 hex digits.
+    """
+
+    name: str
+    description: str
+    root: str
+    payload: str
+    suffix: str
+    variables: Mapping[str, str]
+    schema: str | None
+    max_tokens: int | None
+    example_input: str | Mapping[str, Any]
+    example_answer: str
+    digest: str
+
+    def prompt(self, given: str | Mapping[str, Any]) -> Prompt:
+        """Return the prompt for one input.
+
+        Args:
+            given: the variables' values, or the text of the only variable. What is not a string
+                becomes compact JSON.
+
+        Raises:
+            Refusal: `malformed`, a variable is missing, unknown or empty.
+        """
+        values = self._values(given)
+        payload = _VARIABLE.sub(lambda found: values[found[1]], self.payload)
+        return Prompt(root=self.root, payload=payload, suffix=self.suffix)
+
+    def described(self) -> bytes:
+        """Return the JSON that a device reads on the template's topic."""
+        schema = None if self.schema is None else json.loads(self.schema)
+        table = {
+            "name": self.name,
+            "description": self.description,
+            "variables": dict(self.variables),
+            "schema": schema,
+            "example": {"input": self.example_input, "answer": _answer(self)},
+            "digest": self.digest,
+        }
+        return json.dumps(table, ensure_ascii=False, separators=(",", ":")).encode()
+
+    def _values(self, given: str | Mapping[str, Any]) -> dict[str, str]:
+        wanted = ", ".join(self.variables)
+        if isinstance(given, str):
+            if len(self.variables) != 1:
+                raise Refusal("malformed", f"input: template {self.name} wants an object: {wanted}")
+            given = {next(iter(self.variables)): given}
+        wrong = set(given) ^ set(self.variables)
+        if wrong:
+            names = ", ".join(sorted(wrong))[:200]
+            raise Refusal("malformed", f"input: {names}; template {self.name} wants: {wanted}")
+        values = {name: _text(given[name]) for name in self.variables}
+        empty = [name for name, text in values.items() if not text.strip()]
+        if empty:
+            raise Refusal("malformed", f"input.{empty[0]}: empty")
+        return values
+
+
+def load(folder: Path) -> dict[str, Template]:
+    """Return the templates in `folder`, by name; an absent folder has none.
+
+    Raises:
+        ConfigError: names file, key and what is wrong.
+    """
+    if not folder.is_dir():
+        return {}
+    templates = [_read(path) for path in sorted(folder.glob("*.toml"))]
+    by_name = {template.name: template for template in templates}
+    if len(by_name) != len(templates):
+        raise ConfigError(f"{folder}: two templates have the same name")
+    return by_name
+
+
+def _read(path: Path) -> Template:
+    try:
+        content = path.read_bytes()
+        file = _File.model_validate(tomllib.loads(content.decode("utf-8")))
+        schema = None if file.json_schema is None else json.loads(file.json_schema)
+    except ValidationError as error:
+        item = error.errors()[0]
+        key = ".".join(str(level) for level in item["loc"])
+        raise ConfigError(f"{path}: {key}: {item['msg']}") from error
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+    _check(path, file)
+    return Template(
+        name=file.name,
+        description=file.description.strip(),
+        root=file.root,
+        payload=file.payload,
+        suffix=file.suffix,
+        variables=file.variables,
+        schema=None if schema is None else json.dumps(schema, separators=(",", ":")),
+        max_tokens=file.max_tokens,
+        example_input=file.example.input,
+        example_answer=file.example.answer,
+        digest=f"sha256:{hashlib.sha256(content).hexdigest()}",
+    )
+
+
+def _check(path: Path, file: _File) -> None:
+    if not is_id(file.name):
+        raise ConfigError(f"{path}: name = {file.name!r} is no id")
+    used, named = set(_VARIABLE.findall(file.payload)), set(file.variables)
+    if used != named:
+        names = ", ".join(sorted(used ^ named))
+        raise ConfigError(f"{path}: payload and [variables] must name the same: {names}")
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _answer(template: Template) -> Any:
+    return (
+        template.example_answer if template.schema is None else json.loads(template.example_answer)
+    )
