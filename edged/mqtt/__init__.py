@@ -1,0 +1,10 @@
+"""MQTT for the board: one lasting `Session` over any number of connections.
+
+Reading order: session (back-off, buffer, state), connection (the socket on the event loop), dial
+(what blocks: files, names, TCP, TLS), packets (paho's types and edged's).
+"""
+
+from edged.mqtt.packets import Acknowledged, Delivery, Will
+from edged.mqtt.session import ConnectionState, Session
+
+__all__ = ["Acknowledged", "ConnectionState", "Delivery", "Session", "Will"]

@@ -1,0 +1,366 @@
+"""One connection to the MQTT broker, from CONNECT to its end; never used a second time.
+
+In:  packets from the broker, and what `Session` sends.     Out: `Delivery` objects, PUBACKs.
+Runs on the event loop, which watches the socket and lets paho take its steps. Does not know:
+back-off, what a prompt is. Each connection has a paho client of its own: a client that lives on
+keeps the messages that its `publish` said it had refused and sends them later, and takes the same
+packet ids for other messages after the broker lost the session (measured, paho-mqtt 2.2.0).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import ssl
+import struct
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import paho.mqtt.client as paho
+from paho.mqtt import MQTTException
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from edged.config import Broker
+from edged.contract import Outbound
+from edged.errors import BrokerGone
+from edged.mqtt import packets
+from edged.mqtt.dial import dial, refused
+from edged.mqtt.packets import Acknowledged, Delivery, Protocol, Will
+
+log = logging.getLogger(__name__)
+
+ANSWER_S = 10.0
+GOODBYE_S = 2.0
+
+# paho's own limit of QoS 1 messages in flight; at or under it paho never queues one itself.
+INFLIGHT_MAX = 20
+# QoS 0 messages that wait for a slow socket; further ones are dropped.
+UNWRITTEN_MAX = 256
+
+# Source: MQTT 5, table 2-6.
+_NO_MATCHING_SUBSCRIBERS = 0x10
+_SESSION_TAKEN_OVER = 0x8E
+
+# What paho 2.2 raises from packets that break the protocol.
+_UNREADABLE = (struct.error, LookupError, ValueError, MQTTException)
+
+
+class ClosedUnanswered(BrokerGone):
+    """The broker closed the connection before it answered CONNECT."""
+
+
+class Connection:
+    """A connection; `number` and `session_present` hold from the broker's CONNACK on.
+
+    Args:
+        broker: where to connect, and as whom.
+        client_id: names the session at the broker.
+        protocol: the MQTT version spoken.
+        will: published by the broker if this connection breaks.
+        numbers: gives the connection its number at CONNACK.
+        arrived: called for each PUBLISH, in order.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        *,
+        client_id: str,
+        protocol: Protocol,
+        will: Will,
+        numbers: Iterator[int],
+        arrived: Callable[[Delivery], None],
+    ) -> None:
+        self.protocol = protocol
+        self.number: int | None = None
+        self.session_present = False
+        self._broker = broker
+        self._client_id = client_id
+        self._will = will
+        self._numbers = numbers
+        self._arrived = arrived
+        self._loop = asyncio.get_running_loop()
+        self._connack: asyncio.Future[None] = self._loop.create_future()
+        self._suback: asyncio.Future[list[ReasonCode]] = self._loop.create_future()
+        self._ended: asyncio.Future[str] = self._loop.create_future()
+        self._client: paho.Client | None = None
+        self._socket: paho.SocketLike | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_paused = False
+        self._unacknowledged: set[int] = set()
+        self._pending: dict[int, asyncio.Future[Acknowledged]] = {}
+        self._unwritten: set[int] = set()
+        self._window = asyncio.Semaphore(INFLIGHT_MAX)
+        self._packet_bytes_max: int | None = None
+
+    async def open(self, filters: tuple[str, ...]) -> str:
+        """Connect and subscribe to `filters`.
+
+        Returns:
+            What is wrong with the subscriptions although the connection stands; else "".
+
+        Raises:
+            BrokerGone: no connection, with the reason in words; `ProtocolRefused` and
+                `ClosedUnanswered` tell that the version of MQTT may be why.
+        """
+        arguments = (self._broker, self._client_id, self.protocol, self._will)
+        self._take_over(await asyncio.to_thread(dial, *arguments))
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                await self._connack
+                return await self._subscribe(filters)
+        except TimeoutError as error:
+            where = f"{self._broker.host}:{self._broker.port}"
+            raise BrokerGone(f"{where} accepts but does not answer as an MQTT broker") from error
+
+    async def ended(self) -> str:
+        """Wait for the end of the connection and return its reason."""
+        return await asyncio.shield(self._ended)
+
+    async def close(self) -> None:
+        """Say DISCONNECT after all that was sent before, so that no will is published.
+
+        The broker keeps the session and with it the prompts that nobody acknowledged.
+        """
+        if self._client is not None and self.number is not None and not self._ended.done():
+            self._client.disconnect()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(GOODBYE_S):
+                    await self.ended()
+        self._end("the connection was closed")
+
+    def acknowledge(self, delivery: Delivery) -> None:
+        """Send the PUBACK of `delivery`, once; nothing for QoS 0 or another connection's.
+
+        A packet id of an earlier connection may by now be that of a new prompt, which would be
+        lost if it were acknowledged (measured, paho-mqtt 2.2.0).
+        """
+        if delivery.connection != self.number or delivery.packet not in self._unacknowledged:
+            return
+        self._unacknowledged.remove(delivery.packet)
+        if self._client is not None and not self._ended.done():
+            self._client.ack(delivery.packet, delivery.qos)
+
+    async def publish(self, message: Outbound) -> Acknowledged:
+        """Publish at QoS 1 and wait for the PUBACK.
+
+        Raises:
+            BrokerGone: the connection ended first; the broker may or may not have the message.
+            ValueError: edged does not publish to such a topic.
+        """
+        await self._window.acquire()
+        with contextlib.ExitStack() as on_error:
+            on_error.callback(self._window.release)
+            pending = self._send(message)
+            on_error.pop_all()
+        # The place in the window belongs to the packet; its sender may be cancelled.
+        pending.add_done_callback(lambda _: self._window.release())
+        return await asyncio.shield(pending)
+
+    def publish_unacknowledged(self, message: Outbound) -> None:
+        """Publish at QoS 0; dropped when the connection ended or its socket is clogged."""
+        if self._client is None or self._ended.done() or len(self._unwritten) >= UNWRITTEN_MAX:
+            return
+        topic, properties = packets.topic_out(message), self._properties(message)
+        if self._fits(message, properties):
+            sent = self._client.publish(topic, message.payload, 0, message.retain, properties)
+            self._unwritten.add(sent.mid)
+
+    def pause(self) -> None:
+        """Stop reading the socket, so that TCP holds the broker back.
+
+        If that lasts longer than the keep alive, the PINGRESP is not seen either and the
+        connection ends; what was not acknowledged then comes again.
+        """
+        if not self._is_paused and self._socket is not None:
+            self._loop.remove_reader(self._socket)
+        self._is_paused = True
+
+    def resume(self) -> None:
+        """Read the socket again."""
+        if self._is_paused and self._socket is not None:
+            self._loop.add_reader(self._socket, self._read)
+            # Bytes that TLS has already decrypted do not make the socket readable.
+            self._loop.call_soon(self._read)
+        self._is_paused = False
+
+    # Opening, in the order of the packets.
+
+    def _take_over(self, client: paho.Client) -> None:
+        """Drive the client from the event loop from here on."""
+        self._client = client
+        self._socket = client.socket()
+        if self._socket is None:
+            self._end("the connection broke")
+            return
+        if isinstance(self._socket, socket.socket):
+            # Else a small answer waits for the ACK of the PUBACK before it (Nagle's algorithm).
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        client.on_connect = self._on_connect
+        client.on_subscribe = self._on_subscribe
+        client.on_message = self._on_message
+        client.on_publish = self._on_publish
+        client.on_disconnect = self._on_disconnect
+        client.on_socket_close = lambda *_: self._unhook()
+        client.on_socket_register_write = lambda *_: self._watch_writable()
+        client.on_socket_unregister_write = lambda *_: self._unwatch_writable()
+        if client.want_write():
+            self._watch_writable()
+        if not self._is_paused:
+            self._loop.add_reader(self._socket, self._read)
+        self._keep_alive()
+
+    def _on_connect(
+        self, _: Any, __: Any, flags: paho.ConnectFlags, reason: ReasonCode, properties: Any
+    ) -> None:
+        if reason.is_failure:
+            _fail(self._connack, refused(self._broker, self.protocol, reason))
+            return
+        self.number = next(self._numbers)
+        self.session_present = flags.session_present
+        # paho reads neither limit, and a broker ends the connection that breaks one.
+        # Source: MQTT 5, 3.2.2.3.3 and 3.2.2.3.6.
+        window = getattr(properties, "ReceiveMaximum", INFLIGHT_MAX)
+        self._window = asyncio.Semaphore(min(INFLIGHT_MAX, window))
+        self._packet_bytes_max = getattr(properties, "MaximumPacketSize", None)
+        if not self._connack.done():
+            self._connack.set_result(None)
+
+    async def _subscribe(self, filters: tuple[str, ...]) -> str:
+        """Subscribe whether or not the session is there: cheap, and heals a lost one."""
+        if self._client is None or not filters:
+            return ""
+        self._client.subscribe(packets.subscriptions(filters, self.protocol))
+        return packets.refused_filters(filters, await self._suback)
+
+    def _on_subscribe(self, _: Any, __: Any, ___: int, codes: list[ReasonCode], ____: Any) -> None:
+        if not self._suback.done():
+            self._suback.set_result(codes)
+
+    # The packets of a standing connection.
+
+    def _read(self) -> None:
+        while not self._is_paused and not self._ended.done():
+            self._drive(lambda client: client.loop_read())
+            # Source: docs.python.org, ssl, "Notes on non-blocking sockets": select does not see
+            # the bytes that TLS has already decrypted.
+            if not isinstance(self._socket, ssl.SSLSocket) or not self._socket.pending():
+                return
+
+    def _write(self) -> None:
+        self._drive(lambda client: client.loop_write())
+
+    def _keep_alive(self) -> None:
+        """Let paho ping or give up; a broker that vanished is noticed within two keep alives."""
+        self._drive(lambda client: client.loop_misc())
+        if self._client is not None and not self._ended.done():
+            self._timer = self._loop.call_later(self._client.keepalive / 4, self._keep_alive)
+
+    def _drive(self, step: Callable[[paho.Client], object]) -> None:
+        """Let paho take a step; whatever it raises ends this connection.
+
+        paho keeps a packet that it could not finish and takes it up again at the next step, which
+        would be at once and for ever (measured: 52,000 times a second, paho-mqtt 2.2.0).
+        """
+        if self._client is None:
+            return
+        try:
+            with contextlib.ExitStack() as on_error:
+                on_error.callback(self._end, "the broker sent a packet that cannot be read")
+                step(self._client)
+                on_error.pop_all()
+        except _UNREADABLE:
+            log.warning("the broker sent a packet that cannot be read", exc_info=True)
+
+    def _on_message(self, _: Any, __: Any, message: paho.MQTTMessage) -> None:
+        if self.number is None:
+            return
+        if message.qos:
+            self._unacknowledged.add(message.mid)
+        inbound = packets.inbound(message, self.protocol)
+        self._arrived(Delivery(inbound, self.number, message.mid, message.qos))
+
+    def _send(self, message: Outbound) -> asyncio.Future[Acknowledged]:
+        if self._client is None or self._ended.done():
+            raise BrokerGone("not connected to the broker")
+        topic, properties = packets.topic_out(message), self._properties(message)
+        pending: asyncio.Future[Acknowledged] = self._loop.create_future()
+        if self._fits(message, properties):
+            sent = self._client.publish(topic, message.payload, 1, message.retain, properties)
+            self._pending[sent.mid] = pending
+        else:
+            log.error("%s: larger than the broker accepts (max_packet_size), not sent", topic)
+            pending.set_result(Acknowledged(claimed=False))
+        return pending
+
+    def _properties(self, message: Outbound) -> Properties | None:
+        return packets.publish_properties(message) if self.protocol == "5" else None
+
+    def _fits(self, message: Outbound, properties: Properties | None) -> bool:
+        limit = self._packet_bytes_max
+        return limit is None or packets.packet_bytes(message, properties) <= limit
+
+    def _on_publish(self, _: Any, __: Any, packet: int, reason: ReasonCode, ___: Any) -> None:
+        self._unwritten.discard(packet)  # at QoS 0 this means: written to the socket
+        pending = self._pending.pop(packet, None)
+        if pending is None or pending.done():
+            return
+        if reason.is_failure:
+            # Sending it again would be refused again, and its sender must not wait for ever.
+            log.error("the broker refused a message (%s): check its access list", reason)
+        claimed = not reason.is_failure and reason.value != _NO_MATCHING_SUBSCRIBERS
+        pending.set_result(Acknowledged(claimed))
+
+    # The end.
+
+    def _on_disconnect(
+        self, _: Any, __: Any, flags: paho.DisconnectFlags, reason: ReasonCode, ___: Any
+    ) -> None:
+        if not flags.is_disconnect_packet_from_server:
+            self._end("the connection to the broker broke")
+        elif reason.value == _SESSION_TAKEN_OVER:
+            advice = "give each board its own node.name"
+            self._end(f"another client took over the client id {self._client_id!r}: {advice}")
+        else:
+            self._end(f"the broker ended the connection: {reason}")
+
+    def _end(self, problem: str) -> None:
+        """Close the socket and fail what waits; paho may report an end twice."""
+        if self._ended.done():
+            return
+        self._ended.set_result(problem)
+        if self._timer is not None:
+            self._timer.cancel()
+        _fail(self._connack, ClosedUnanswered(f"{problem} before the broker answered CONNECT"))
+        _fail(self._suback, BrokerGone(problem))
+        for pending in self._pending.values():
+            _fail(pending, BrokerGone(problem))
+        connected = self._socket
+        self._unhook()
+        if connected is not None:
+            connected.close()
+
+    def _unhook(self) -> None:
+        """Forget the socket; its number may soon be that of another file."""
+        if self._socket is not None:
+            self._loop.remove_reader(self._socket)
+            self._loop.remove_writer(self._socket)
+        self._socket = None
+
+    def _watch_writable(self) -> None:
+        if self._socket is not None:
+            self._loop.add_writer(self._socket, self._write)
+
+    def _unwatch_writable(self) -> None:
+        if self._socket is not None:
+            self._loop.remove_writer(self._socket)
+
+
+def _fail(future: asyncio.Future[Any], error: BrokerGone) -> None:
+    """Let whoever waits have the error; nobody waiting is not an error of its own."""
+    if not future.done():
+        future.set_exception(error)
+        future.exception()

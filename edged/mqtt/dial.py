@@ -1,0 +1,132 @@
+"""Opens a connection to the broker: what blocks, and the words for why it failed.
+
+In:  the broker's table of the configuration.     Out: a paho client whose CONNECT is on its way.
+Runs in a thread of its own: files, names, TCP and TLS block. Does not know: the event loop.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from pathlib import Path
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.reasoncodes import ReasonCode
+
+from edged.config import Broker
+from edged.errors import BrokerGone
+from edged.mqtt.packets import Protocol, Will, connect_properties, will_properties
+
+CONNECT_S = 5.0
+
+# Source: MQTT 5, table 2-6; paho gives the return codes of 3.1.1 the same numbers.
+_UNSUPPORTED_PROTOCOL_VERSION = 0x84
+_BAD_USER_NAME_OR_PASSWORD = 0x86
+_NOT_AUTHORIZED = 0x87
+
+
+class ProtocolRefused(BrokerGone):
+    """The broker said that it does not speak this version of MQTT."""
+
+
+def dial(broker: Broker, client_id: str, protocol: Protocol, will: Will) -> paho.Client:
+    """Return a client that has a socket and has sent CONNECT.
+
+    It has no callbacks yet, so none runs in this thread, and paho writes CONNECT by itself.
+    Passwords and certificates are read each time: a changed file counts at the next connect.
+
+    Raises:
+        BrokerGone: with what to do about it.
+    """
+    client = _new_client(client_id, protocol, will)
+    if broker.username is not None:
+        client.username_pw_set(broker.username, _password(broker))
+    if broker.tls_ca_file is not None:
+        client.tls_set_context(_tls_context(broker))
+    where = (broker.host, broker.port, broker.keepalive_s)
+    try:
+        if protocol == "5":
+            # paho's default wipes the broker's session at the first connect of each process.
+            client.connect(*where, clean_start=False, properties=connect_properties(broker))
+        else:
+            client.connect(*where)
+    except (OSError, UnicodeError) as error:
+        raise BrokerGone(_unreachable(broker, error)) from error
+    return client
+
+
+def _new_client(client_id: str, protocol: Protocol, will: Will) -> paho.Client:
+    client = paho.Client(
+        CallbackAPIVersion.VERSION2,
+        client_id=client_id,
+        clean_session=None if protocol == "5" else False,
+        protocol=paho.MQTTv5 if protocol == "5" else paho.MQTTv311,
+        # Its own reconnect has no jitter, and would also downgrade to MQTT 3.1.
+        reconnect_on_failure=False,
+        manual_ack=True,
+    )
+    client.connect_timeout = CONNECT_S
+    properties = will_properties(will) if protocol == "5" else None
+    client.will_set(will.topic, will.payload, qos=1, retain=True, properties=properties)
+    return client
+
+
+def _password(broker: Broker) -> str | None:
+    if broker.password_file is None:
+        return None
+    try:
+        lines = broker.password_file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise _unusable("broker.password_file", broker.password_file, error) from error
+    if not lines:
+        raise BrokerGone(f"broker.password_file = {broker.password_file}: the file is empty")
+    return lines[0]
+
+
+def _tls_context(broker: Broker) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=broker.tls_ca_file)
+    except OSError as error:
+        raise _unusable("broker.tls_ca_file", broker.tls_ca_file, error) from error
+    if broker.tls_certificate_file is not None:
+        try:
+            context.load_cert_chain(broker.tls_certificate_file, broker.tls_key_file)
+        except OSError as error:
+            key = "broker.tls_certificate_file"
+            raise _unusable(key, broker.tls_certificate_file, error) from error
+    return context
+
+
+def _unusable(key: str, path: Path | None, error: Exception) -> BrokerGone:
+    return BrokerGone(f"{key} = {path}: cannot be used: {error}")
+
+
+def _unreachable(broker: Broker, error: Exception) -> str:
+    where = f"{broker.host}:{broker.port}"
+    match error:
+        case ConnectionRefusedError():
+            return f"nothing listens on {where}: start the broker, or check broker.port"
+        case socket.gaierror() | UnicodeError():
+            return f"the name {broker.host!r} cannot be resolved: check broker.host ({error})"
+        case TimeoutError():
+            return f"no answer from {where} within {CONNECT_S:g} s: check network and broker.host"
+        case ssl.SSLCertVerificationError():
+            why = error.verify_message
+            return f"{where}: certificate not accepted ({why}): check tls_ca_file and the clock"
+        case ssl.SSLError():
+            return f"{where} does not speak TLS as expected ({error}): check broker.port"
+    return f"{where} cannot be reached: {error}"
+
+
+def refused(broker: Broker, protocol: Protocol, reason: ReasonCode) -> BrokerGone:
+    """Return the error that a refusing CONNACK stands for."""
+    where = f"the broker at {broker.host}:{broker.port}"
+    if reason.value == _UNSUPPORTED_PROTOCOL_VERSION:
+        advice = 'set broker.protocol = "auto"'
+        return ProtocolRefused(f"{where} does not speak MQTT {protocol}: {advice}")
+    if reason.value in (_BAD_USER_NAME_OR_PASSWORD, _NOT_AUTHORIZED):
+        name = "no user name" if broker.username is None else f"user {broker.username!r}"
+        advice = "check broker.username, broker.password_file and the broker's own list"
+        return BrokerGone(f"{where} does not let {name} in ({reason}): {advice}")
+    return BrokerGone(f"{where} refused the connection: {reason}")

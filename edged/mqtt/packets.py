@@ -1,0 +1,181 @@
+"""The fields of MQTT packets: paho's types in, edged's types out, and back.
+
+In:  paho messages, `Outbound`.     Out: `Delivery` and its kind; paho properties and options.
+Pure. Does not know: sockets, connections.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from paho.mqtt.client import MQTTMessage
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from edged.config import Broker
+from edged.contract import Inbound, Outbound
+from edged.topics import is_publishable
+
+Protocol = Literal["5", "3.1.1"]
+
+# The most prompts the broker may have under way to us without a PUBACK: one group of the spool.
+RECEIVE_MAX = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One PUBLISH that waits for its PUBACK.
+
+    Attributes:
+        connection: number of the connection it came on; an acknowledgement on another is dropped.
+        packet: its Packet Identifier; 0 at QoS 0.
+    """
+
+    inbound: Inbound
+    connection: int
+    packet: int
+    qos: int
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """The broker's PUBACK.
+
+    Attributes:
+        claimed: False when nobody subscribes to the topic, not even an offline session (MQTT 5,
+            reason 0x10), or when the broker will never take this message; True on 3.1.1, which
+            cannot tell.
+    """
+
+    claimed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Will:
+    """What the broker publishes, retained, when the board vanishes.
+
+    Attributes:
+        delay_s: how long the board may be away before that; MQTT 5 only. Longer than a usual
+            reconnect, so that a short break is not announced.
+    """
+
+    topic: str
+    payload: bytes
+    delay_s: int = 10
+
+
+def inbound(message: MQTTMessage, protocol: Protocol) -> Inbound:
+    """Return what a PUBLISH from the broker says; judging it is admission's part."""
+    return Inbound(
+        topic=_topic_in(message),
+        payload=bytes(message.payload),
+        retained=message.retain,
+        duplicate=message.dup,
+        response_topic=getattr(message.properties, "ResponseTopic", None),
+        correlation=getattr(message.properties, "CorrelationData", None),
+        expiry_s=getattr(message.properties, "MessageExpiryInterval", None),
+        content_type=getattr(message.properties, "ContentType", None),
+        user_properties=tuple(getattr(message.properties, "UserProperty", ())),
+        protocol5=protocol == "5",
+    )
+
+
+def _topic_in(message: MQTTMessage) -> str:
+    try:
+        return message.topic
+    except UnicodeDecodeError as error:
+        # A broker should not let it through. The name with marks in it is nobody's, so that the
+        # message is counted and acknowledged; unacknowledged it would come at each reconnect.
+        return error.object.decode("utf-8", "replace")
+
+
+def topic_out(message: Outbound) -> str:
+    """Return the topic of a message to be sent.
+
+    Raises:
+        ValueError: no answer may go there; whoever chose the topic had to check it.
+    """
+    if not is_publishable(message.topic):
+        raise ValueError(f"edged does not publish to {message.topic!r}")
+    return message.topic
+
+
+def publish_properties(message: Outbound) -> Properties:
+    """Return the MQTT 5 properties of a message; all payloads of the contract are UTF-8."""
+    properties = _properties(PacketTypes.PUBLISH)
+    properties.PayloadFormatIndicator = 1
+    if message.content_type is not None:
+        properties.ContentType = message.content_type
+    if message.correlation is not None:
+        properties.CorrelationData = message.correlation
+    if message.expiry_s is not None:
+        properties.MessageExpiryInterval = message.expiry_s
+    if message.user_properties:
+        properties.UserProperty = list(message.user_properties)
+    return properties
+
+
+def packet_bytes(message: Outbound, properties: Properties | None) -> int:
+    """Return the size of a PUBLISH, at most 3 bytes too much.
+
+    Source: MQTT 5, 3.3: fixed header of up to 5 bytes, topic with its length, Packet Identifier.
+    """
+    packed = b""
+    if properties is not None:
+        packed = properties.pack()  # type: ignore[no-untyped-call] # paho annotates none of it
+    return 5 + 2 + len(message.topic.encode()) + 2 + len(packed) + len(message.payload)
+
+
+def connect_properties(broker: Broker) -> Properties:
+    """Return the MQTT 5 properties of CONNECT.
+
+    No Topic Alias Maximum: paho 2.2 does not resolve aliases. The broker silently keeps back a
+    larger packet than our maximum, so `state` tells devices the limit.
+    """
+    properties = _properties(PacketTypes.CONNECT)
+    properties.SessionExpiryInterval = broker.session_expiry_s
+    properties.ReceiveMaximum = RECEIVE_MAX
+    properties.MaximumPacketSize = broker.packet_bytes_max
+    return properties
+
+
+def will_properties(will: Will) -> Properties:
+    """Return the MQTT 5 properties of the will."""
+    properties = _properties(PacketTypes.WILLMESSAGE)
+    properties.WillDelayInterval = will.delay_s
+    return properties
+
+
+def _properties(packet_type: int) -> Properties:
+    return Properties(packet_type)  # type: ignore[no-untyped-call] # paho annotates none of it
+
+
+def subscriptions(filters: Sequence[str], protocol: Protocol) -> list[tuple[str, Any]]:
+    """Return what SUBSCRIBE asks for.
+
+    QoS 1, also for prompts published at QoS 2: paho answers PUBREC before anyone could have
+    stored the prompt. On MQTT 5 retained prompts are not sent again at each connect, and a live
+    one says that it is retained. Filters that overlap make mosquitto send a message twice; the
+    prompt's id makes them one. No shared subscriptions: mosquitto 2.0 also gives prompts to
+    boards that are offline.
+    """
+    if protocol == "3.1.1":
+        return [(name, 1) for name in filters]
+    options = SubscribeOptions(
+        qos=1, retainAsPublished=True, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND
+    )
+    return [(name, options) for name in filters]
+
+
+def refused_filters(filters: Sequence[str], codes: Sequence[ReasonCode]) -> str:
+    """Return what is wrong with the subscriptions, in words; "" when all were granted at QoS 1."""
+    pairs = zip(filters, codes, strict=False)
+    refused = [f"{name}: {code}" for name, code in pairs if code.value != 1]
+    if not refused:
+        return ""
+    listed = "; ".join(refused)
+    return f"the broker did not grant every subscription at QoS 1, allow them there: {listed}"

@@ -1,0 +1,235 @@
+"""The board's session at the broker, kept over any number of connections.
+
+In:  prompts from devices, as `Delivery` objects.     Out: PUBACKs, replies and status.
+Runs on the event loop. Does not know: what is in a payload, what is stored. The guarantee starts
+where the spool has stored a prompt: a broker that dies may lose what it had acknowledged to the
+device (mosquitto 2.0 by default saves every 30 minutes).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from edged.config import Broker
+from edged.contract import Outbound
+from edged.errors import BrokerGone
+from edged.mqtt.connection import ClosedUnanswered, Connection
+from edged.mqtt.dial import ProtocolRefused
+from edged.mqtt.packets import Acknowledged, Delivery, Protocol, Will
+from edged.mqtt.version import VersionChoice, backoff_s
+
+log = logging.getLogger(__name__)
+
+GROUP_MAX = 64
+# The receive maximum keeps MQTT 5 under this; QoS 0 and 3.1.1 know no such brake. Holding PUBACKs
+# back is no queue: mosquitto drops what comes after its 1,000 queued messages without a word.
+BUFFER_MAX = 256
+BUFFER_RESUMED = 64
+
+STABLE_S = 30.0
+SHORT_LIVED_S = 5.0
+SHORT_LIVED_MAX = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionState:
+    """How the board stands with its broker.
+
+    Attributes:
+        connected: subscribed, so that prompts arrive and replies leave.
+        protocol: the MQTT version of the connection; None without one.
+        problem: the last refusal, in words a person can act on; "" if there is none.
+        session_present: whether the broker still had the session, and with it the prompts that
+            waited; None without a connection.
+        connections: how many the broker has accepted; the number of the newest.
+    """
+
+    connected: bool = False
+    protocol: Protocol | None = None
+    problem: str = ""
+    session_present: bool | None = None
+    connections: int = 0
+
+
+class Session:
+    """The board's MQTT session.
+
+    Args:
+        broker: where to connect, and as whom.
+        client_id: names the session at the broker; no two clients may have the same.
+        filters: topic filters to subscribe at every connect.
+        will: published by the broker when the board vanishes.
+    """
+
+    def __init__(
+        self, broker: Broker, *, client_id: str, filters: tuple[str, ...], will: Will
+    ) -> None:
+        self._broker = broker
+        self._client_id = client_id
+        self._filters = filters
+        self._will = will
+        self._version = VersionChoice(broker.protocol)
+        self._state = ConnectionState()
+        self._change = asyncio.Event()
+        self._numbers = itertools.count(1)
+        self._connection: Connection | None = None
+        self._buffer: deque[Delivery] = deque()
+        self._has_arrived = asyncio.Event()
+        self._short_lived = 0
+
+    @property
+    def state(self) -> ConnectionState:
+        """Return how the board stands with its broker now."""
+        return self._state
+
+    @property
+    def buffered(self) -> int:
+        """Return how many prompts wait for `deliveries`."""
+        return len(self._buffer)
+
+    async def changed(self) -> None:
+        """Wait for the next change of `state`."""
+        await self._change.wait()
+
+    async def connected(self) -> int:
+        """Wait until subscribed and return the connection's number."""
+        while not self._state.connected:
+            await self.changed()
+        return self._state.connections
+
+    async def run(self) -> None:
+        """Connect and serve, again and again; cancel it to leave.
+
+        Leaving keeps the session: unread prompts wait at the broker, and no will is published.
+        """
+        failures = 0
+        try:
+            while True:
+                was_stable = await self._connect_once()
+                failures = 0 if was_stable else failures + 1
+                await asyncio.sleep(backoff_s(failures, self._broker.reconnect_s_max))
+        finally:
+            self._become(ConnectionState(connections=self._state.connections))
+
+    async def deliveries(self) -> list[Delivery]:
+        """Wait for prompts; return those at hand in arrival order, at most `GROUP_MAX`.
+
+        After a broken connection the same prompt may come a second time.
+        """
+        while not self._buffer:
+            self._has_arrived.clear()
+            await self._has_arrived.wait()
+        group = [self._buffer.popleft() for _ in range(min(GROUP_MAX, len(self._buffer)))]
+        if len(self._buffer) < BUFFER_RESUMED and self._connection is not None:
+            self._connection.resume()
+        return group
+
+    def acknowledge(self, deliveries: Iterable[Delivery]) -> None:
+        """Send PUBACKs in the given order, which must be that of arrival.
+
+        Nothing happens for those of an earlier connection: the broker sends them again.
+        Source: MQTT 5, 4.6.0-2 (order).
+        """
+        for delivery in deliveries:
+            if self._connection is not None:
+                self._connection.acknowledge(delivery)
+
+    async def publish(self, message: Outbound) -> Acknowledged:
+        """Publish at QoS 1 and wait for the PUBACK.
+
+        Raises:
+            BrokerGone: not connected, or the connection ended first; the broker may then have the
+                message all the same.
+            ValueError: edged does not publish to such a topic.
+        """
+        if self._connection is None or not self._state.connected:
+            raise BrokerGone("not connected to the broker")
+        return await self._connection.publish(message)
+
+    def publish_unacknowledged(self, message: Outbound) -> None:
+        """Publish at QoS 0, for chunks; dropped when not connected."""
+        if self._connection is not None and self._state.connected:
+            self._connection.publish_unacknowledged(message)
+
+    async def _connect_once(self) -> bool:
+        """Open a connection and serve it to its end; return whether it was a stable one."""
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
+        problem = await self._serve()
+        lived_s = loop.time() - began_s
+        was_served = self._state.connected
+        self._short_lived = self._short_lived + 1 if was_served and lived_s < SHORT_LIVED_S else 0
+        if self._short_lived >= SHORT_LIVED_MAX:
+            # mosquitto 2.0 does not say 0x8E, session taken over.
+            problem = (
+                f"{problem}, {self._short_lived} times in a row right after it was made: does "
+                f"another client use the client id {self._client_id!r}?"
+            )
+        self._lost(problem)
+        return was_served and lived_s >= STABLE_S
+
+    async def _serve(self) -> str:
+        """Open a connection, wait for its end and return the reason."""
+        connection = self._connection = Connection(
+            self._broker,
+            client_id=self._client_id,
+            protocol=self._version.next,
+            will=self._will,
+            numbers=self._numbers,
+            arrived=self._arrived,
+        )
+        try:
+            self._hold_back()
+            problem = await connection.open(self._filters)
+            self._version.accepted()
+            self._served(connection, problem)
+            return await connection.ended()
+        except BrokerGone as gone:
+            self._note_version(gone)
+            return str(gone)
+        finally:
+            await connection.close()
+            self._connection = None
+
+    def _arrived(self, delivery: Delivery) -> None:
+        self._buffer.append(delivery)
+        self._has_arrived.set()
+        self._hold_back()
+
+    def _hold_back(self) -> None:
+        if len(self._buffer) >= BUFFER_MAX and self._connection is not None:
+            self._connection.pause()
+
+    def _note_version(self, gone: BrokerGone) -> None:
+        if isinstance(gone, ProtocolRefused):
+            self._version.refused()
+        elif isinstance(gone, ClosedUnanswered):
+            self._version.closed()
+
+    def _served(self, connection: Connection, problem: str) -> None:
+        number = connection.number or 0
+        if self._state.connections and not connection.session_present:
+            log.warning("the broker lost our session: prompts that waited there are gone")
+        if problem and problem != self._state.problem:
+            log.warning("%s", problem)
+        log.info("connected to the broker, MQTT %s", connection.protocol)
+        present = connection.session_present
+        self._become(ConnectionState(True, connection.protocol, problem, present, number))
+
+    def _lost(self, problem: str) -> None:
+        if problem != self._state.problem:
+            log.warning("%s; trying again", problem)
+        connections = self._state.connections
+        self._become(ConnectionState(problem=problem, connections=connections))
+
+    def _become(self, state: ConnectionState) -> None:
+        if state == self._state:
+            return
+        self._state = state
+        self._change.set()
+        self._change = asyncio.Event()
