@@ -51,6 +51,12 @@ def test_a_bare_prompt_starts_with_bos_once() -> None:
     assert tokens(Prompt(root="<|bos|>r", payload="hi")) == [BOS, *b"rhi"]
 
 
+def test_a_format_may_want_no_bos() -> None:
+    assert tokens(Prompt(payload="hi"), RoleFormat({"user": "{content}"}, "", bos=False)) == [
+        *b"hi"
+    ]
+
+
 def test_a_root_with_nothing_behind_it_is_not_shared() -> None:
     found = prompt_tokens(Prompt(root="all of it"), VOCABULARY, PLAIN)
     assert (found.root, found.own) == ((), (BOS, *b"all of it"))
@@ -89,9 +95,9 @@ def test_a_broken_chat_template_is_a_configuration_error() -> None:
 
 
 def test_a_format_file_gives_roles_answer_and_stop() -> None:
-    table = {"roles": {"user": "U{content}"}, "answer": "A", "bos": "<|bos|>", "stop": ["X"]}
+    table = {"roles": {"user": "U{content}"}, "answer": "A", "bos": False, "stop": ["X"]}
     form = role_format(table, Path("f.toml"))
-    assert form == RoleFormat({"user": "U{content}"}, "A", "<|bos|>", ("X",))
+    assert form == RoleFormat({"user": "U{content}"}, "A", False, ("X",))
 
 
 @pytest.mark.parametrize(
@@ -100,6 +106,7 @@ def test_a_format_file_gives_roles_answer_and_stop() -> None:
         ({"roles": {"user": "no place"}}, "{content}"),
         ({"roles": {"user": "{content}"}, "answer": 3}, "answer"),
         ({"roles": {"user": "{content}"}, "stop": "x"}, "stop"),
+        ({"roles": {"user": "{content}"}, "bos": "<s>"}, "bos"),
         ({"roles": {"user": "{content}"}, "rolls": 1}, "rolls"),
         ({}, "roles"),
     ],

@@ -67,6 +67,16 @@ def test_a_format_file_that_is_not_toml_is_named(file: Path, tmp_path: Path) -> 
         find_model(Model(path=file, format=tmp_path / "f.toml"))
 
 
+def test_the_shipped_model_has_its_file_its_format_and_a_known_answer() -> None:
+    found = find_model(Model())
+    assert found.path.stat().st_size <= 6_000_000
+    assert found.digest == sha256(found.path.read_bytes())
+    assert found.form is not None
+    assert set(found.form) >= {"roles", "answer"}
+    assert found.canary is not None
+    assert found.canary.answer.startswith("{")
+
+
 @pytest.mark.parametrize(
     "model",
     [Model(name="no-such-model"), Model(path=Path("/no/such.gguf")), Model(name=None)],

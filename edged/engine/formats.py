@@ -34,6 +34,10 @@ class Format(Protocol):
     """How a model wants a conversation written."""
 
     @property
+    def bos(self) -> bool:
+        """Whether the vocabulary's first token goes in front, where it has one."""
+
+    @property
     def stop(self) -> tuple[str, ...]:
         """Texts that end an answer beside the vocabulary's own end tokens."""
 
@@ -47,16 +51,22 @@ class Format(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RoleFormat:
-    """A format file: one line per role with `{content}`, and what stands before the answer."""
+    """A format file.
+
+    Attributes:
+        roles: how a turn of each role is written, with `{content}` once.
+        answer: what stands before the answer.
+        bos: whether the vocabulary's first token goes in front, where it has one.
+    """
 
     roles: Mapping[str, str]
     answer: str
-    bos: str = ""
+    bos: bool = True
     stop: tuple[str, ...] = ()
 
     def segments(self, messages: Sequence[Message]) -> list[Segment]:
         """Return the conversation, ready for the answer."""
-        segments = [Segment(self.bos, True)]
+        segments: list[Segment] = []
         for message in messages:
             if message.role not in self.roles:
                 known = ", ".join(sorted(self.roles))
@@ -75,6 +85,7 @@ class RoleFormat:
 class ChatTemplate:
     """The Jinja template inside a GGUF, rendered in a sandbox with stand-ins for the contents."""
 
+    bos = True
     stop: tuple[str, ...] = ()
 
     def __init__(self, source: str, *, bos: str, eos: str) -> None:
@@ -137,12 +148,13 @@ def role_format(table: Mapping[str, Any], origin: Path) -> RoleFormat:
         isinstance(text, str) and text.count("{content}") == 1 for text in roles.values()
     ):
         raise ConfigError(f"{origin}: format.roles: each role is a text with {{content}} once")
-    for key in ("answer", "bos"):
-        if not isinstance(table.get(key, ""), str):
-            raise ConfigError(f"{origin}: format.{key}: it must be a text")
+    if not isinstance(table.get("answer", ""), str):
+        raise ConfigError(f"{origin}: format.answer: it must be a text")
+    if not isinstance(table.get("bos", True), bool):
+        raise ConfigError(f"{origin}: format.bos: it must be true or false")
     if not isinstance(stop, list) or not all(isinstance(word, str) for word in stop):
         raise ConfigError(f"{origin}: format.stop: it must be a list of texts")
-    return RoleFormat(dict(roles), table.get("answer", ""), table.get("bos", ""), tuple(stop))
+    return RoleFormat(dict(roles), table.get("answer", ""), table.get("bos", True), tuple(stop))
 
 
 def prompt_tokens(prompt: Prompt, vocabulary: Vocabulary, form: Format) -> PromptTokens:
@@ -152,19 +164,19 @@ def prompt_tokens(prompt: Prompt, vocabulary: Vocabulary, form: Format) -> Promp
         Refusal: `malformed`, when the messages do not fit the model's format.
     """
     if prompt.messages:
-        return PromptTokens((), tuple(_tokens(form.segments(prompt.messages), vocabulary)))
+        return PromptTokens((), tuple(_tokens(form.segments(prompt.messages), vocabulary, form)))
     own = [Segment(prompt.payload, False), Segment(prompt.suffix, True)]
     if not prompt.root:
-        return PromptTokens((), tuple(_tokens(own, vocabulary)))
-    root = tuple(_tokens([Segment(prompt.root, True)], vocabulary))
+        return PromptTokens((), tuple(_tokens(own, vocabulary, form)))
+    root = tuple(_tokens([Segment(prompt.root, True)], vocabulary, form))
     behind = tuple(_pieces(own, vocabulary))
     # The logits behind the last token are needed, and a root keeps none.
     return PromptTokens(root, behind) if behind else PromptTokens((), root)
 
 
-def _tokens(segments: Iterable[Segment], vocabulary: Vocabulary) -> list[int]:
+def _tokens(segments: Iterable[Segment], vocabulary: Vocabulary, form: Format) -> list[int]:
     tokens = _pieces(segments, vocabulary)
-    bos = vocabulary.bos
+    bos = vocabulary.bos if form.bos else None
     return tokens if bos is None or tokens[:1] == [bos] else [bos, *tokens]
 
 

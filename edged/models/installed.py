@@ -41,6 +41,7 @@ class Installed:
         form: the table of its format file; None: the GGUF's own chat template is asked.
         form_origin: the file that table is from.
         canary: None when nobody wrote one.
+        digest: what the file's digest has to be; None for a file of the user's own.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Installed:
     form: Mapping[str, Any] | None
     form_origin: Path
     canary: KnownAnswer | None
+    digest: str | None = None
 
 
 def find_model(model: Model) -> Installed:
@@ -64,14 +66,17 @@ def find_model(model: Model) -> Installed:
     if model.name is None:
         raise EngineUnusable("no model: give model.name or model.path")
     folder = SHIPPED / model.name
-    files = sorted(folder.glob("*.gguf"))
-    if not files:
+    origin = folder / "model.toml"
+    if not origin.is_file():
         raise EngineUnusable(
             f"{folder}: no model named {model.name!r} ships with edged; give model.path a GGUF file"
         )
-    origin = folder / "model.toml"
-    about = _table(origin) if origin.exists() else {}
-    return Installed(model.name, files[0], *_form(model, about, origin), _canary(about, folder))
+    about = _table(origin)
+    path, digest = folder / str(about.get("file")), f"sha256:{about.get('sha256')}"
+    if not path.is_file():
+        raise EngineUnusable(f"{path}: the model file is missing; install edged again")
+    form = _form(model, about, origin)
+    return Installed(model.name, path, *form, _canary(about, folder), digest)
 
 
 def _form(
@@ -100,7 +105,7 @@ def _canary(about: dict[str, Any], folder: Path) -> KnownAnswer | None:
         (variable,) = template["variables"]
         payload = template["payload"].replace("{" + variable + "}", table["input"])
         pieces = (template["root"], payload, template["suffix"])
-        return KnownAnswer(*pieces, template["schema"], table["answer"])
+        return KnownAnswer(*pieces, template["schema"], table["expected"])
     except (ValueError, KeyError) as error:
         raise ConfigError(f"{folder}/model.toml: canary: {error!r}") from error
 

@@ -1,0 +1,69 @@
+"""Finds the configured GGUF, checks it before llama.cpp sees it, and loads it.
+
+In:  the configuration.     Out: `Opened`.
+Threads: the step thread's. Nothing else but the tests imports llama.cpp.
+"""
+
+from __future__ import annotations
+
+from edged.config import Config
+from edged.engine.canary import ANY_TEXT, Canary
+from edged.engine.formats import ChatTemplate, Format, RoleFormat, role_format
+from edged.engine.frames import Prompt
+from edged.engine.gguf_file import read_header
+from edged.engine.llama import Llama, Shape
+from edged.engine.memory import check_fits
+from edged.engine.opened import Opened, Progress, n_batch, n_cells, n_sequences
+from edged.engine.threads import compute_threads
+from edged.errors import EngineUnusable
+from edged.models.installed import Installed, file_digest, find_model
+
+
+def open_llama(config: Config, progress: Progress) -> Opened:
+    """Return the loaded model.
+
+    Raises:
+        EngineUnusable: missing, damaged, too large, or of a kind that cannot be served.
+        ConfigError: its format file is wrong.
+    """
+    model = find_model(config.model)
+    shape = Shape(
+        n_cells=n_cells(config),
+        n_batch=n_batch(config),
+        n_sequences=n_sequences(config),
+        n_threads=config.model.threads or compute_threads(),
+    )
+    header = read_header(model.path)
+    check_fits(header, model.path, n_cells=shape.n_cells, n_batch=shape.n_batch)
+    progress(0.0)
+    digest = file_digest(model.path, config.state_dir)
+    _check_shipped(model, digest)
+    backend = Llama(model.path, shape, progress)
+    context_tokens = min(config.model.context_tokens, backend.n_ctx_train or shape.n_cells)
+    form, canary = _format_of(model, backend), _canary_of(model)
+    return Opened(backend, model.name, digest, form, canary, context_tokens)
+
+
+def _check_shipped(model: Installed, digest: str) -> None:
+    if model.digest not in (None, digest):
+        raise EngineUnusable(
+            f"{model.path}: this is not the file that ships with edged: its digest is {digest}, "
+            f"model.toml names {model.digest}; install edged again"
+        )
+
+
+def _format_of(model: Installed, backend: Llama) -> Format:
+    if model.form is not None:
+        return role_format(model.form, model.form_origin)
+    if backend.chat_template:
+        words = backend.vocabulary
+        return ChatTemplate(backend.chat_template, bos=words.bos_text, eos=words.eos_text)
+    # A base model knows no roles: its prompt is the text to go on with.
+    return RoleFormat({"user": "{content}"}, answer="")
+
+
+def _canary_of(model: Installed) -> Canary:
+    known = model.canary
+    if known is None:
+        return ANY_TEXT
+    return Canary(Prompt(known.root, known.payload, known.suffix), known.schema, known.answer)

@@ -1,0 +1,51 @@
+"""A backend with what belongs to its model, and the sizes both kinds are opened with.
+
+In:  the configuration.     Out: `Opened` from `open_llama` or `open_sim`. Pure but for the backend.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from edged.config import Config
+from edged.engine.backend import Backend
+from edged.engine.canary import Canary
+from edged.engine.formats import Format
+from edged.engine.residents import ROOTS_MAX
+
+# Told the share of the load that is done, 0..1; returns whether to go on.
+Progress = Callable[[float], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A backend with what belongs to its model.
+
+    Attributes:
+        digest: `sha256:` and 64 hex digits.
+        context_tokens: prompt plus answer of one sequence, at most.
+    """
+
+    backend: Backend
+    name: str
+    digest: str
+    form: Format
+    canary: Canary
+    context_tokens: int
+
+
+def n_cells(config: Config) -> int:
+    """Return the tokens that the KV cache holds: every sequence at its longest."""
+    # llama.cpp pads the KV cache to 256 cells.
+    return -(-config.model.context_tokens * config.model.sequences // 256) * 256
+
+
+def n_batch(config: Config) -> int:
+    """Return the tokens of one decode: a chunk, and some forced ones for every sequence."""
+    return config.engine.chunk_tokens + 8 * config.model.sequences
+
+
+def n_sequences(config: Config) -> int:
+    """Return the KV sequence ids: for requests, roots and the canary."""
+    return config.model.sequences + ROOTS_MAX + 1
