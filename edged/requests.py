@@ -1,6 +1,6 @@
 """Reading a prompt: the bytes and properties of one PUBLISH become a `Request`, or a refusal.
 
-In:  `Inbound` from mqtt.     Out: `Request` and the id that the device gave, to admission.
+In:  `Inbound` from mqtt.     Out: `Request`, and the id that the device gave, to admission.
 Pure. Does not know: rows, tokens, whether a template exists.
 """
 
@@ -40,8 +40,8 @@ _SCALARS: dict[str, type] = {
 
 def read_request(
     inbound: Inbound, prompt_bytes_max: int, default_template: str | None
-) -> tuple[Request, str | None]:
-    """Return the request in `inbound`, and the id in it (None when the device gave none).
+) -> Request:
+    """Return the request in `inbound`.
 
     Args:
         inbound: the message.
@@ -51,17 +51,22 @@ def read_request(
     Raises:
         Refusal: `too_large`, `retained`, `not_utf8`, `malformed`, `unknown_key` or `bad_id`.
     """
-    _check_transport(inbound, prompt_bytes_max)
+    check_transport(inbound, prompt_bytes_max)
     named = _named_by_properties(inbound)
     table = named | _payload_keys(inbound, named.get("template", default_template))
     if "input" in table and "template" not in table and default_template is not None:
         table["template"] = default_template
     request = _validated(table)
     _check_together(request)
-    return request, request.id
+    return request
 
 
-def _check_transport(inbound: Inbound, prompt_bytes_max: int) -> None:
+def check_transport(inbound: Inbound, prompt_bytes_max: int) -> None:
+    """Refuse what no prompt may be, whatever its payload says.
+
+    Raises:
+        Refusal: `retained` or `too_large`.
+    """
     if inbound.retained:
         raise Refusal("retained", "a retained prompt is refused: publish it with retain off")
     if len(inbound.payload) > prompt_bytes_max:
@@ -95,10 +100,7 @@ def _scalar(name: str, text: str) -> object:
 
 def _payload_keys(inbound: Inbound, template: str | None) -> dict[str, Any]:
     """Return the keys of a JSON object, or of the bare text that the payload is."""
-    try:
-        text = inbound.payload.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise Refusal("not_utf8", f"payload is not UTF-8 at byte {error.start}") from error
+    text = decoded(inbound.payload)
     if text.lstrip().startswith("{") or "json" in (inbound.content_type or ""):
         return _json_object(text)
     if not text.strip():
@@ -106,6 +108,18 @@ def _payload_keys(inbound: Inbound, template: str | None) -> dict[str, Any]:
     if template is None:
         return {"prompt": text}
     return {"template": template, "input": text}
+
+
+def decoded(payload: bytes) -> str:
+    """Return the payload's text.
+
+    Raises:
+        Refusal: `not_utf8`.
+    """
+    try:
+        return payload.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise Refusal("not_utf8", f"payload is not UTF-8 at byte {error.start}") from error
 
 
 def _json_object(text: str) -> dict[str, Any]:

@@ -63,13 +63,14 @@ class Candidate:
     """A prompt that admission would take.
 
     Attributes:
-        id: None: the board gives one.
+        board_given: the board gave the id, since the device gave none.
         fingerprint: same id and fingerprint are the same prompt.
-        duplicate: the broker sent it before (DUP), so a row without a device's id may be this one.
+        duplicate: the broker sent it before (DUP), so a row with a board-given id may be this one.
     """
 
     client: str
-    id: str | None
+    id: str
+    board_given: bool
     fingerprint: str
     duplicate: bool
     job: Job

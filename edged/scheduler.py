@@ -23,19 +23,18 @@ def pick(rows: Iterable[Row], room: Room, now_s: float) -> list[int]:
     """Return the serials to start now, most urgent first.
 
     Order: priority, then the earlier deadline, then arrival. A row whose engine died with it in the
-    batch is a suspect: it runs alone, after the innocent ones, so that it can take nobody with it.
+    batch is a suspect: when its turn comes it waits for the batch to empty and runs alone, so that
+    it can take nobody with it.
     """
     living = [row for row in rows if row.deadline_s > now_s]
     running = [row for row in living if row.state is State.RUNNING]
-    if any(is_suspect(row) for row in running):
-        return []
     queued = sorted((row for row in living if row.state is State.QUEUED), key=_urgency)
-    innocent = [row for row in queued if not is_suspect(row)]
-    if innocent:
-        return [row.serial for row in innocent[: max(0, room.sequences - len(running))]]
-    if queued and not running and room.sequences:
-        return [queued[0].serial]
-    return []
+    if not queued or not room.sequences or any(is_suspect(row) for row in running):
+        return []
+    if is_suspect(queued[0]):
+        return [] if running else [queued[0].serial]
+    innocent = [row.serial for row in queued if not is_suspect(row)]
+    return innocent[: max(0, room.sequences - len(running))]
 
 
 def overdue(rows: Iterable[Row], now_s: float) -> list[Row]:

@@ -6,7 +6,6 @@ Blocking, for one thread: the spool calls it from its own. Times are seconds of 
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -187,26 +186,23 @@ class Table:
         row, fingerprint = self._row(serial)
         if fingerprint != candidate.fingerprint:
             return Conflict(row.id)
-        self._redirect(serial, candidate.destination)
+        if not candidate.board_given:  # else its topic follows an id that is not the row's
+            self._redirect(serial, candidate.destination)
         letter = self.letter(row.client, row.id)
         return Known(self._row(serial)[0]) if letter is None else Answered(row.id, letter)
 
     def _same(self, candidate: Candidate) -> int | None:
-        if candidate.id is not None:
-            found = self._one(
-                "SELECT serial FROM prompt WHERE client = ? AND id = ?",
-                candidate.client,
-                candidate.id,
-            )
-        elif candidate.duplicate:
+        """Return the serial of the row that has this id, or is this very message sent again."""
+        found = self._one(
+            "SELECT serial FROM prompt WHERE client = ? AND id = ?", candidate.client, candidate.id
+        )
+        if found is None and candidate.board_given and candidate.duplicate:
             found = self._one(
                 "SELECT serial FROM prompt WHERE client = ? AND fingerprint = ? AND board_given "
                 "ORDER BY serial DESC",
                 candidate.client,
                 candidate.fingerprint,
             )
-        else:
-            return None
         return None if found is None else int(found[0])
 
     def _redirect(self, serial: int, to: Destination) -> None:
@@ -260,9 +256,9 @@ class Table:
             "correlation, protocol5, job) VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 candidate.client,
-                candidate.id or self._board_given_id(),
+                candidate.id,
                 candidate.fingerprint,
-                candidate.id is None,
+                candidate.board_given,
                 State.QUEUED,
                 now_s,
                 now_s + candidate.ttl_s,
@@ -279,11 +275,6 @@ class Table:
         serial = cursor.lastrowid
         assert serial is not None
         return self._row(serial)[0]
-
-    def _board_given_id(self) -> str:
-        """Return an id that no other start of this board ever gave."""
-        (last,) = self._one("SELECT coalesce(max(seq), 0) FROM sqlite_sequence") or (0,)
-        return f"b-{self.boot}-{last + 1}"
 
     def _row(self, serial: int) -> tuple[Row, str]:
         found = self._one(f"SELECT {_ROW}, fingerprint FROM prompt WHERE serial = ?", serial)

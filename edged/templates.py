@@ -25,6 +25,11 @@ from edged.topics import is_id
 _VARIABLE = re.compile(r"\{([a-z][a-z0-9_]*)\}")
 
 
+class _Variable(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    description: str
+
+
 class _Example(BaseModel):
     model_config = ConfigDict(extra="forbid")
     input: str | dict[str, Any]
@@ -42,7 +47,7 @@ class _File(BaseModel):
     suffix: str = ""
     json_schema: str | None = Field(None, alias="schema")
     max_tokens: int | None = Field(None, ge=1)
-    variables: dict[str, str] = Field(min_length=1)
+    variables: dict[str, _Variable] = Field(min_length=1)
     example: _Example
 
 
@@ -146,7 +151,7 @@ def _read(path: Path) -> Template:
         root=file.root,
         payload=file.payload,
         suffix=file.suffix,
-        variables=file.variables,
+        variables={name: item.description for name, item in file.variables.items()},
         schema=None if schema is None else json.dumps(schema, separators=(",", ":")),
         max_tokens=file.max_tokens,
         example_input=file.example.input,

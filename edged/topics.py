@@ -19,11 +19,13 @@ class Address:
     """Who a request or cancel topic speaks for; `id` is None where the topic has none.
 
     `kind` is `req` or `cancel`. The levels are as received: `is_id` tells whether they are ids.
+    `reply_topic` is set where the configuration names one for a fixed device.
     """
 
     kind: str
     client: str
     id: str | None
+    reply_topic: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
