@@ -237,6 +237,7 @@ def test_measure_tells_what_would_be_refused(daemon: Daemon, frame: Measure, rea
     measured = daemon.until(Measured)
     assert measured.reason == reason
     assert measured.detail
+    assert (measured.prompt_tokens > 0) == (reason == "too_long")
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from edged.engine.canary import Canary, check_canary
 from edged.engine.constraints import Constraints
 from edged.engine.formats import RoleFormat
 from edged.engine.frames import Cancel, Limits, Prompt, Work
-from edged.engine.inbox import Attached, Inbox
+from edged.engine.inbox import Attached, Detached, Inbox
 from edged.engine.outlet import Outlet
 from edged.engine.plan import Bounds, Pace
 from edged.engine.prepare import Preparer
@@ -221,6 +221,21 @@ def test_whatever_comes_each_request_ends_once_and_gives_its_cells_back(
         held = scene.worker.residents
         assert (held.running, held.waiting) == ({}, [])
         assert held.n_free_ids() + held.n_roots() == scene.backend.n_sequences
+
+
+def test_a_new_daemon_is_told_nothing_of_the_old_one_s_work() -> None:
+    with bench() as scene:
+        ours, theirs = socket.socketpair()
+        theirs.settimeout(10)
+        with ours, theirs:
+            scene.put(work("old", schema={"const": 1}), work("running"), Cancel("running"))
+            scene.inbox.put(Detached(), 0.0)
+            scene.inbox.put(Attached(Outlet(ours)), 0.0)
+            scene.put(work("new", max_tokens=3))
+            with stepping(scene):
+                daemon = Daemon(theirs)
+                daemon.outcome("new")
+            assert set(daemon.outcomes) == {"new"}
 
 
 def test_work_that_comes_twice_is_answered_once() -> None:

@@ -64,10 +64,11 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """First frame of each side."""
+    """First frame of each side; `spawned`: a daemon started it, so a daemon ends it."""
 
     version: int
     pid: int
+    spawned: bool = False
     kind: Literal["hello"] = "hello"
 
 

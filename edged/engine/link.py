@@ -18,7 +18,8 @@ State = Loading | Ready | Broken
 class Link:
     """Tells the daemon, whichever is there, what state the engine is in."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, spawned: bool = False) -> None:
+        self._spawned = spawned
         self._state: State = Loading(0.0)
         self._outlet: Outlet | None = None
         self._is_heard = False
@@ -28,7 +29,7 @@ class Link:
         """Greet a daemon; from now on it is told every state."""
         with self._changed:
             self._outlet = outlet
-            outlet.send(Hello(PROTOCOL_VERSION, os.getpid()))
+            outlet.send(Hello(PROTOCOL_VERSION, os.getpid(), self._spawned))
             outlet.send(self._state)
 
     def detach(self) -> None:

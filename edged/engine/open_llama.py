@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from edged.config import Config
 from edged.engine.canary import ANY_TEXT, Canary
-from edged.engine.formats import ChatTemplate, Format, RoleFormat, role_format
+from edged.engine.formats import ChatTemplate, Format, RoleFormat
 from edged.engine.frames import Prompt
-from edged.engine.gguf_file import read_header
 from edged.engine.llama import Llama, Shape
-from edged.engine.memory import check_fits
+from edged.engine.model_check import check_model
 from edged.engine.opened import Opened, Progress, n_batch, n_cells, n_sequences
 from edged.engine.threads import compute_threads
 from edged.errors import EngineUnusable
-from edged.models.installed import Installed, file_digest, find_model
+from edged.models.installed import Installed, file_digest
 
 
 def open_llama(config: Config, progress: Progress) -> Opened:
@@ -26,21 +25,20 @@ def open_llama(config: Config, progress: Progress) -> Opened:
         EngineUnusable: missing, damaged, too large, or of a kind that cannot be served.
         ConfigError: its format file is wrong.
     """
-    model = find_model(config.model)
+    servable = check_model(config)
+    model = servable.model
     shape = Shape(
         n_cells=n_cells(config),
         n_batch=n_batch(config),
         n_sequences=n_sequences(config),
         n_threads=config.model.threads or compute_threads(),
     )
-    header = read_header(model.path)
-    check_fits(header, model.path, n_cells=shape.n_cells, n_batch=shape.n_batch)
     progress(0.0)
     digest = file_digest(model.path, config.state_dir)
     _check_shipped(model, digest)
     backend = Llama(model.path, shape, progress)
     context_tokens = min(config.model.context_tokens, backend.n_ctx_train or shape.n_cells)
-    form, canary = _format_of(model, backend), _canary_of(model)
+    form, canary = servable.form or _format_inside(backend), _canary_of(model)
     return Opened(backend, model.name, digest, form, canary, context_tokens)
 
 
@@ -52,9 +50,7 @@ def _check_shipped(model: Installed, digest: str) -> None:
         )
 
 
-def _format_of(model: Installed, backend: Llama) -> Format:
-    if model.form is not None:
-        return role_format(model.form, model.form_origin)
+def _format_inside(backend: Llama) -> Format:
     if backend.chat_template:
         words = backend.vocabulary
         return ChatTemplate(backend.chat_template, bos=words.bos_text, eos=words.eos_text)

@@ -38,12 +38,16 @@ class Preparer:
         """Return how many tokens a request takes, or why it would be refused."""
         try:
             prompt, constraint = self._parts(frame.prompt, frame.schema)
-            least = constraint.answer_tokens_min if constraint else 1
-            self._check_room(prompt, least)
         except Refusal as refusal:
             return Measured(frame.id, reason=refusal.reason, detail=refusal.detail)
+        least = constraint.answer_tokens_min if constraint else 1
         most = constraint.answer_tokens_max if constraint else None
-        return Measured(frame.id, len(prompt), least, most)
+        counted = Measured(frame.id, len(prompt), least, most)
+        try:
+            self._check_room(prompt, least)
+        except Refusal as refusal:
+            return replace(counted, reason=refusal.reason, detail=refusal.detail)
+        return counted
 
     def sequence(self, frame: Work, arrived_s: float) -> Sequence:
         """Return the request, ready to be run.

@@ -35,23 +35,27 @@ BROKEN_WAIT_S = 2.0
 EXTEND_S, EXTEND_EVERY_S = 60, 10.0
 
 
-def run(config: Config) -> int:
+def run(config: Config, *, spawned: bool = False) -> int:
     """Serve until SIGTERM; return the exit code.
+
+    Args:
+        config: the daemon's configuration too.
+        spawned: a daemon started this process, so the daemon that ends cleanly ends it.
 
     Raises:
         ConfigError: state directory or socket cannot be used.
     """
     try:
         with engine_lock(config.state_dir):
-            return _serve(config)
+            return _serve(config, Link(spawned=spawned))
     except EngineUnusable as error:
         print(f"edged engine: {error}", file=sys.stderr)
         return EXIT_ENGINE_UNUSABLE
 
 
-def _serve(config: Config) -> int:
+def _serve(config: Config, link: Link) -> int:
     path = config.engine_socket
-    link, inbox = Link(), Inbox()
+    inbox = Inbox()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: inbox.close())
     with _listener(path) as listener, ThreadPoolExecutor(2, "engine") as threads:

@@ -62,6 +62,11 @@ class Report:
         if sequence.is_reported:
             self.outcomes.append(sequence.outcome(self._clock()))
 
+    def forget(self) -> None:
+        """Drop what was for a daemon that has gone."""
+        self.outcomes.clear()
+        self._deltas.clear()
+
     def step_s(self) -> float:
         """Return the seconds since the step began."""
         return self._clock() - self._started_s

@@ -125,6 +125,7 @@ class Worker:
                 self._limits = self._limits_max
             case Detached():
                 self._drop_all()
+                report.forget()
                 self._outlet = None
             case Limits() as limits:
                 self._limits = self._within_max(limits)
