@@ -15,7 +15,7 @@ from tiny_gguf import write_tiny_gguf
 from edged.engine.backend import KvFull, Run, Vocabulary
 from edged.engine.constraints import Constraints
 from edged.engine.formats import RoleFormat, prompt_tokens
-from edged.engine.frames import Work
+from edged.engine.frames import Message, Prompt, Work
 from edged.engine.llama import Llama, Shape
 from edged.engine.schema import Lengths
 
@@ -165,6 +165,25 @@ def test_a_cache_without_room_is_an_exception_and_the_rest_goes_on(llama: Llama)
         llama.decode([Run(2, 0, [1] * 100, True)])
     llama.drop(1)
     assert len(llama.decode([Run(2, 0, [1] * 100, True)])) == 1
+
+
+def test_a_conversation_goes_through_the_file_s_own_chat_template(tmp_path: Path) -> None:
+    template = (
+        "{% for m in messages %}{{ '<|input|>' if m.role == 'user' else '<|answer|>' }}"
+        "{{ m.content }}{{ eos_token }}{% endfor %}<|answer|>"
+    )
+    path = write_tiny_gguf(tmp_path / "chat.gguf", chat_template=template)
+    config = write_config(tmp_path, model={"path": str(path), "threads": 1})
+    with engine_process(config, tmp_path) as engine:
+        daemon = Daemon.connect(engine)
+        daemon.ready()
+        talk = (Message("user", "XY<|end|>"), Message("assistant", "Z"))
+        measured = daemon.measure(Prompt(messages=talk))
+        (outcome,) = daemon.ask(Work("a", Prompt(messages=talk), max_tokens=5))
+        daemon.close()
+    # BOS, <|input|>, 2 + 7 bytes, <|end|>, <|answer|>, 1 byte, <|end|>, <|answer|>
+    assert measured.prompt_tokens == outcome.prompt_tokens == 16
+    assert outcome.finish in ("length", "stop")
 
 
 def test_the_vocabulary_reads_special_tokens_only_where_asked(llama: Llama) -> None:

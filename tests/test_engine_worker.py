@@ -199,18 +199,23 @@ def test_whatever_comes_each_request_ends_once_and_gives_its_cells_back(
     ]
     ids = {item.id for item in left if isinstance(item, Work)}
     with bench(n_cells=4096) as scene:
+        turn = threading.Lock()
+
+        def put_some(count: int) -> None:
+            with turn:
+                scene.put(*left[:count])
+                del left[:count]
 
         def on_step() -> None:
             scene.backend.n_cells = cells
-            scene.put(*left[:2])
-            del left[:2]
+            put_some(2)
 
         scene.clock.on_step = on_step
         scene.put(work("first", max_tokens=30))
         with stepping(scene):
             scene.daemon.outcome("first")
-            scene.put(*left, Limits(1024, 8, 1e9))
-            left.clear()
+            put_some(len(left))
+            scene.put(Limits(1024, 8, 1e9))
             for id in ids:
                 scene.daemon.outcome(id)
             scene.daemon.until_silent(0.02)

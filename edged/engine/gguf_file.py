@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import mmap
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from typing import Any
 from edged.errors import EngineUnusable
 
 COUNT_MAX = 1_000_000  # tensors, keys; a vocabulary has some 250,000 strings
+SCALARS_MAX = 1024  # a list of one number per layer is kept, one of a number per token skipped
 _SCALARS = {
     0: "B",
     1: "b",
@@ -119,9 +120,8 @@ class _Reader:
 
     def _array(self, kind: int) -> list[Any]:
         count = self._count()
-        read: Callable[[], Any] = lambda: self._value(kind)  # noqa: E731 - read count times
-        if kind in (_STRING, _ARRAY) or count <= 1024:
-            return [read() for _ in range(count)]
+        if kind in (_STRING, _ARRAY) or count <= SCALARS_MAX:
+            return [self._value(kind) for _ in range(count)]
         self._at += count * struct.calcsize(self._scalar(kind))
         return []
 
