@@ -32,7 +32,8 @@ from edged.mqtt.packets import Acknowledged, Delivery, Protocol, Will
 
 log = logging.getLogger(__name__)
 
-ANSWER_S = 10.0
+CONNACK_S = 5.0
+SUBACK_S = 10.0
 GOODBYE_S = 2.0
 
 # paho's own limit of QoS 1 messages in flight; at or under it paho never queues one itself.
@@ -48,8 +49,12 @@ _SESSION_TAKEN_OVER = 0x8E
 _UNREADABLE = (struct.error, LookupError, ValueError, MQTTException)
 
 
-class ClosedUnanswered(BrokerGone):
-    """The broker closed the connection before it answered CONNECT."""
+class Unanswered(BrokerGone):
+    """The broker closed the connection, or kept silent, instead of answering CONNECT.
+
+    Both are ways not to know MQTT 5: amqtt 0.12 takes the properties for the client id, and waits
+    for the rest of the packet.
+    """
 
 
 class Connection:
@@ -78,6 +83,7 @@ class Connection:
         self.number: int | None = None
         self.session_present = False
         self._broker = broker
+        self._where = f"{broker.host}:{broker.port}"
         self._client_id = client_id
         self._will = will
         self._numbers = numbers
@@ -104,17 +110,20 @@ class Connection:
 
         Raises:
             BrokerGone: no connection, with the reason in words; `ProtocolRefused` and
-                `ClosedUnanswered` tell that the version of MQTT may be why.
+                `Unanswered` tell that the version of MQTT may be why.
         """
         arguments = (self._broker, self._client_id, self.protocol, self._will)
         self._take_over(await asyncio.to_thread(dial, *arguments))
         try:
-            async with asyncio.timeout(ANSWER_S):
+            async with asyncio.timeout(CONNACK_S):
                 await self._connack
+        except TimeoutError as error:
+            raise Unanswered(f"{self._where} accepts but does not answer CONNECT") from error
+        try:
+            async with asyncio.timeout(SUBACK_S):
                 return await self._subscribe(filters)
         except TimeoutError as error:
-            where = f"{self._broker.host}:{self._broker.port}"
-            raise BrokerGone(f"{where} accepts but does not answer as an MQTT broker") from error
+            raise BrokerGone(f"{self._where} does not answer SUBSCRIBE") from error
 
     async def ended(self) -> str:
         """Wait for the end of the connection and return its reason."""
@@ -334,7 +343,7 @@ class Connection:
         self._ended.set_result(problem)
         if self._timer is not None:
             self._timer.cancel()
-        _fail(self._connack, ClosedUnanswered(f"{problem} before the broker answered CONNECT"))
+        _fail(self._connack, Unanswered(f"{problem} before the broker answered CONNECT"))
         _fail(self._suback, BrokerGone(problem))
         for pending in self._pending.values():
             _fail(pending, BrokerGone(problem))

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from edged.config import Broker
 from edged.contract import Outbound
 from edged.errors import BrokerGone
-from edged.mqtt.connection import ClosedUnanswered, Connection
+from edged.mqtt.connection import Connection, Unanswered
 from edged.mqtt.dial import ProtocolRefused
 from edged.mqtt.packets import Acknowledged, Delivery, Protocol, Will
 from edged.mqtt.version import VersionChoice, backoff_s
@@ -119,7 +119,9 @@ class Session:
     async def deliveries(self) -> list[Delivery]:
         """Wait for prompts; return those at hand in arrival order, at most `GROUP_MAX`.
 
-        After a broken connection the same prompt may come a second time.
+        After a broken connection the same prompt may come a second time. Whoever takes prompts
+        must not wait for `publish` in between: when the buffer is full the socket is not read,
+        and no PUBACK either.
         """
         while not self._buffer:
             self._has_arrived.clear()
@@ -208,8 +210,8 @@ class Session:
     def _note_version(self, gone: BrokerGone) -> None:
         if isinstance(gone, ProtocolRefused):
             self._version.refused()
-        elif isinstance(gone, ClosedUnanswered):
-            self._version.closed()
+        elif isinstance(gone, Unanswered):
+            self._version.unanswered()
 
     def _served(self, connection: Connection, problem: str) -> None:
         number = connection.number or 0

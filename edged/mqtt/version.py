@@ -12,14 +12,14 @@ from typing import Literal
 from edged.mqtt.packets import Protocol
 
 BACKOFF_S_MIN = 0.5
-CLOSED_MAX = 2
+UNANSWERED_MAX = 2
 
 
 class VersionChoice:
     """MQTT 5 first, 3.1.1 where the broker does not know it; remembered until the process ends.
 
-    A broker says so, or closes the connection without a word; that it also does when it is just
-    being stopped, so one time is no proof, and none at all once a version was accepted.
+    A broker says so, or does not answer; that it also does when it is just being stopped, so one
+    time is no proof, and none at all once a version was accepted.
 
     Args:
         configured: `auto`, or the only version to try.
@@ -29,25 +29,25 @@ class VersionChoice:
         self.next: Protocol = "3.1.1" if configured == "3.1.1" else "5"
         self._is_free = configured == "auto"
         self._was_accepted = False
-        self._closed = 0
+        self._unanswered = 0
 
     def accepted(self) -> None:
         """Note that the broker accepted the version."""
         self._was_accepted = True
-        self._closed = 0
+        self._unanswered = 0
 
     def refused(self) -> None:
         """Note that the broker said it does not know the version."""
         self._other()
 
-    def closed(self) -> None:
-        """Note that the broker closed the connection instead of answering."""
-        self._closed += 1
-        if self._closed >= CLOSED_MAX and not self._was_accepted:
+    def unanswered(self) -> None:
+        """Note that the broker closed the connection, or kept silent, instead of answering."""
+        self._unanswered += 1
+        if self._unanswered >= UNANSWERED_MAX and not self._was_accepted:
             self._other()
 
     def _other(self) -> None:
-        self._closed = 0
+        self._unanswered = 0
         if self._is_free:
             self.next = "3.1.1" if self.next == "5" else "5"
 
