@@ -270,6 +270,11 @@ def test_a_canary_with_the_wrong_answer_makes_the_engine_unusable() -> None:
         check_canary(scene.worker, scene.preparer, canary)
 
 
+def test_a_canary_that_does_not_fit_names_the_setting() -> None:
+    with bench() as scene, pytest.raises(EngineUnusable, match=r"model\.context_tokens"):
+        check_canary(scene.worker, scene.preparer, Canary(Prompt(payload="x" * 2000)))
+
+
 def test_a_canary_with_the_right_answer_is_silent() -> None:
     canary = Canary(Prompt(payload="x"), '{"const": "yes"}', '"yes"')
     with bench() as scene:

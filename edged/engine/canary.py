@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from edged.engine.frames import Prompt, Work
 from edged.engine.prepare import Preparer
 from edged.engine.worker import Worker
-from edged.errors import EngineUnusable
+from edged.errors import EngineUnusable, Refusal
 
 TOKENS = 8
 
@@ -41,7 +41,13 @@ def check_canary(worker: Worker, preparer: Preparer, canary: Canary) -> None:
     """
     cap = None if canary.schema else TOKENS
     work = Work("canary", canary.prompt, canary.schema, max_tokens=cap, priority=9)
-    sequence = preparer.sequence(work, time.monotonic())
+    try:
+        sequence = preparer.sequence(work, time.monotonic())
+    except Refusal as refusal:
+        raise EngineUnusable(
+            f"the model's own test prompt cannot be run: {refusal.detail}; "
+            "raise model.context_tokens"
+        ) from refusal
     sequence.is_reported = False
     outcome = worker.answer(sequence)
     if outcome.finish == "failed":

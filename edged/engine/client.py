@@ -89,6 +89,7 @@ class EngineClient:
         self._names = itertools.count()
         self._in_flight: set[str] = set()
         self._heard_s = time.monotonic()
+        self.life = 0
         self.events: asyncio.Queue[Ready | Step | Lost] = asyncio.Queue()
         self.state = EngineState()
         self.changed = asyncio.Event()
@@ -187,6 +188,8 @@ class EngineClient:
         if self._process is not None and self._process.returncode is None:
             return
         command = [sys.executable, "-m", "edged", "engine", "--spawned"]
+        command += ["--state-dir", str(self._config.state_dir)]
+        command += ["--socket", str(self._config.engine_socket)]
         if self._config_path is not None:
             command += ["--config", str(self._config_path)]
         self._process = await asyncio.create_subprocess_exec(
@@ -227,6 +230,7 @@ class EngineClient:
             self._writer.close()
             self._writer = None
         self._in_flight.clear()
+        self.life += 1
         phase = "broken" if self.state.phase == "broken" else "starting"
         self._become(EngineState(phase=phase, problem=problem, ready=self.state.ready))
         self.events.put_nowait(Lost(problem))
