@@ -37,10 +37,6 @@ from edged.engine.frames import (
 
 DEADLINE_S = 60.0
 F = TypeVar("F", bound=FromEngine)
-_RUN = (
-    "import sys; from pathlib import Path; from edged import config; "
-    "from edged.engine.process import run; sys.exit(run(config.load(Path(sys.argv[1]))))"
-)
 
 
 def write_config(folder: Path, **sections: dict[str, Any]) -> Path:
@@ -76,7 +72,7 @@ class EngineProcess:
 def engine_process(config: Path, folder: Path) -> Iterator[EngineProcess]:
     """Run an engine until the block ends."""
     process = subprocess.Popen(
-        [sys.executable, "-c", _RUN, str(config)],
+        [sys.executable, "-m", "edged", "engine", "--config", str(config)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,

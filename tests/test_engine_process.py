@@ -13,7 +13,7 @@ from engine_fixtures import Daemon, engine_process, work, write_config
 from tiny_gguf import write_tiny_gguf
 
 from edged.engine.frames import Broken, Limits, Loading
-from edged.errors import EXIT_ENGINE_UNUSABLE
+from edged.errors import EXIT_CONFIG, EXIT_ENGINE_UNUSABLE
 
 SIM = {"backend": "sim"}
 LONG = {"type": "string", "minLength": 800, "maxLength": 850}
@@ -75,7 +75,7 @@ def test_a_state_directory_that_cannot_be_written_is_a_configuration_error(tmp_p
     config = write_config(tmp_path, node={"state_dir": state_dir}, engine=SIM)
     with engine_process(config, tmp_path) as engine:
         code, errors = engine.wait()
-    assert code not in (0, EXIT_ENGINE_UNUSABLE)
+    assert code == EXIT_CONFIG
     assert f"node.state_dir = {state_dir}" in errors
 
 
@@ -84,7 +84,7 @@ def test_a_socket_path_too_long_for_the_kernel_is_named(tmp_path: Path) -> None:
     config = write_config(tmp_path, engine={**SIM, "socket": str(path)})
     with engine_process(config, tmp_path) as engine:
         code, errors = engine.wait()
-    assert code != 0
+    assert code == EXIT_CONFIG
     assert "107 bytes" in errors
 
 
