@@ -94,7 +94,7 @@ def test_only_a_missing_or_invalid_answer_fails_the_demo(
 
 def test_the_summary_counts_and_says_that_watts_are_estimated() -> None:
     text = summary([RIGHT, WRONG, INVALID, MISSING], asked=4)
-    assert "3 of 4 answered, 2 of 4 schema-valid, 1 of 4 right; 0.3 s, 1.5 J estimated." in text
+    assert "3 of 4 answered, 2 of 4 schema-valid, 1 of 4 right; 0.3 s, 1.50 J estimated." in text
     assert "*estimated*" in text
     assert "budget is not held" in " ".join(text.split())
 

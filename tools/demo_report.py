@@ -131,7 +131,7 @@ def summary(verdicts: Sequence[Verdict], asked: int) -> str:
     energy_j = sum(verdict.energy_j or 0.0 for verdict in verdicts)
     sources = sorted({v.energy_source for v in verdicts if v.energy_source is not None})
     counts = f"{answered} of {asked} answered, {valid} of {asked} schema-valid"
-    cost = f"{seconds:.1f} s, {energy_j:.1f} J {' and '.join(sources)}".rstrip()
+    cost = f"{seconds:.1f} s, {energy_j:.2f} J {' and '.join(sources)}".rstrip()
     lines = [f"{counts}, {right} of {asked} right; {cost}."]
     if "estimated" in sources:
         lines.append(
