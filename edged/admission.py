@@ -65,10 +65,15 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What admission must know of this board: topics, limits, clients, templates, inputs."""
+    """What admission must know of this board.
+
+    Attributes:
+        outcome_ttl_s: how long an outcome is worth keeping for the broker, s.
+    """
 
     topics: Topics
     requests: config.Requests
+    outcome_ttl_s: float
     clients: Mapping[str, config.Client]
     templates: Mapping[str, Template]
     inputs: InputMap

@@ -222,6 +222,16 @@ class Config(Section):
         return (Path(given) if given else self.state_dir) / "engine.sock"
 
 
+def placed(config: Config, state_dir: Path | None, socket: Path | None) -> Config:
+    """Return the configuration with its files elsewhere, where a path is given."""
+    node, engine = config.node, config.engine
+    if state_dir is not None:
+        node = node.model_copy(update={"state_dir": state_dir})
+    if socket is not None:
+        engine = engine.model_copy(update={"socket": socket})
+    return config.model_copy(update={"node": node, "engine": engine})
+
+
 def load(path: Path | None) -> Config:
     """Return the configuration of `path`, or the defaults.
 

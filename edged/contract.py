@@ -226,7 +226,7 @@ def status_of(event: str, reason: str | None) -> int:
 def encode(reply: Reply) -> bytes:
     """Return the reply's JSON, compact, keys in the contract's order."""
     table = reply.model_dump(by_alias=True, exclude_none=True, exclude={"answer"})
-    if reply.answer is not None:
+    if "answer" in reply.model_fields_set:  # null is an answer too
         table["json"] = reply.answer
     ordered = {key: table[key] for key in _KEYS if key in table}
     return json.dumps(ordered, ensure_ascii=False, separators=(",", ":")).encode()

@@ -38,9 +38,7 @@ _SCALARS: dict[str, type] = {
 }
 
 
-def read_request(
-    inbound: Inbound, prompt_bytes_max: int, default_template: str | None
-) -> Request:
+def read_request(inbound: Inbound, prompt_bytes_max: int, default_template: str | None) -> Request:
     """Return the request in `inbound`.
 
     Args:

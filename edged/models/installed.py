@@ -79,6 +79,13 @@ def find_model(model: Model) -> Installed:
     return Installed(model.name, path, *form, _canary(about, folder), digest)
 
 
+def templates_dir(model: Model) -> Path | None:
+    """Return the folder of the model's templates; None when the configuration names none."""
+    if model.templates_dir is not None or model.path is not None or model.name is None:
+        return model.templates_dir
+    return SHIPPED / model.name / "templates"
+
+
 def _form(
     model: Model, about: dict[str, Any], origin: Path
 ) -> tuple[Mapping[str, Any] | None, Path]:

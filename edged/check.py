@@ -1,0 +1,61 @@
+"""`edged check`: whether a configuration would run, without running it.
+
+In:  the path of a configuration.     Out: findings; the first thing that is wrong is raised.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from edged import config
+from edged.daemon import site_of
+from edged.engine.model_check import check_model
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What a good configuration means on this machine."""
+
+    file: str
+    board: str
+    broker: str
+    model: str
+    model_bytes: int
+    templates: tuple[str, ...]
+    state_dir: str
+
+    def as_json(self) -> str:
+        """Return the findings for a machine."""
+        return json.dumps(asdict(self))
+
+    def as_text(self) -> str:
+        """Return the findings for a person."""
+        rows = asdict(self) | {"templates": ", ".join(self.templates) or "none"}
+        return "\n".join(f"{name:12} {value}" for name, value in rows.items()) + "\nok"
+
+
+def check(path: Path) -> Findings:
+    """Return what the configuration means.
+
+    Raises:
+        ConfigError: names file, key, value and allowed range; or the template file.
+        EngineUnusable: the model is missing, broken or too large for the memory.
+    """
+    settings = config.load(path)
+    site = site_of(settings)
+    if settings.engine.backend == "sim":
+        name, size_bytes = "sim (simulated, no model)", 0
+    else:
+        model = check_model(settings).model
+        name, size_bytes = f"{model.name} ({model.path})", model.path.stat().st_size
+    return Findings(
+        file=str(path),
+        board=site.topics.board,
+        broker=f"{settings.broker.host}:{settings.broker.port}",
+        model=name,
+        model_bytes=size_bytes,
+        templates=tuple(site.templates),
+        state_dir=str(settings.state_dir),
+    )

@@ -1,0 +1,142 @@
+"""The command line: words to functions.
+
+In:  arguments.     Out: an exit code (0, 69, 70 or 78; `ask` and `eval` use 1 for a bad answer).
+Each command imports what it needs when it is chosen, so that `edged --version` is instant.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import edged
+from edged import config
+from edged.errors import ConfigError, EngineUnusable
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command; return its exit code.
+
+    Raises:
+        ConfigError: the configuration cannot be used.
+    """
+    given = _parser().parse_args(arguments)
+    # A service's log is its face; a command's output is its answer.
+    level = logging.INFO if given.command in (_run, _engine) else logging.WARNING
+    logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
+    code: int = given.command(given)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="edged", description=edged.__doc__)
+    parser.add_argument("--version", action="version", version=f"edged {edged.__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_run(commands)
+    _add_engine(commands)
+    _add_check(commands)
+    _add_ask(commands)
+    _add_eval(commands)
+    _add_config(commands)
+    return parser
+
+
+_Commands = argparse._SubParsersAction  # argparse gives this class no public name
+
+
+def _add_run(commands: _Commands[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser("run", help="run the daemon")
+    _add_config_option(parser)
+    parser.set_defaults(command=_run)
+
+
+def _add_engine(commands: _Commands[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser("engine", help="run the engine process alone")
+    _add_config_option(parser)
+    parser.add_argument("--state-dir", type=Path, help="in place of node.state_dir")
+    parser.add_argument("--socket", type=Path, help="in place of engine.socket")
+    parser.add_argument("--spawned", action="store_true", help=argparse.SUPPRESS)
+    parser.set_defaults(command=_engine)
+
+
+def _add_check(commands: _Commands[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser("check", help="check configuration, templates and model")
+    parser.add_argument("file", type=Path, metavar="FILE")
+    parser.add_argument("--json", action="store_true", help="for a machine")
+    parser.set_defaults(command=_check)
+
+
+def _add_ask(commands: _Commands[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser("ask", help="ask through the broker, as a device does")
+    _add_config_option(parser)
+    parser.add_argument("--template", help="template to use; without it TEXT is a plain prompt")
+    parser.add_argument("--client", default="ask", help="client id to ask as (default: ask)")
+    parser.add_argument("--ttl-s", type=float, default=60.0, help="deadline in seconds")
+    parser.add_argument("--json", action="store_true", help="print the outcome as it came")
+    parser.add_argument("text", metavar="TEXT", help="text, or a JSON object for several variables")
+    parser.set_defaults(command=_ask)
+
+
+def _add_eval(commands: _Commands[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser("eval", help="score the model on its own sets")
+    _add_config_option(parser)
+    parser.add_argument("--json", action="store_true", help="for a machine")
+    parser.set_defaults(command=_eval)
+
+
+def _add_config(commands: _Commands[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser("config", help="print the example configuration")
+    parser.add_argument("--example", action="store_true", required=True)
+    parser.set_defaults(command=_config)
+
+
+def _add_config_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", type=Path, metavar="FILE", help="default: every key's default")
+
+
+def _run(given: argparse.Namespace) -> int:
+    from edged.daemon import run as run_daemon
+
+    return run_daemon(config.load(given.config), given.config)
+
+
+def _engine(given: argparse.Namespace) -> int:
+    from edged.engine.process import run as run_engine
+
+    settings = config.placed(config.load(given.config), given.state_dir, given.socket)
+    return run_engine(settings, spawned=given.spawned)
+
+
+def _check(given: argparse.Namespace) -> int:
+    from edged.check import check
+
+    try:
+        findings = check(given.file)
+    except EngineUnusable as error:
+        raise ConfigError(f"{given.file}: {error}") from error
+    print(findings.as_json() if given.json else findings.as_text())
+    return 0
+
+
+def _ask(given: argparse.Namespace) -> int:
+    from edged.ask import Question, ask
+
+    question = Question(given.text, given.template, given.client, given.ttl_s)
+    return ask(config.load(given.config), question, as_json=given.json)
+
+
+def _eval(given: argparse.Namespace) -> int:
+    from edged.evaluation import evaluate
+
+    report = evaluate(config.load(given.config), given.config)
+    print(report.as_json() if given.json else report.as_text())
+    return 0
+
+
+def _config(_: argparse.Namespace) -> int:
+    from edged.example import example
+
+    print(example(), end="")
+    return 0

@@ -1,0 +1,155 @@
+"""The story of the daemon: open in order, run the tasks, close in reverse.
+
+In:  the configuration.     Out: an exit code. This file alone knows all parts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import os
+import signal
+from collections.abc import Coroutine, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from edged import templates
+from edged.admission import Site
+from edged.answers import Answers
+from edged.config import Config
+from edged.dispatch import Dispatch
+from edged.engine.client import EngineClient
+from edged.errors import BrokerGone, ConfigError
+from edged.inputs import InputMap
+from edged.intake import Intake
+from edged.models.installed import templates_dir
+from edged.mqtt import Session, Will
+from edged.outbox import Outbox
+from edged.power.meters import EstimateMeter
+from edged.service import Service
+from edged.spool import Spool
+from edged.status import Status, availability
+from edged.topics import Topics
+
+log = logging.getLogger(__name__)
+
+# How long the farewell may take; the will says the same if it does not get through.
+FAREWELL_S_MAX = 2.0
+
+
+def run(config: Config, config_path: Path | None) -> int:
+    """Run the daemon until SIGTERM or SIGINT; return the exit code.
+
+    Raises:
+        ConfigError: state directory, spool, templates or input rules cannot be used.
+    """
+    with only_instance(config.state_dir):
+        asyncio.run(_serve(config, config_path))
+    return 0
+
+
+def site_of(config: Config) -> Site:
+    """Return what admission knows of this board.
+
+    Raises:
+        ConfigError: a template file is wrong, or the configuration names a template that is not
+            there.
+    """
+    folder = templates_dir(config.model)
+    installed = {} if folder is None else templates.load(folder)
+    named = [(f"clients.{name}", item.default_template) for name, item in config.clients.items()]
+    named += [(f"input.{place}", rule.template) for place, rule in enumerate(config.input)]
+    for key, name in named:
+        if name is not None and name not in installed:
+            known = ", ".join(installed) or "none"
+            raise ConfigError(f"{key}: template {name!r} is not installed in {folder}; {known} are")
+    return Site(
+        topics=Topics(config.node.site, config.node.name),
+        requests=config.requests,
+        outcome_ttl_s=config.spool.retention_s,
+        clients=config.clients,
+        templates=installed,
+        inputs=InputMap(config.input),
+    )
+
+
+@contextmanager
+def only_instance(state_dir: Path) -> Iterator[None]:
+    """Hold the daemon's lock on its state directory.
+
+    Raises:
+        ConfigError: another daemon holds it, or the directory cannot be written.
+    """
+    path = state_dir / "edged.lock"
+    try:
+        state_dir.mkdir(parents=True, exist_ok=True)
+        lock = path.open("a+")
+    except OSError as error:
+        raise ConfigError(
+            f"node.state_dir = {state_dir}: {error}; it must be a folder edged's user can write"
+        ) from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            lock.seek(0)
+            raise ConfigError(
+                f"another edged (process {lock.read().strip() or 'unknown'}) runs on {state_dir}; "
+                "end it, or give this one another node.state_dir"
+            ) from error
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
+
+
+async def _serve(config: Config, config_path: Path | None) -> None:
+    service = Service()
+    site = site_of(config)
+    answers = Answers(config.node.name)
+    spool = Spool(config.state_dir, config.spool, answers.superseded)
+    await spool.open()
+    service.ready()
+    session = Session(
+        config.broker,
+        client_id=f"edged-{config.node.site}-{config.node.name}",
+        filters=site.topics.inbound_filters + site.inputs.filters,
+        will=Will(site.topics.availability, b"offline"),
+    )
+    engine, meter = EngineClient(config, config_path), EstimateMeter(config.power)
+    outbox = Outbox(session, spool, answers, site.outcome_ttl_s)
+    dispatch = Dispatch(config, spool, engine, session, outbox, answers, meter)
+    intake = Intake(session, spool, engine, dispatch, site, answers)
+    status = Status(config, site, session, spool, engine, dispatch, intake, meter, service)
+    parts = {
+        "engine": engine.run(),
+        "session": session.run(),
+        "dispatch": dispatch.run(),
+        "outbox": outbox.run(),
+        "intake": intake.run(),
+        "status": status.run(),
+        "watchdog": service.feed_watchdog(),
+    }
+    try:
+        await _until_told_to_end(parts, session, site.topics)
+    finally:
+        service.stopping()
+        await spool.close()
+
+
+async def _until_told_to_end(
+    parts: Mapping[str, Coroutine[None, None, None]], session: Session, topics: Topics
+) -> None:
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told.set)
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(part, name=name) for name, part in parts.items()]
+        await told.wait()
+        with suppress(BrokerGone, TimeoutError):
+            async with asyncio.timeout(FAREWELL_S_MAX):
+                await session.publish(availability(topics, "offline"))
+        for task in tasks:
+            task.cancel()

@@ -1,0 +1,300 @@
+"""Runs the rows: starts what the scheduler picks, follows the engine, settles what ended.
+
+In:  rows of the spool, events of the engine client, cancels.     Out: work to the engine, chunks to
+mqtt, settlements to the spool; the outbox is woken.
+Nothing polls: it wakes on new rows, engine events, deadlines, and while prompts run to renew the
+engine's lease.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from edged import config
+from edged.admission import CancelOrder
+from edged.answers import Answers, Run
+from edged.contract import Outbound
+from edged.engine.client import EngineClient, Lost
+from edged.engine.frames import Cancel, Delta, Limits, Outcome, Ready, Step, Work
+from edged.errors import Refusal
+from edged.mqtt import Session
+from edged.outbox import Outbox
+from edged.power.governor import Grant, grant
+from edged.power.meters import Meter
+from edged.rows import Job, Row, Settlement, State
+from edged.scheduler import Room, next_deadline_s, overdue, pick, queue_position
+from edged.spool import Spool
+
+log = logging.getLogger(__name__)
+
+# The lease is renewed so many times in its length, so that one late wake-up costs no step.
+RENEWALS_PER_LEASE = 4
+# Weight of the newest answer in the mean seconds of an answer.
+MEAN_WEIGHT = 0.2
+
+
+@dataclass(slots=True)
+class _Running:
+    """A row in the engine's batch, and what it has used so far."""
+
+    row: Row
+    job: Job
+    started_s: float
+    joules: float = 0.0
+    chunks: int = 0
+    stopped_as: str | None = None
+
+
+@dataclass(slots=True)
+class Totals:
+    """Counters since the start of the daemon."""
+
+    joules: float = 0.0
+    overhead_joules: float = 0.0
+    outcomes: dict[str, int] = field(default_factory=dict)
+
+
+class Dispatch:
+    """The one place that moves rows between queued, running and settled."""
+
+    def __init__(
+        self,
+        config: config.Config,
+        spool: Spool,
+        engine: EngineClient,
+        session: Session,
+        outbox: Outbox,
+        answers: Answers,
+        meter: Meter,
+    ) -> None:
+        self._config = config
+        self._spool = spool
+        self._engine = engine
+        self._session = session
+        self._outbox = outbox
+        self._answers = answers
+        self._meter = meter
+        self._running: dict[int, _Running] = {}
+        self._woken = asyncio.Event()
+        self._busy = asyncio.Event()
+        self._answer_s_mean: float | None = None
+        self.totals = Totals()
+        self.settled = asyncio.Event()
+
+    async def run(self) -> None:
+        """Start, follow and settle until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._start(), name="start")
+            tasks.create_task(self._follow(), name="follow")
+            tasks.create_task(self._renew(), name="renew")
+
+    def wake(self) -> None:
+        """Rows came or went: look again what to start."""
+        self._woken.set()
+
+    @property
+    def grant(self) -> Grant:
+        """Return the limits in force; none run while the engine is not ready."""
+        ready = self._engine.state.ready
+        if ready is None:
+            return Grant(self._config.model.context_tokens, self._config.model.sequences)
+        return grant(self._config.model, ready)
+
+    @property
+    def context_tokens_max(self) -> int:
+        """Return the most one sequence can ever hold."""
+        return self.grant.context_tokens
+
+    def outlook(self, serial: int) -> tuple[int, float | None]:
+        """Return a row's place in the queue and the seconds until its answer, if any are known."""
+        position = queue_position(self._spool.rows.values(), serial)
+        if self._answer_s_mean is None:
+            return position, None
+        rounds = 1 + (position + len(self._running)) // max(1, self.grant.sequences)
+        return position, rounds * self._answer_s_mean
+
+    async def cancel(self, order: CancelOrder) -> list[Outbound]:
+        """Cancel a prompt; return what is to be said at once."""
+        row = self._spool.find(order.client, order.id)
+        if row is not None:
+            await self._stop(row, "cancelled")
+            return []
+        letter = await self._spool.settled(order.client, order.id)
+        if letter is not None:  # too late: what it became is said once more
+            return [self._answers.letter(letter, self._config.spool.retention_s)]
+        refusal = Refusal("unknown_id", f"cancel: this client has no prompt {order.id}")
+        return [self._answers.refused(order.id, order.destination, refusal)]
+
+    async def _start(self) -> None:
+        while True:
+            self._woken.clear()
+            now_s = self._spool.clock.now_s()
+            for row in overdue(self._spool.rows.values(), now_s):
+                await self._stop(row, "expired")
+            await self._start_picked()
+            await self._wait_for_work()
+
+    async def _start_picked(self) -> None:
+        room = Room(self.grant.sequences if self._engine.state.phase == "ready" else 0)
+        now_s = self._spool.clock.now_s()
+        serials = pick(self._spool.rows.values(), room, now_s)
+        if not serials:
+            return
+        life = self._engine.life
+        jobs = await self._spool.start(serials)
+        if self._engine.life != life:  # it went away during the commit, and never saw them
+            await self._spool.requeue(jobs, engine_died=False)
+            self.wake()
+            return
+        self._send_limits()
+        for serial, job in jobs.items():
+            row = self._spool.rows[serial]
+            self._running[serial] = _Running(row, job, now_s)
+            self._engine.expect(str(serial))
+            self._engine.send(_work(row, job))
+        self._busy.set()
+
+    async def _wait_for_work(self) -> None:
+        waiting = [row for row in self._spool.rows.values() if row.serial not in self._stopping()]
+        deadline_s = next_deadline_s(waiting)
+        now_s = self._spool.clock.now_s()
+        try:
+            async with asyncio.timeout(None if deadline_s is None else deadline_s - now_s):
+                await self._woken.wait()
+        except TimeoutError:
+            return
+
+    def _stopping(self) -> set[int]:
+        return {serial for serial, run in self._running.items() if run.stopped_as is not None}
+
+    async def _stop(self, row: Row, event: str) -> None:
+        """End a row as `expired` or `cancelled`; a running one ends when the engine says so."""
+        running = self._running.get(row.serial)
+        if running is None:
+            await self._settle({row.serial: self._unstarted(row, event)})
+        elif running.stopped_as is None:
+            running.stopped_as = event
+            self._engine.send(Cancel(str(row.serial)))
+
+    def _unstarted(self, row: Row, event: str) -> Settlement:
+        return self._answers.unstarted(row, event, self._spool.clock.now_s())
+
+    async def _follow(self) -> None:
+        while True:
+            match await self._engine.events.get():
+                case Ready() as ready:
+                    log.info("%s is resident after %.1f s", ready.name, ready.load_s)
+                case Step() as step:
+                    await self._take_step(step)
+                case Lost(problem):
+                    await self._requeue(problem)
+            self.wake()
+
+    async def _take_step(self, step: Step) -> None:
+        self._charge(step)
+        for delta in step.deltas:
+            self._send_chunk(delta)
+        settlements = {}
+        for outcome in step.outcomes:
+            running = self._running.pop(int(outcome.id), None)
+            self._engine.settle(outcome.id)
+            if running is not None:
+                settlements[running.row.serial] = self._settlement(running, outcome)
+        await self._settle(settlements)
+
+    def _charge(self, step: Step) -> None:
+        """Share the step's joules among the rows that it served."""
+        joules = self._meter.step_j(step.cpu_s)
+        self.totals.joules += joules
+        for id, share in step.shares.items():
+            running = self._running.get(int(id))
+            if running is not None:
+                running.joules += share * joules
+        if not step.shares:
+            self.totals.overhead_joules += joules
+
+    def _send_chunk(self, delta: Delta) -> None:
+        running = self._running.get(int(delta.id))
+        if running is None or not running.row.stream or not delta.text:
+            return
+        now_s = self._spool.clock.now_s()
+        row = running.row
+        chunk = self._answers.chunk(row, running.chunks, delta.text, now_s)
+        running.chunks += 1
+        self._session.publish_unacknowledged(chunk)
+
+    def _settlement(self, running: _Running, outcome: Outcome) -> Settlement:
+        ready = self._engine.state.ready
+        run = Run(
+            row=running.row,
+            job=running.job,
+            queued_s=max(0.0, running.started_s - running.row.accepted_s),
+            joules=running.joules,
+            source=self._meter.source,
+            throttled=self.grant.throttled,
+            model=("", "") if ready is None else (ready.name, ready.digest),
+        )
+        if outcome.finish in ("stop", "schema", "length"):
+            self._learn(outcome.total_s)
+        return self._answers.outcome(run, outcome, running.stopped_as)
+
+    def _learn(self, total_s: float) -> None:
+        mean_s = total_s if self._answer_s_mean is None else self._answer_s_mean
+        self._answer_s_mean = mean_s + MEAN_WEIGHT * (total_s - mean_s)
+
+    async def _settle(self, settlements: Mapping[int, Settlement]) -> None:
+        if not settlements:
+            return
+        await self._spool.settle(settlements)
+        for settlement in settlements.values():
+            counts = self.totals.outcomes
+            counts[settlement.event] = counts.get(settlement.event, 0) + 1
+        self.settled.set()
+        self._outbox.wake()
+
+    async def _requeue(self, problem: str) -> None:
+        """The engine died: queue its batch again, or give up on what it died with too often."""
+        serials = list(self._running)
+        self._running.clear()
+        if not serials:
+            return
+        log.warning("engine lost with %d prompts in the batch: %s", len(serials), problem)
+        await self._spool.requeue(serials, engine_died=True)
+        limit = self._config.spool.attempts_max
+        detail = f"the engine ended {limit} times with this prompt in its batch: {problem}"
+        hopeless = {
+            row.serial: self._answers.failed(row, detail)
+            for row in self._spool.rows.values()
+            if row.attempts >= limit and row.state is State.QUEUED
+        }
+        await self._settle(hopeless)
+
+    async def _renew(self) -> None:
+        """While prompts run, keep the lease alive and watch for a hang."""
+        while True:
+            if not self._running:
+                self._busy.clear()
+                await self._busy.wait()
+            self._send_limits()
+            self._engine.end_hung()
+            await asyncio.sleep(self._config.engine.lease_s / RENEWALS_PER_LEASE)
+
+    def _send_limits(self) -> None:
+        allowed = self.grant
+        lease_s = self._config.engine.lease_s
+        self._engine.send(Limits(allowed.context_tokens, allowed.sequences, lease_s))
+
+
+def _work(row: Row, job: Job) -> Work:
+    return Work(
+        id=str(row.serial),
+        prompt=job.prompt,
+        schema=job.schema,
+        sampling=job.sampling,
+        max_tokens=job.max_tokens,
+        stream=row.stream,
+        priority=row.priority,
+    )

@@ -1,0 +1,119 @@
+"""What the board draws: the protocol of a meter, and the estimate that every machine has.
+
+In:  the engine's CPU time and the clocks.     Out: watts for the state, joules for each step.
+Whatever the estimate says is named `estimated` where it is shown; the budget is not held by it.
+Blocking: reads of /proc and /sys, microseconds each.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from edged import config
+
+CPUFREQ = Path("/sys/devices/system/cpu/cpufreq")
+# Dynamic power is C V^2 f; over the upper half of a clock range V rises with f, over the lower it
+# is flat. The square stands between the two. Source: OPP tables of RK3588 in its device tree.
+CLOCK_EXPONENT = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a meter says.
+
+    Attributes:
+        power_w: mean over the meter's window, whole board, W.
+        source: `estimated`, or the meter's name.
+        age_s: how old the newest sample is.
+        error_share: error band as a share of `power_w`.
+    """
+
+    power_w: float
+    source: str
+    age_s: float
+    error_share: float
+
+
+class Meter(Protocol):
+    """Says what the board draws, and what a step cost above idle."""
+
+    source: str
+
+    def read(self, engine_pid: int | None) -> Reading:
+        """Return the mean power up to now; `engine_pid` None: no engine runs."""
+        ...
+
+    def step_j(self, cpu_s: float) -> float:
+        """Return the joules above idle of a step that took `cpu_s` CPU seconds."""
+        ...
+
+
+class EstimateMeter:
+    """Watts from the engine process's CPU time and the clocks, with configured coefficients.
+
+    power = idle_w + busy cores x core_w x (clock / core_hz)^2. The sampling window is `window_s`.
+    """
+
+    source = "estimated"
+
+    def __init__(self, power: config.Power, cpufreq: Path = CPUFREQ) -> None:
+        self._power = power
+        self._cpufreq = cpufreq
+        self._samples: deque[tuple[float, int | None, float]] = deque()
+
+    def read(self, engine_pid: int | None) -> Reading:
+        """Return the estimate over the last window; a fresh engine starts a fresh window."""
+        now_s = time.monotonic()
+        cpu_s = 0.0 if engine_pid is None else process_cpu_s(engine_pid) or 0.0
+        if self._samples and self._samples[-1][1] != engine_pid:
+            self._samples.clear()
+        self._samples.append((now_s, engine_pid, cpu_s))
+        while len(self._samples) > 2 and self._samples[1][0] < now_s - self._power.window_s:
+            self._samples.popleft()
+        began_s, _, first_cpu_s = self._samples[0]
+        elapsed_s = now_s - began_s
+        busy = (cpu_s - first_cpu_s) / elapsed_s if elapsed_s > 0 else 0.0
+        power_w = self._power.idle_w + max(0.0, busy) * self._busy_core_w()
+        return Reading(power_w, self.source, 0.0, self._power.error_share)
+
+    def step_j(self, cpu_s: float) -> float:
+        """Return the estimated joules above idle of `cpu_s` CPU seconds."""
+        return cpu_s * self._busy_core_w()
+
+    def _busy_core_w(self) -> float:
+        clock_hz = clocks_hz(self._cpufreq)
+        ratio = 1.0 if clock_hz is None else clock_hz / self._power.core_hz
+        return float(self._power.core_w * ratio**CLOCK_EXPONENT)
+
+
+def clocks_hz(cpufreq: Path) -> float | None:
+    """Return the mean clock of the CPU policies; None where the kernel does not tell.
+
+    Source: Documentation/admin-guide/pm/cpufreq.rst: scaling_cur_freq is in kHz.
+    """
+    found = []
+    for path in cpufreq.glob("policy*/scaling_cur_freq"):
+        try:
+            found.append(float(path.read_text()) * 1000)
+        except (OSError, ValueError):
+            continue  # a policy whose cores are offline
+    return sum(found) / len(found) if found else None
+
+
+def process_cpu_s(pid: int) -> float | None:
+    """Return user plus system seconds of a process; None when it is gone.
+
+    Source: proc_pid_stat(5): utime and stime are fields 14 and 15, in clock ticks; the command's
+    name in field 2 may hold spaces.
+    """
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    fields = stat.rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -1,0 +1,187 @@
+"""What the board says of itself: availability, state and templates, retained at the broker.
+
+In:  the parts' own figures.     Out: retained messages, on change and at most every 10 s; the line
+that systemd shows.
+An idle board publishes nothing: the loop sleeps until something changed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import edged
+from edged import config
+from edged.admission import Site
+from edged.contract import PRIORITY_DEFAULT, Outbound
+from edged.dispatch import Dispatch
+from edged.engine.client import EngineClient
+from edged.errors import BrokerGone
+from edged.intake import Intake
+from edged.mqtt import Session
+from edged.power.meters import Meter
+from edged.rows import State
+from edged.service import Service
+from edged.spool import Spool
+from edged.topics import Topics
+
+log = logging.getLogger(__name__)
+
+STATE_EVERY_S = 10.0
+
+
+def availability(topics: Topics, word: str) -> Outbound:
+    """Return the retained `online` or `offline`."""
+    return Outbound(topics.availability, word.encode(), retain=True)
+
+
+class Status:
+    """Publishes the board's state while connected."""
+
+    def __init__(
+        self,
+        config: config.Config,
+        site: Site,
+        session: Session,
+        spool: Spool,
+        engine: EngineClient,
+        dispatch: Dispatch,
+        intake: Intake,
+        meter: Meter,
+        service: Service,
+    ) -> None:
+        self._config = config
+        self._site = site
+        self._session = session
+        self._spool = spool
+        self._engine = engine
+        self._dispatch = dispatch
+        self._intake = intake
+        self._meter = meter
+        self._service = service
+
+    async def run(self) -> None:
+        """Announce each connection, then tell what changes."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._announce(), name="announce")
+            tasks.create_task(self._tell(), name="tell")
+
+    async def _announce(self) -> None:
+        """Publish everything retained once per connection: a broker may have lost it."""
+        announced = None
+        while True:
+            number = await self._session.connected()
+            if number == announced:
+                await self._session.changed()
+                continue
+            with contextlib.suppress(BrokerGone):
+                await self._publish_retained()
+                announced = number
+
+    async def _publish_retained(self) -> None:
+        topics = self._site.topics
+        for template in self._site.templates.values():
+            message = Outbound(topics.template(template.name), template.described(), retain=True)
+            await self._session.publish(message)
+        await self._session.publish(availability(topics, "online"))
+        await self._session.publish(self._state_message(self.state()))
+
+    async def _tell(self) -> None:
+        told = ""
+        while True:
+            self._engine.changed.clear()
+            state = self.state()
+            self._service.status(_line(state, self._session.state.problem))
+            comparable = json.dumps(state, sort_keys=True)
+            if comparable == told:
+                await self._something_changed()
+                continue
+            told = comparable
+            try:
+                await self._session.publish(self._state_message(state))
+            except BrokerGone:
+                log.debug("state not published: no broker")
+            await asyncio.sleep(STATE_EVERY_S)
+
+    async def _something_changed(self) -> None:
+        waits = [
+            asyncio.ensure_future(self._engine.changed.wait()),
+            asyncio.ensure_future(self._dispatch.settled.wait()),
+            asyncio.ensure_future(self._session.changed()),
+        ]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._dispatch.settled.clear()
+            for wait in waits:
+                wait.cancel()
+
+    def state(self) -> dict[str, Any]:
+        """Return the board's state as the contract's `state` topic carries it."""
+        engine, allowed = self._engine.state, self._dispatch.grant
+        ready = engine.ready
+        rows = self._spool.rows.values()
+        return {
+            "node": self._site.topics.node,
+            "version": edged.__version__,
+            "boot": self._spool.boot,
+            "engine": {"phase": engine.phase, "problem": engine.problem or None},
+            "model": None if ready is None else {"name": ready.name, "digest": ready.digest},
+            "templates": {name: item.digest for name, item in self._site.templates.items()},
+            "limits": {
+                "packet_bytes": self._config.broker.packet_bytes_max,
+                "prompt_bytes": self._config.requests.prompt_bytes_max,
+                "ttl_s": self._config.requests.ttl_s_max,
+                "priority": PRIORITY_DEFAULT,
+                "context_tokens": allowed.context_tokens,
+                "sequences": allowed.sequences,
+                "throttled": allowed.throttled or False,
+                "queue": self._config.spool.rows_max,
+            },
+            "queue": {
+                "queued": sum(row.state is State.QUEUED for row in rows),
+                "running": sum(row.state is State.RUNNING for row in rows),
+            },
+            "outcomes": dict(sorted(self._dispatch.totals.outcomes.items())),
+            "power": self._power_state(),
+            "temperature_c": None,
+            "unanswerable": self._intake.unanswerable,
+        }
+
+    def _power_state(self) -> dict[str, Any]:
+        reading = self._meter.read(self._engine.state.pid)
+        totals = self._dispatch.totals
+        return {
+            "budget_w": self._config.power.budget_w,
+            "window_s": self._config.power.window_s,
+            "state": "off",
+            "why": "the watts are an estimate and the budget is not held by it",
+            "mean_w": round(reading.power_w, 1),
+            "source": reading.source,
+            "error_share": reading.error_share,
+            "above_idle_j": round(totals.joules, 1),
+        }
+
+    def _state_message(self, state: Mapping[str, Any]) -> Outbound:
+        payload = json.dumps(state, ensure_ascii=False, separators=(",", ":")).encode()
+        return Outbound(
+            self._site.topics.state, payload, retain=True, content_type="application/json"
+        )
+
+
+def _line(state: Mapping[str, Any], broker_problem: str) -> str:
+    """Return the one line that `systemctl status` shows."""
+    model = state["model"]["name"] if state["model"] else "no model"
+    engine = state["engine"]
+    queue, power = state["queue"], state["power"]
+    parts = [
+        f"{model} {engine['phase']}",
+        f"{queue['queued']} queued, {queue['running']} running",
+        f"{power['mean_w']} W {power['source']}",
+    ]
+    parts += [problem for problem in (engine["problem"], broker_problem) if problem]
+    return "; ".join(parts)
