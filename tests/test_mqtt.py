@@ -164,8 +164,7 @@ def test_a_flood_arrives_whole_and_in_order(tmp_path: Path) -> None:
             assert arrived == FLOOD_LINES
             assert publisher.wait() == 0
 
-    # The default drops what comes after 1,000 queued messages.
-    with Mosquitto(tmp_path, extra_config=["max_queued_messages 0"]) as broker:
+    with Mosquitto(tmp_path, extra_config=QUICK) as broker:
         finish(scenario(broker))
 
 
@@ -182,13 +181,14 @@ def test_prompts_that_nobody_takes_stay_in_the_socket(tmp_path: Path) -> None:
             assert session.buffered == BUFFER_MAX
             assert payloads(await take(session, FLOOD)) == FLOOD_LINES
 
-    unlimited = ["max_queued_messages 0"]
-    with Mosquitto(tmp_path, extra_config=unlimited) as broker, Device(broker) as device:
+    with Mosquitto(tmp_path, extra_config=QUICK) as broker, Device(broker) as device:
         device.subscribe("heard/#")
         finish(scenario(broker, device))
 
 
 FLOOD = 2000
+# The broker would drop what comes after 1,000 queued messages, and save itself at each change.
+QUICK = ["max_queued_messages 0", "autosave_on_changes false"]
 FLOOD_LINES = [b"%d" % number for number in range(FLOOD)]
 
 
@@ -768,8 +768,7 @@ def test_over_tls_a_burst_arrives_whole_and_a_new_authority_counts_at_the_next_c
             assert payloads(await take(session, FLOOD)) == FLOOD_LINES
             assert publisher.wait() == 0
 
-    more = ["max_queued_messages 0", *listener]
-    with Mosquitto(tmp_path / "broker", extra_config=more) as broker:
+    with Mosquitto(tmp_path / "broker", extra_config=[*QUICK, *listener]) as broker:
         finish(scenario(broker))
 
 

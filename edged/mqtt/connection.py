@@ -16,6 +16,7 @@ import socket
 import ssl
 import struct
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import paho.mqtt.client as paho
@@ -57,8 +58,22 @@ class Unanswered(BrokerGone):
     """
 
 
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A connection that stands.
+
+    Attributes:
+        session_present: whether the broker still had the session.
+        problem: what is wrong with the subscriptions all the same; "" if nothing.
+    """
+
+    number: int
+    session_present: bool
+    problem: str
+
+
 class Connection:
-    """A connection; `number` and `session_present` hold from the broker's CONNACK on.
+    """A connection.
 
     Args:
         broker: where to connect, and as whom.
@@ -79,9 +94,8 @@ class Connection:
         numbers: Iterator[int],
         arrived: Callable[[Delivery], None],
     ) -> None:
-        self.protocol = protocol
-        self.number: int | None = None
-        self.session_present = False
+        self._protocol = protocol
+        self._number: int | None = None
         self._broker = broker
         self._where = f"{broker.host}:{broker.port}"
         self._client_id = client_id
@@ -89,7 +103,7 @@ class Connection:
         self._numbers = numbers
         self._arrived = arrived
         self._loop = asyncio.get_running_loop()
-        self._connack: asyncio.Future[None] = self._loop.create_future()
+        self._connack: asyncio.Future[tuple[int, bool]] = self._loop.create_future()
         self._suback: asyncio.Future[list[ReasonCode]] = self._loop.create_future()
         self._ended: asyncio.Future[str] = self._loop.create_future()
         self._client: paho.Client | None = None
@@ -102,28 +116,27 @@ class Connection:
         self._window = asyncio.Semaphore(INFLIGHT_MAX)
         self._packet_bytes_max: int | None = None
 
-    async def open(self, filters: tuple[str, ...]) -> str:
+    async def open(self, filters: tuple[str, ...]) -> Opened:
         """Connect and subscribe to `filters`.
-
-        Returns:
-            What is wrong with the subscriptions although the connection stands; else "".
 
         Raises:
             BrokerGone: no connection, with the reason in words; `ProtocolRefused` and
                 `Unanswered` tell that the version of MQTT may be why.
         """
-        arguments = (self._broker, self._client_id, self.protocol, self._will)
+        # Cancelled meanwhile, the client ends with its thread, and with it the socket.
+        arguments = (self._broker, self._client_id, self._protocol, self._will)
         self._take_over(await asyncio.to_thread(dial, *arguments))
         try:
             async with asyncio.timeout(CONNACK_S):
-                await self._connack
+                number, session_present = await self._connack
         except TimeoutError as error:
             raise Unanswered(f"{self._where} accepts but does not answer CONNECT") from error
         try:
             async with asyncio.timeout(SUBACK_S):
-                return await self._subscribe(filters)
+                problem = await self._subscribe(filters)
         except TimeoutError as error:
             raise BrokerGone(f"{self._where} does not answer SUBSCRIBE") from error
+        return Opened(number, session_present, problem)
 
     async def ended(self) -> str:
         """Wait for the end of the connection and return its reason."""
@@ -134,7 +147,7 @@ class Connection:
 
         The broker keeps the session and with it the prompts that nobody acknowledged.
         """
-        if self._client is not None and self.number is not None and not self._ended.done():
+        if self._client is not None and self._number is not None and not self._ended.done():
             self._client.disconnect()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(GOODBYE_S):
@@ -147,7 +160,7 @@ class Connection:
         A packet id of an earlier connection may by now be that of a new prompt, which would be
         lost if it were acknowledged (measured, paho-mqtt 2.2.0).
         """
-        if delivery.connection != self.number or delivery.packet not in self._unacknowledged:
+        if delivery.connection != self._number or delivery.packet not in self._unacknowledged:
             return
         self._unacknowledged.remove(delivery.packet)
         if self._client is not None and not self._ended.done():
@@ -226,23 +239,22 @@ class Connection:
         self, _: Any, __: Any, flags: paho.ConnectFlags, reason: ReasonCode, properties: Any
     ) -> None:
         if reason.is_failure:
-            _fail(self._connack, refused(self._broker, self.protocol, reason))
+            _fail(self._connack, refused(self._broker, self._protocol, reason))
             return
-        self.number = next(self._numbers)
-        self.session_present = flags.session_present
+        self._number = next(self._numbers)
         # paho reads neither limit, and a broker ends the connection that breaks one.
         # Source: MQTT 5, 3.2.2.3.3 and 3.2.2.3.6.
         window = getattr(properties, "ReceiveMaximum", INFLIGHT_MAX)
         self._window = asyncio.Semaphore(min(INFLIGHT_MAX, window))
         self._packet_bytes_max = getattr(properties, "MaximumPacketSize", None)
         if not self._connack.done():
-            self._connack.set_result(None)
+            self._connack.set_result((self._number, flags.session_present))
 
     async def _subscribe(self, filters: tuple[str, ...]) -> str:
         """Subscribe whether or not the session is there: cheap, and heals a lost one."""
         if self._client is None or not filters:
             return ""
-        self._client.subscribe(packets.subscriptions(filters, self.protocol))
+        self._client.subscribe(packets.subscriptions(filters, self._protocol))
         return packets.refused_filters(filters, await self._suback)
 
     def _on_subscribe(self, _: Any, __: Any, ___: int, codes: list[ReasonCode], ____: Any) -> None:
@@ -285,12 +297,12 @@ class Connection:
             log.warning("the broker sent a packet that cannot be read", exc_info=True)
 
     def _on_message(self, _: Any, __: Any, message: paho.MQTTMessage) -> None:
-        if self.number is None:
+        if self._number is None:
             return
         if message.qos:
             self._unacknowledged.add(message.mid)
-        inbound = packets.inbound(message, self.protocol)
-        self._arrived(Delivery(inbound, self.number, message.mid, message.qos))
+        inbound = packets.inbound(message, self._protocol)
+        self._arrived(Delivery(inbound, self._number, message.mid, message.qos))
 
     def _send(self, message: Outbound) -> asyncio.Future[Acknowledged]:
         if self._client is None or self._ended.done():
@@ -306,7 +318,7 @@ class Connection:
         return pending
 
     def _properties(self, message: Outbound) -> Properties | None:
-        return packets.publish_properties(message) if self.protocol == "5" else None
+        return packets.publish_properties(message) if self._protocol == "5" else None
 
     def _fits(self, message: Outbound, properties: Properties | None) -> bool:
         limit = self._packet_bytes_max

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from edged.config import Broker
 from edged.contract import Outbound
 from edged.errors import BrokerGone
-from edged.mqtt.connection import Connection, Unanswered
+from edged.mqtt.connection import Connection, Opened, Unanswered
 from edged.mqtt.dial import ProtocolRefused
 from edged.mqtt.packets import Acknowledged, Delivery, Protocol, Will
 from edged.mqtt.version import VersionChoice, backoff_s
@@ -168,28 +168,26 @@ class Session:
         self._short_lived = self._short_lived + 1 if was_served and lived_s < SHORT_LIVED_S else 0
         if self._short_lived >= SHORT_LIVED_MAX:
             # mosquitto 2.0 does not say 0x8E, session taken over.
-            problem = (
-                f"{problem}, {self._short_lived} times in a row right after it was made: does "
-                f"another client use the client id {self._client_id!r}?"
-            )
+            problem += f", soon each time: does another client call itself {self._client_id!r}?"
         self._lost(problem)
         return was_served and lived_s >= STABLE_S
 
     async def _serve(self) -> str:
         """Open a connection, wait for its end and return the reason."""
+        protocol = self._version.next
         connection = self._connection = Connection(
             self._broker,
             client_id=self._client_id,
-            protocol=self._version.next,
+            protocol=protocol,
             will=self._will,
             numbers=self._numbers,
             arrived=self._arrived,
         )
         try:
             self._hold_back()
-            problem = await connection.open(self._filters)
+            opened = await connection.open(self._filters)
             self._version.accepted()
-            self._served(connection, problem)
+            self._served(opened, protocol)
             return await connection.ended()
         except BrokerGone as gone:
             self._note_version(gone)
@@ -213,15 +211,14 @@ class Session:
         elif isinstance(gone, Unanswered):
             self._version.unanswered()
 
-    def _served(self, connection: Connection, problem: str) -> None:
-        number = connection.number or 0
-        if self._state.connections and not connection.session_present:
+    def _served(self, opened: Opened, protocol: Protocol) -> None:
+        present, problem = opened.session_present, opened.problem
+        if self._state.connections and not present:
             log.warning("the broker lost our session: prompts that waited there are gone")
         if problem and problem != self._state.problem:
             log.warning("%s", problem)
-        log.info("connected to the broker, MQTT %s", connection.protocol)
-        present = connection.session_present
-        self._become(ConnectionState(True, connection.protocol, problem, present, number))
+        log.info("connected to the broker, MQTT %s", protocol)
+        self._become(ConnectionState(True, protocol, problem, present, opened.number))
 
     def _lost(self, problem: str) -> None:
         if problem != self._state.problem:
