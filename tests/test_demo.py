@@ -199,6 +199,17 @@ class TestTheWholeDemo:
         assert (is_port_free(port), list(tmp_path.iterdir())) == (True, [])
         assert processes_in(tmp_path) == []
 
+    def test_a_daemon_that_is_killed_fails_the_demo_and_leaves_no_engine(
+        self, tmp_path: Path
+    ) -> None:
+        with demo(tmp_path, free_port(), "--keep") as process:
+            lines_to_try(process)
+            (daemon,) = processes_in(tmp_path, "edged run")
+            os.kill(daemon, signal.SIGKILL)
+            rest, _ = process.communicate(timeout=60)
+        assert (process.returncode, "edged ended with -9" in rest) == (1, True)
+        assert processes_in(tmp_path) == []
+
 
 @contextmanager
 def demo(scratch: Path, port: int, *options: str) -> Iterator[subprocess.Popen[str]]:
@@ -239,14 +250,14 @@ def run_line(line: str) -> str:
     return done.stdout
 
 
-def processes_in(directory: Path) -> list[str]:
-    """Return the command lines of processes that name a directory."""
+def processes_in(directory: Path, words: str = "") -> list[int]:
+    """Return the processes whose command line names a directory, and these words."""
     found = []
     for entry in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             command = entry.read_bytes().replace(b"\0", b" ").decode(errors="replace")
         except OSError:
             continue  # it ended while we looked
-        if str(directory) in command:
-            found.append(command)
+        if str(directory) in command and words in command:
+            found.append(int(entry.parent.name))
     return found

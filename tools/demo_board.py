@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
+import select
 import shutil
+import signal
 import subprocess
 import tempfile
 import tomllib
@@ -31,6 +34,7 @@ class Board:
     """The edged that the demo runs, as its configuration file names it."""
 
     config: Path
+    state_dir: Path
     log: Path
     root: str  # edged/v1/{site}
     node: str
@@ -64,12 +68,13 @@ def write_config(directory: Path, port: int) -> Board:
     except (OSError, subprocess.CalledProcessError) as error:
         raise DemoError(f"edged does not run ({error}): try tools/setup demo") from error
     text = set_key(text, "port", str(port))
-    text = set_key(text, "state_dir", json.dumps(str(directory / "state")))
+    state_dir = directory / "state"
+    text = set_key(text, "state_dir", json.dumps(str(state_dir)))
     config = directory / "edged.toml"
     config.write_text(text, encoding="utf-8")
     node = tomllib.loads(text)["node"]
     root = f"edged/v1/{node['site']}"
-    return Board(config, directory / "edged.log", root, node["name"], port)
+    return Board(config, state_dir, directory / "edged.log", root, node["name"], port)
 
 
 def set_key(text: str, key: str, value: str) -> str:
@@ -105,3 +110,26 @@ def edged(board: Board) -> Iterator[subprocess.Popen[bytes]]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        # edged ends its engine itself, unless it was killed or crashed: then it leaves the engine
+        # to its next run, which here never comes.
+        for pid in processes_of(board.state_dir):
+            end(pid)
+
+
+def processes_of(state_dir: Path) -> list[int]:
+    """Return the processes whose command line names a state directory, which is ours alone."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it may end while we look
+            if os.fsencode(state_dir) in entry.read_bytes():
+                found.append(int(entry.parent.name))
+    return found
+
+
+def end(pid: int) -> None:
+    """End a process that is not a child of ours, and wait until it is gone."""
+    with contextlib.suppress(ProcessLookupError):
+        process = os.pidfd_open(pid)
+        signal.pidfd_send_signal(process, signal.SIGTERM)
+        select.select([process], [], [], STOP_S)
+        os.close(process)
