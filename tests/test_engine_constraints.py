@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from typing import Any
@@ -91,6 +92,55 @@ def test_every_answer_is_valid_compact_and_within_its_bounds(schema: Any, seed: 
     assert b" " not in text.split(b'"')[0]
     assert constraint.answer_tokens_max is not None
     assert constraint.answer_tokens_min <= len(text) <= constraint.answer_tokens_max
+
+
+texts = st.sampled_from(["a", "", "é", '"', "\ud800", "n" * 40])
+numbers = st.sampled_from([0, 1, -1, 3, 0.5, 1e-9, 1e14, -1e14, 2**53, 10**400, 7.25, True])
+NEAR_MISS: dict[str, st.SearchStrategy[Any]] = {
+    "type": st.sampled_from(
+        ["string", "number", "integer", "object", "array", "null", "strin", 4, [], {}]
+    ),
+    "enum": st.lists(st.one_of(texts, numbers, st.none()), max_size=3),
+    "const": st.one_of(texts, numbers, st.lists(numbers, max_size=2)),
+    "required": st.lists(texts, max_size=2),
+    "pattern": st.sampled_from(["^a+$", "(", "[a-z]{2,3}", "^(a|b)*$", "\\d", "a{999}", "^[^]$"]),
+    "format": st.sampled_from(["date", "email", "uuid", "x"]),
+    "$ref": st.sampled_from(["#", "#/$defs/a", "#/$defs/b", "#/definitions/a", "x"]),
+    **dict.fromkeys(["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"], numbers),
+    "multipleOf": numbers,
+    **dict.fromkeys(["minItems", "maxItems", "minLength", "maxLength"], numbers),
+    **dict.fromkeys(["minProperties", "maxProperties"], numbers),
+}  # fmt: skip
+
+
+def near(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """Return schemas that are almost right: right keywords, now and then a wrong value."""
+    named = st.dictionaries(st.sampled_from(["a", "b", "\ud800", ""]), inner, max_size=3)
+    several = st.lists(inner, max_size=3)
+    inside = {
+        **dict.fromkeys(["properties", "patternProperties", "$defs", "definitions"], named),
+        **dict.fromkeys(["anyOf", "oneOf", "allOf", "prefixItems"], several),
+        **dict.fromkeys(["items", "additionalProperties"], inner),
+    }
+    every = {**NEAR_MISS, **inside}
+    keys = st.lists(st.sampled_from(sorted(every)), max_size=4, unique=True)
+    return keys.flatmap(lambda found: st.fixed_dictionaries({key: every[key] for key in found}))
+
+
+near_misses = st.recursive(st.one_of(st.booleans(), scalars), near, max_leaves=8)
+
+
+@settings(deadline=None, max_examples=200)
+@given(schema=near_misses, seed=st.integers(0, 2**32))
+def test_whatever_a_device_sends_as_a_schema_is_refused_or_followed(schema: Any, seed: int) -> None:
+    with contextlib.suppress(Refusal, MatcherFailed):
+        assert len(answer(compiled(schema), seed)) <= TOKENS_MAX
+
+
+@pytest.mark.parametrize("text", ['{"const": 1e999}', '{"const": NaN}', '{"const": "\\ud800"}'])
+def test_what_json_readers_do_not_agree_on_is_refused(text: str) -> None:
+    with pytest.raises(Refusal, match="not JSON"):
+        Constraints(VOCABULARY.guidance, N_VOCAB, Lengths()).constraint(text)
 
 
 def test_what_is_forced_is_the_whole_answer_of_a_constant() -> None:

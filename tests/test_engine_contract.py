@@ -275,6 +275,14 @@ def test_a_stop_string_ends_the_answer_before_it(daemon: Daemon) -> None:
     assert "".join(delta.text for delta in daemon.deltas) == outcome.text
 
 
+def test_any_integer_is_a_seed(daemon: Daemon) -> None:
+    hot = [Sampling(temperature=1.0, seed=seed) for seed in (-1, 0, 2**70)]
+    outcomes = daemon.ask(
+        *[work(str(sampling.seed), max_tokens=3, sampling=sampling) for sampling in hot]
+    )
+    assert [outcome.seed for outcome in outcomes] == [-1, 0, 2**70]
+
+
 def test_a_drawn_seed_is_reported_and_repeats_the_answer(daemon: Daemon) -> None:
     def hot(id: str, seed: int | None) -> Work:
         return work(id, max_tokens=30, sampling=Sampling(temperature=1.5, seed=seed))

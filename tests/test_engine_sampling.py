@@ -43,6 +43,8 @@ def test_the_probability_is_the_model_s_own_whatever_the_mask() -> None:
         (Sampling(temperature=9.0, top_p=0.1, seed=1), {1}),
         (Sampling(temperature=9.0, min_p=0.5, seed=1), {1, 3}),
         (Sampling(temperature=0.01, seed=1), {1}),
+        (Sampling(temperature=1e-320, seed=1), {1}),
+        (Sampling(temperature=1e6, top_p=0.0, seed=1), {1}),
     ],
 )
 def test_each_setting_narrows_what_can_be_drawn(sampling: Sampling, possible: set[int]) -> None:

@@ -140,10 +140,13 @@ class Constraints:
 
     def _compiled(self, text: str) -> Constraint:
         checked = schema.check(text, self._lengths)
-        grammar = LLMatcher.grammar_from_json_schema(
-            compact(checked.schema),
-            overrides={"whitespace_flexible": False, "json_allowed_escapes": ESCAPES},
-        )
+        try:
+            grammar = LLMatcher.grammar_from_json_schema(
+                compact(checked.schema),
+                overrides={"whitespace_flexible": False, "json_allowed_escapes": ESCAPES},
+            )
+        except ValueError as error:
+            raise Refusal("bad_schema", f"schema: {_first_line(str(error))}") from error
         limits = LLParserLimits(**_LIMITS)
         compiled = LLMatcher(self._tokenizer, grammar, log_level=0, limits=limits)
         if compiled.is_error():

@@ -68,7 +68,8 @@ class Preparer:
             matcher=constraint.matcher() if constraint else None,
             end_tokens=frozenset() if constraint else self._end_tokens(),
             vocabulary=self.vocabulary,
-            generator=np.random.default_rng(seed),
+            # Any integer is a seed; numpy takes none below 0.
+            generator=np.random.default_rng(None if seed is None else seed % 2**64),
             seed=seed,
             arrived_s=arrived_s,
         )

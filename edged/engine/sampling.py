@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from edged.engine.frames import Sampling
 
 Row = NDArray[np.float32]
 Mask = NDArray[np.bool_]
+COLDEST = 1e-6  # colder is greedy, and would divide a logit into infinity
 PENALTY_TOKENS = 64  # Source: llama.cpp's default for penalty_last_n.
 
 
@@ -79,12 +81,13 @@ def _drawn(logits: Row, sampling: Sampling, generator: np.random.Generator) -> i
     keep &= shares >= sampling.min_p * shares[0]
     keep[0] = True
     order = order[keep]
-    shares = _softmax(logits[order] / sampling.temperature)
+    temperature = max(sampling.temperature, COLDEST)
+    shares = _softmax(logits[order].astype(np.float64) / temperature)
     drawn = np.searchsorted(np.cumsum(shares), generator.random(), side="right")
     return int(order[min(int(drawn), len(order) - 1)])
 
 
-def _softmax(logits: Row) -> NDArray[np.float64]:
+def _softmax(logits: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     shares: NDArray[np.float64] = np.exp(logits.astype(np.float64) - float(logits.max()))
     return shares / float(shares.sum())
 

@@ -9,6 +9,7 @@ both are refused here, by name. Does not know: tokens.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,8 @@ NESTING_MAX = 24
 SHORTEST_BYTES_MAX = 65_536
 INTEGER_MAX = 2**53 - 1  # Source: RFC 8259 section 6, what JSON readers agree on.
 NUMBER_MAX = 10**12
+LIMIT_MAX = 10**15
+COUNT_MAX = 10**9
 NUMBER_STEP = 1e-6
 
 ANNOTATIONS = frozenset(
@@ -115,12 +118,20 @@ def _parsed(text: str, lengths: Lengths) -> dict[str, Any]:
     if size_bytes > lengths.schema_bytes_max:
         raise _bad(f"schema has {size_bytes} bytes; at most {lengths.schema_bytes_max} are allowed")
     try:
-        schema = json.loads(text)
+        schema = json.loads(text, parse_constant=_finite, parse_float=_finite)
+        json.dumps(schema, ensure_ascii=False).encode()  # half a surrogate pair is no text
     except (ValueError, RecursionError) as error:
         raise _bad(f"schema is not JSON: {error}") from error
     if not isinstance(schema, dict):
         raise _bad(f"schema is a JSON {_json_type(schema)}; a JSON Schema is an object")
     return schema
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is not a number that JSON readers agree on")
+    return number
 
 
 class _Walk:
@@ -149,12 +160,14 @@ class _Walk:
 
     def _check_values(self, node: dict[str, Any], place: str) -> None:
         for key, value in node.items():
-            if key in _COUNTS and not (_is_integer(value) and value >= 0):
-                raise _bad(f"{place}.{key} = {value!r}; it must be an integer of 0 or more")
-            if key in _OF_NUMBER and not _is_number(value):
-                raise _bad(f"{place}.{key} = {value!r}; it must be a number")
+            if key in _COUNTS and not (_is_integer(value) and 0 <= value <= COUNT_MAX):
+                raise _bad(f"{place}.{key} = {value!r}; it must be an integer of 0 to {COUNT_MAX}")
+            if key in _OF_NUMBER and not (_is_number(value) and abs(value) <= LIMIT_MAX):
+                raise _bad(f"{place}.{key} = {value!r}; it must be a number within +-{LIMIT_MAX}")
+        if node.get("multipleOf", 1) <= 0:
+            raise _bad(f"{place}.multipleOf = {node['multipleOf']!r}; it must be over 0")
         for kind in types_of(node):
-            if kind not in TYPES:
+            if not isinstance(kind, str) or kind not in TYPES:
                 raise _bad(f"{place}.type = {kind!r}; allowed: {', '.join(sorted(TYPES))}")
         if "enum" in node and not (isinstance(node["enum"], list) and node["enum"]):
             raise _bad(f"{place}.enum must be a list of at least one value")
