@@ -82,6 +82,18 @@ class RoleFormat:
         return [*segments, Segment(self.answer, True)]
 
 
+# Whatever Python code in a template can do wrong; it comes with the model, not from a device.
+_TEMPLATE_ERRORS = (
+    TemplateError,
+    TypeError,
+    ValueError,
+    ArithmeticError,
+    LookupError,
+    AttributeError,
+    RuntimeError,
+)
+
+
 class ChatTemplate:
     """The Jinja template inside a GGUF, rendered in a sandbox with stand-ins for the contents."""
 
@@ -107,7 +119,7 @@ class ChatTemplate:
         ]
         try:
             rendered = self._template.render(messages=stand_ins, **self._words)
-        except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError) as error:
+        except _TEMPLATE_ERRORS as error:
             raise Refusal(
                 "malformed", f"messages: the model's chat template refused them: {error}"
             ) from error
