@@ -13,8 +13,8 @@ import llama_cpp
 
 log = logging.getLogger("llama.cpp")
 
-# Source: ggml.h of llama.cpp 0c1e57098, enum ggml_log_level: 1 debug, 2 info, 3 warn, 4 error.
-_WARN, _ERROR = 3, 4
+# Source: ggml.h of llama.cpp 0c1e57098, enum ggml_log_level.
+_ERROR = 4
 
 
 class LlamaLog:
@@ -39,8 +39,8 @@ class LlamaLog:
             return
         if level == _ERROR:
             self._errors.append(line)
-        # Its warnings are notes on the model; what it calls info is a page per load.
-        log.log({_ERROR: logging.ERROR, _WARN: logging.INFO}.get(level, logging.DEBUG), line)
+        # Its warnings are notes on the file; what it calls info is a page per load.
+        log.log(logging.ERROR if level == _ERROR else logging.DEBUG, line)
 
 
 _DROP = llama_cpp.llama_log_callback(lambda level, text, data: None)
