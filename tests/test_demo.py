@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shlex
 import signal
 import socket
 import subprocess
@@ -20,7 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.broker import free_port, programs
+from tests.broker import free_port
 from tools.broker import HOST, is_port_free
 from tools.demo_board import DemoError, set_key
 from tools.demo_report import WIDTH, Verdict, describe, has_failed, judge, summary
@@ -173,11 +172,9 @@ class TestTheWholeDemo:
         with demo(tmp_path, free_port(), "--keep") as process:
             lines = lines_to_try(process)
             reply = json.loads(run_line(lines["mosquitto_rr"] + " -W 60"))
+            listen = lines["mosquitto_sub"] + " -C 1 -W 60"
             with subprocess.Popen(
-                shlex.split(lines["mosquitto_sub"] + " -C 1 -W 60"),
-                env=programs().environment(),
-                stdout=subprocess.PIPE,
-                text=True,
+                listen, shell=True, stdout=subprocess.PIPE, text=True
             ) as listener:
                 run_line(lines["mosquitto_pub"])
                 heard, _ = listener.communicate(timeout=90)
