@@ -159,12 +159,6 @@ def _check_measured(job: Job, measured: Measured, context_tokens: int) -> None:
             f"{measured.answer_tokens_min} tokens",
         )
     needed = measured.prompt_tokens + (job.max_tokens or measured.answer_tokens_min)
-    if measured.answer_tokens_min >= context_tokens and job.schema is not None:
-        raise Refusal(
-            "bad_schema",
-            f"its smallest answer takes {measured.answer_tokens_min} tokens, "
-            f"limit context_tokens = {context_tokens}",
-        )
     if needed > context_tokens:
         raise Refusal(
             "too_long",

@@ -85,6 +85,12 @@ class Preparer:
 
     def _parts(self, prompt: Prompt, schema: str | None) -> tuple[PromptTokens, Constraint | None]:
         constraint = None if schema is None else self.constraints.constraint(schema)
+        if constraint and constraint.answer_tokens_min >= self.context_tokens:
+            raise Refusal(
+                "bad_schema",
+                f"its shortest answer has {constraint.answer_tokens_min} tokens; prompt and answer "
+                f"have at most {self.context_tokens} together",
+            )
         tokens = prompt_tokens(prompt, self.vocabulary, self.form)
         if not len(tokens):
             raise Refusal("malformed", "prompt: it is empty; the model needs at least one token")
