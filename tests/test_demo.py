@@ -145,6 +145,13 @@ def test_a_taken_port_ends_the_demo_with_what_why_and_what_to_do() -> None:
     assert re.search(rf"port {port} .* is in use.*tools/demo --port {port + 1}", ended.stderr)
 
 
+@pytest.mark.parametrize("port", ["0", "80", "65536", "-1", "mqtt"])
+def test_a_port_that_cannot_be_listened_on_is_refused_with_the_range(port: str) -> None:
+    command = [sys.executable, "-m", "tools.demo_run", f"--port={port}"]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (ended.returncode, "from 1024 to 65535" in ended.stderr) == (2, True)
+
+
 def test_a_device_without_a_broker_says_so() -> None:
     command = [sys.executable, "-m", "tools.demo_device", "--port", str(free_port())]
     ended = subprocess.run(

@@ -48,9 +48,16 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="tools/demo", description="Runs a broker, edged, and a device that asks it 20 things."
     )
-    parser.add_argument("--port", type=int, default=1883, help="of the demo's broker")
+    parser.add_argument("--port", type=port_number, default=1883, help="of the demo's broker")
     parser.add_argument("--keep", action="store_true", help="leave it running until Ctrl-C")
     return parser.parse_args()
+
+
+def port_number(text: str) -> int:
+    """Return a port that a program of a plain user may listen on."""
+    if not text.isdecimal() or not 1024 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text}: a port is a number from 1024 to 65535")
+    return int(text)
 
 
 def leave(number: int, frame: object) -> None:
@@ -78,7 +85,7 @@ def demonstrate(port: int, *, keep: bool) -> int:
         stack.callback(signal.signal, signal.SIGINT, signal.SIG_IGN)
         print(header(programs, board, len(rows)), flush=True)
         verdicts = show_answers(daemon, board, programs.mqtt, rows)
-        print(f"{summary(verdicts, len(rows))}", flush=True)
+        print(summary(verdicts, len(rows)), flush=True)
         if has_failed(verdicts, len(rows)):
             raise DemoError(f"not every message got a valid answer; edged's log: {board.log}")
         if keep:
