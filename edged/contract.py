@@ -16,6 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 CORRELATION_BYTES_MAX = 256
 USER_PROPERTIES_MAX = 64
 PRIORITY_DEFAULT = 5
+# llama.cpp counts tokens in int32_t.
+INT32_MAX = 2**31 - 1
 
 # event -> (status, whether it ends the id). `refused` and `error` take their reason's status.
 EVENTS: dict[str, tuple[int | None, bool]] = {
@@ -91,7 +93,7 @@ Text = Annotated[str, StringConstraints(min_length=1)]
 class Request(BaseModel):
     """A prompt as the device asked for it; keys, types, ranges and defaults of the contract."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     id: Id | None = None
     prompt: Text | None = None
@@ -99,10 +101,10 @@ class Request(BaseModel):
     template: Id | None = None
     input: Text | dict[str, Any] | None = None
     answer_schema: dict[str, Any] | None = Field(None, alias="schema")
-    max_tokens: int | None = Field(None, ge=1)
+    max_tokens: int | None = Field(None, ge=1, le=INT32_MAX)
     temperature: float = Field(0.0, ge=0, le=10)
     top_p: float = Field(1.0, gt=0, le=1)
-    top_k: int | None = Field(None, ge=1)
+    top_k: int | None = Field(None, ge=1, le=INT32_MAX)
     min_p: float = Field(0.0, ge=0, le=1)
     repeat_penalty: float = Field(1.0, gt=0, le=10)
     seed: int | None = Field(None, ge=0, lt=2**32)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic import ValidationError
@@ -15,6 +16,9 @@ from pydantic import ValidationError
 from edged.contract import CORRELATION_BYTES_MAX, USER_PROPERTIES_MAX, Inbound, Request
 from edged.errors import Refusal
 from edged.topics import is_id
+
+# Python's recursion limit, shared with whatever calls us, is far above.
+DEPTH_MAX = 64
 
 _ID_RULE = "[A-Za-z0-9_.-]{1,64}"
 
@@ -89,18 +93,24 @@ def _scalar(name: str, text: str) -> object:
         if text not in ("true", "false", "1", "0"):
             raise Refusal("malformed", f"user property {name} = {text[:40]!r}: true or false")
         return text in ("true", "1")
+    if wanted is str:
+        return text
     try:
-        return wanted(text)
-    except ValueError as error:
+        value = json.loads(text, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        value = None
+    kinds = (int,) if wanted is int else (int, float)
+    if type(value) not in kinds:  # a bool is an int to isinstance
         kind = "a whole number" if wanted is int else "a number"
-        raise Refusal("malformed", f"user property {name} = {text[:40]!r}: {kind}") from error
+        raise Refusal("malformed", f"user property {name} = {text[:40]!r}: {kind}")
+    return value
 
 
 def _payload_keys(inbound: Inbound, template: str | None) -> dict[str, Any]:
     """Return the keys of a JSON object, or of the bare text that the payload is."""
     text = decoded(inbound.payload)
     if text.lstrip().startswith("{") or "json" in (inbound.content_type or ""):
-        return _json_object(text)
+        return json_object(text)
     if not text.strip():
         raise Refusal("malformed", "prompt: empty; send text, or a JSON object")
     if template is None:
@@ -120,14 +130,40 @@ def decoded(payload: bytes) -> str:
         raise Refusal("not_utf8", f"payload is not UTF-8 at byte {error.start}") from error
 
 
-def _json_object(text: str) -> dict[str, Any]:
+def json_object(text: str) -> dict[str, Any]:
+    """Return the JSON object in `text`.
+
+    Raises:
+        Refusal: `malformed`: not JSON, not an object, or a value that no reply could repeat.
+    """
     try:
         table = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_unique)
+        # Half of a surrogate pair, or a number over the range of a double: neither can be
+        # written again.
+        json.dumps(table, ensure_ascii=False, allow_nan=False).encode()
+    except UnicodeEncodeError as error:
+        raise Refusal("malformed", "not JSON: half of a surrogate pair") from error
     except (ValueError, RecursionError) as error:
         raise Refusal("malformed", f"not JSON: {error}") from error
     if not isinstance(table, dict):
         raise Refusal("malformed", "the payload is JSON, but not an object")
+    if _depth(table) > DEPTH_MAX:
+        raise Refusal("malformed", f"nested over {DEPTH_MAX} levels deep")
     return table
+
+
+def _depth(value: object) -> int:
+    depth, level = 0, [value]
+    while level:
+        depth += 1
+        level = [inner for item in level for inner in _children(item)]
+    return depth
+
+
+def _children(value: object) -> Iterable[object]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 def _no_constant(text: str) -> None:
@@ -160,10 +196,15 @@ def _refusal(problems: list[Any]) -> Refusal:
         keys = ", ".join(".".join(str(level) for level in item["loc"]) for item in unknown)
         return Refusal("unknown_key", f"unknown key: {keys[:200]}")
     item = problems[0]
+    value = str(item["input"])[:80]
+    if item["loc"][0] == "input":  # a union: pydantic names its branches
+        return Refusal("malformed", f"input = {value!r}: must be text or an object, not empty")
     key = ".".join(str(level) for level in item["loc"][:3])
+    if key == "schema":
+        return Refusal("bad_schema", f"schema = {value!r}: must be an object")
     if key in ("id", "replace", "template"):
-        return Refusal("bad_id", f"{key} = {str(item['input'])[:80]!r}: must match {_ID_RULE}")
-    return Refusal("malformed", f"{key} = {str(item['input'])[:80]!r}: {item['msg']}")
+        return Refusal("bad_id", f"{key} = {value!r}: must match {_ID_RULE}")
+    return Refusal("malformed", f"{key} = {value!r}: {item['msg']}")
 
 
 def _check_together(request: Request) -> None:
@@ -177,6 +218,10 @@ def _check_together(request: Request) -> None:
             "exactly one of prompt, messages, template + input; given: "
             + (", ".join(given) or "none of them"),
         )
+    texts = [turn.content for turn in request.messages or ()]
+    texts += [] if request.prompt is None else [request.prompt]
+    if not all(text.strip() for text in texts):
+        raise Refusal("malformed", f"{given[0]}: an empty text")
     if (request.template is None) != (request.input is None):
         raise Refusal("malformed", "template and input go together")
     if request.answer_schema is not None and request.stop:
@@ -200,6 +245,17 @@ def given_id(
     if inbound.correlation:
         return f"h-{_hash(client.encode(), inbound.correlation, inbound.payload)[:32]}"
     return None
+
+
+def readable_id(inbound: Inbound) -> str | None:
+    """Return the id that a message names, whatever else is wrong with it; None without one."""
+    named = dict(inbound.user_properties).get("id")
+    try:
+        table = json.loads(inbound.payload)
+    except (ValueError, RecursionError):
+        table = None
+    id = table.get("id", named) if isinstance(table, dict) else named
+    return id if isinstance(id, str) and is_id(id) else None
 
 
 def fingerprint(inbound: Inbound) -> str:
