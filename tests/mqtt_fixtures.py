@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import queue
+import ssl
 import subprocess
 import sys
 import threading
@@ -179,20 +180,23 @@ class ScriptedBroker:
 
     Args:
         scripts: one per connection; the last also serves all further ones.
+        tls: speak TLS, as this says.
     """
 
-    def __init__(self, *scripts: Script) -> None:
+    def __init__(self, *scripts: Script, tls: ssl.SSLContext | None = None) -> None:
         self.host = "127.0.0.1"
         self.port = 0
         self.connects: list[bytes] = []
         self.received = bytearray()
         self._has_received = asyncio.Event()
         self._scripts = scripts
+        self._tls = tls
+        self._writer: asyncio.StreamWriter | None = None
         self._server: asyncio.Server | None = None
 
     async def __aenter__(self) -> ScriptedBroker:
         """Listen on a free port."""
-        self._server = await asyncio.start_server(self._serve, self.host, 0)
+        self._server = await asyncio.start_server(self._serve, self.host, 0, ssl=self._tls)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -200,6 +204,11 @@ class ScriptedBroker:
         """Stop listening."""
         assert self._server is not None
         self._server.close()
+
+    def say(self, packet: bytes) -> None:
+        """Send a packet on the newest connection."""
+        assert self._writer is not None
+        self._writer.write(packet)
 
     async def hears(self, part: bytes) -> None:
         """Wait until `part` was received, on any connection."""
@@ -210,6 +219,7 @@ class ScriptedBroker:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         script = self._scripts[min(len(self.connects), len(self._scripts) - 1)]
         self.connects.append(await read_packet(reader))
+        self._writer = writer
         await script(reader, writer)
         while rest := await reader.read(65_536):
             self.received += rest

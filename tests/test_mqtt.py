@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import signal
+import ssl
 import subprocess
 from pathlib import Path
 from typing import Literal
@@ -17,7 +19,7 @@ from hypothesis import strategies as st
 from edged import config
 from edged.errors import BrokerGone
 from edged.mqtt import Delivery, Session, Will
-from edged.mqtt.connection import UNWRITTEN_MAX
+from edged.mqtt.connection import UNWRITTEN_MAX, Connection
 from edged.mqtt.session import BUFFER_MAX, GROUP_MAX
 from edged.mqtt.version import BACKOFF_S_MIN, VersionChoice, backoff_s
 from tests.broker import Mosquitto, free_port
@@ -118,6 +120,7 @@ def test_an_acknowledgement_of_an_earlier_connection_acknowledges_nothing(tmp_pa
             later = await publish_and_take(broker, session, b"later")
             assert earlier.packet == later.packet, "else this test shows nothing"
             session.acknowledge([earlier])
+            await session.publish(to("flushed"))
             broker.restart()
             (again,) = await take(session, 1)
             assert again.inbound.payload == b"later"
@@ -374,15 +377,22 @@ def test_chunks_for_a_clogged_socket_are_dropped_and_answers_are_not() -> None:
     finish(scenario())
 
 
-def test_publishing_without_a_connection_fails_at_once_and_leaves_nothing_behind() -> None:
+def test_publishing_before_subscribed_fails_at_once_and_leaves_nothing_behind() -> None:
+    # Source: MQTT 5, 3.9 (SUBACK of packet 1, granted at QoS 1).
+    suback = bytes([0x90, 4, 0, 1, 0, 1])
+
     async def scenario() -> None:
         async with (
             ScriptedBroker(says(CONNACK)) as broker,
-            board(broker_config(broker), filters=()) as session,
+            board(broker_config(broker), filters=("filter",)) as session,
         ):
-            session.publish_unacknowledged(to("t", b"too early"))
-            with pytest.raises(BrokerGone):
-                await session.publish(to("t", b"too early"))
+            for is_subscribing in (False, True):
+                if is_subscribing:
+                    await broker.hears(b"filter")
+                session.publish_unacknowledged(to("t", b"too early"))
+                with pytest.raises(BrokerGone):
+                    await session.publish(to("t", b"too early"))
+            broker.say(suback)
             await session.connected()
             session.publish_unacknowledged(to("t", b"marker"))
             await broker.hears(b"marker")
@@ -429,16 +439,31 @@ def test_a_broker_that_froze_is_noticed_within_two_keep_alives(tmp_path: Path) -
         finish(scenario(broker))
 
 
-@BROKER
-def test_more_messages_than_the_broker_takes_at_a_time_wait_their_turn(tmp_path: Path) -> None:
-    async def scenario(broker: Mosquitto) -> None:
-        async with board(broker_config(broker)) as session:
-            await session.connected()
-            await asyncio.gather(*(session.publish(to("t")) for _ in range(200)))
-            assert session.state.connections == 1
+def test_more_messages_than_the_broker_takes_at_a_time_wait_their_turn() -> None:
+    # Source: MQTT 5, 3.2.2.3.3 (Receive Maximum 2) and 3.4 (PUBACK of packet 1).
+    takes_two = bytes([0x20, 6, 0, 0, 3, 0x21, 0, 2])
+    puback = bytes([0x40, 2, 0, 1])
 
-    with Mosquitto(tmp_path, extra_config=["max_inflight_messages 2"]) as broker:
-        finish(scenario(broker))
+    async def scenario() -> None:
+        async with (
+            ScriptedBroker(says(takes_two)) as broker,
+            board(broker_config(broker), filters=()) as session,
+        ):
+            await session.connected()
+            publishes = [asyncio.create_task(session.publish(to("t", b"answer"))) for _ in "12345"]
+            await broker.hears(b"answer")
+            session.publish_unacknowledged(to("t", b"marker"))
+            await broker.hears(b"marker")
+            assert broker.received.count(b"answer") == 2
+            broker.say(puback)
+            await publishes[0]
+            session.publish_unacknowledged(to("t", b"later"))
+            await broker.hears(b"later")
+            assert broker.received.count(b"answer") == 3
+            for publish in publishes:
+                publish.cancel()
+
+    finish(scenario())
 
 
 @BROKER
@@ -710,6 +735,33 @@ def test_an_unreadable_packet_ends_the_connection_and_not_the_session(packet: by
     finish(scenario())
 
 
+def test_an_error_while_a_packet_is_read_ends_the_connection_and_is_told_once() -> None:
+    publish = b"\x30\x05\x00\x01a\x00x"
+
+    def fail(delivery: Delivery) -> None:
+        raise RuntimeError(f"a bug that met {delivery.inbound.topic}")
+
+    async def scenario() -> None:
+        told: list[str] = []
+        asyncio.get_running_loop().set_exception_handler(
+            lambda _, context: told.append(str(context["exception"]))
+        )
+        async with ScriptedBroker(says(CONNACK, publish)) as broker:
+            connection = Connection(
+                broker_config(broker),
+                client_id=CLIENT_ID,
+                protocol="5",
+                will=WILL,
+                numbers=itertools.count(1),
+                arrived=fail,
+            )
+            await connection.open(())
+            assert await connection.ended() == "an error while a packet was read, see the log"
+        assert told == ["a bug that met a"]
+
+    finish(scenario())
+
+
 # Leaving, and being missed.
 
 
@@ -770,6 +822,23 @@ def test_over_tls_a_burst_arrives_whole_and_a_new_authority_counts_at_the_next_c
 
     with Mosquitto(tmp_path / "broker", extra_config=[*QUICK, *listener]) as broker:
         finish(scenario(broker))
+
+
+def test_packets_that_came_in_one_tls_record_are_all_read(tmp_path: Path) -> None:
+    certificate = tmp_path / "own.pem"
+    make_certificate(certificate)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate, f"{certificate}.key")
+    publishes = b"".join(b"\x30\x06\x00\x01a\x00" + b"%02d" % number for number in range(100))
+
+    async def scenario() -> None:
+        async with (
+            ScriptedBroker(says(CONNACK, publishes), tls=context) as broker,
+            board(broker_config(broker, tls_ca_file=certificate), filters=()) as session,
+        ):
+            assert payloads(await take(session, 100)) == [b"%02d" % n for n in range(100)]
+
+    finish(scenario())
 
 
 def make_certificate(path: Path) -> None:

@@ -14,13 +14,11 @@ import contextlib
 import logging
 import socket
 import ssl
-import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import paho.mqtt.client as paho
-from paho.mqtt import MQTTException
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
@@ -45,9 +43,6 @@ UNWRITTEN_MAX = 256
 # Source: MQTT 5, table 2-6.
 _NO_MATCHING_SUBSCRIBERS = 0x10
 _SESSION_TAKEN_OVER = 0x8E
-
-# What paho 2.2 raises from packets that break the protocol.
-_UNREADABLE = (struct.error, LookupError, ValueError, MQTTException)
 
 
 class Unanswered(BrokerGone):
@@ -216,7 +211,7 @@ class Connection:
         self._client = client
         self._socket = client.socket()
         if self._socket is None:
-            self._end("the connection broke")
+            self._end(f"the connection to {self._where} broke")
             return
         if isinstance(self._socket, socket.socket):
             # Else a small answer waits for the ACK of the PUBACK before it (Nagle's algorithm).
@@ -281,20 +276,16 @@ class Connection:
             self._timer = self._loop.call_later(self._client.keepalive / 4, self._keep_alive)
 
     def _drive(self, step: Callable[[paho.Client], object]) -> None:
-        """Let paho take a step; whatever it raises ends this connection.
+        """Let paho take a step; whatever it raises, which is a bug, ends this connection.
 
         paho keeps a packet that it could not finish and takes it up again at the next step, which
         would be at once and for ever (measured: 52,000 times a second, paho-mqtt 2.2.0).
         """
-        if self._client is None:
-            return
-        try:
+        if self._client is not None:
             with contextlib.ExitStack() as on_error:
-                on_error.callback(self._end, "the broker sent a packet that cannot be read")
+                on_error.callback(self._end, "an error while a packet was read, see the log")
                 step(self._client)
                 on_error.pop_all()
-        except _UNREADABLE:
-            log.warning("the broker sent a packet that cannot be read", exc_info=True)
 
     def _on_message(self, _: Any, __: Any, message: paho.MQTTMessage) -> None:
         if self._number is None:
@@ -341,7 +332,7 @@ class Connection:
         self, _: Any, __: Any, flags: paho.DisconnectFlags, reason: ReasonCode, ___: Any
     ) -> None:
         if not flags.is_disconnect_packet_from_server:
-            self._end("the connection to the broker broke")
+            self._end(f"the connection to {self._where} broke: {reason}")
         elif reason.value == _SESSION_TAKEN_OVER:
             advice = "give each board its own node.name"
             self._end(f"another client took over the client id {self._client_id!r}: {advice}")
