@@ -19,6 +19,7 @@ from edged.spool import Spool
 log = logging.getLogger(__name__)
 
 WINDOW = 64
+AGAIN_S = 0.1
 
 
 class Outbox:
@@ -45,6 +46,8 @@ class Outbox:
             try:
                 await self._deliver_all()
             except BrokerGone:
+                # The session has yet to notice what we noticed: let it run.
+                await asyncio.sleep(AGAIN_S)
                 continue
             await self._woken.wait()
 

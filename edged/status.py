@@ -8,7 +8,6 @@ An idle board publishes nothing: the loop sleeps until something changed.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import logging
 from collections.abc import Mapping
@@ -32,6 +31,7 @@ from edged.topics import Topics
 log = logging.getLogger(__name__)
 
 STATE_EVERY_S = 10.0
+AGAIN_S = 0.1
 
 
 def availability(topics: Topics, word: str) -> Outbound:
@@ -78,9 +78,12 @@ class Status:
             if number == announced:
                 await self._session.changed()
                 continue
-            with contextlib.suppress(BrokerGone):
+            try:
                 await self._publish_retained()
                 announced = number
+            except BrokerGone:
+                # The session has yet to notice what we noticed: let it run.
+                await asyncio.sleep(AGAIN_S)
 
     async def _publish_retained(self) -> None:
         topics = self._site.topics

@@ -58,6 +58,11 @@ def device(broker: Mosquitto, daemon: Daemon, request: pytest.FixtureRequest) ->
         yield connected
 
 
+def named(state_dir: Path, name: str) -> dict[str, dict[str, Any]]:
+    """Return the tables of a board of its own on the shared broker."""
+    return {"node": {"state_dir": str(state_dir), "name": name}}
+
+
 def test_a_prompt_without_receipt_gets_exactly_one_message(device: Asker) -> None:
     device.ask(SHIPPED, "one")
     device.outcome("one")
@@ -309,10 +314,7 @@ def test_after_every_refusal_the_daemon_still_answers(device: Asker) -> None:
 def test_what_was_accepted_before_a_kill_is_answered_after_it(
     broker: Mosquitto, tmp_path: Path
 ) -> None:
-    sections: dict[str, dict[str, Any]] = {
-        "model": {"context_tokens": 8192},
-        "node": {"state_dir": str(tmp_path / "d"), "name": "edge-2"},
-    }
+    sections = named(tmp_path / "d", "edge-2") | {"model": {"context_tokens": 8192}}
     with Daemon(tmp_path / "d", broker, sections=sections) as daemon, Asker(broker) as device:
         daemon.wait_for_log("is resident")
         daemon.wait_for_log("connected to the broker")
@@ -327,8 +329,18 @@ def test_what_was_accepted_before_a_kill_is_answered_after_it(
         assert daemon.engine_pid == engine, "the engine was taken over, not started again"
 
 
+def test_a_second_board_of_the_same_name_keeps_none_from_working(
+    broker: Mosquitto, daemon: Daemon, tmp_path: Path
+) -> None:
+    with Daemon(tmp_path, broker) as rival:
+        rival.wait_for_log("connection to")
+        rival.wait_for_log("is resident")
+        assert rival.stop() == 0
+    daemon.wait_for_log("connected to the broker")
+
+
 def test_sigterm_ends_daemon_and_spawned_engine(broker: Mosquitto, tmp_path: Path) -> None:
-    with Daemon(tmp_path, broker) as daemon:
+    with Daemon(tmp_path, broker, sections=named(tmp_path, "edge-5")) as daemon:
         daemon.wait_for_log("is resident")
         assert daemon.stop() == 0
         assert daemon.engine_pid is None
@@ -337,9 +349,9 @@ def test_sigterm_ends_daemon_and_spawned_engine(broker: Mosquitto, tmp_path: Pat
 def test_a_second_daemon_on_the_same_state_is_refused_with_78(
     broker: Mosquitto, tmp_path: Path
 ) -> None:
-    with Daemon(tmp_path, broker) as first:
+    with Daemon(tmp_path, broker, sections=named(tmp_path, "edge-6")) as first:
         first.wait_for_log("is resident")
-        second = Daemon(tmp_path, broker)
+        second = Daemon(tmp_path, broker, sections=named(tmp_path, "edge-6"))
         second.start()
         assert second.process is not None
         assert second.process.wait(60) == 78
@@ -347,10 +359,8 @@ def test_a_second_daemon_on_the_same_state_is_refused_with_78(
 
 
 def test_a_missing_model_is_refused_with_engine_down(broker: Mosquitto, tmp_path: Path) -> None:
-    sections: dict[str, dict[str, Any]] = {
-        "model": {"path": str(tmp_path / "no.gguf")},
-        "node": {"state_dir": str(tmp_path / "d"), "name": "edge-3"},
-    }
+    sections = named(tmp_path / "d", "edge-3")
+    sections["model"] = {"path": str(tmp_path / "no.gguf")}
     daemon = Daemon(tmp_path / "d", broker, backend="llama", sections=sections)
     with daemon, Asker(broker) as device:
         daemon.wait_for_log("no such model file")
@@ -390,10 +400,7 @@ def test_a_wrong_password_is_told_and_tried_again(tmp_path: Path) -> None:
 def test_it_says_offline_when_it_ends_and_online_when_it_runs(
     broker: Mosquitto, tmp_path: Path
 ) -> None:
-    sections: dict[str, dict[str, Any]] = {
-        "node": {"state_dir": str(tmp_path / "d"), "name": "edge-4"}
-    }
-    with Daemon(tmp_path / "d", broker, sections=sections) as daemon:
+    with Daemon(tmp_path / "d", broker, sections=named(tmp_path / "d", "edge-4")) as daemon:
         daemon.wait_for_log("connected to the broker")
         listen = ("-t", "edged/v1/dock/edge-4/availability", "-C")
         assert broker.run("mosquitto_sub", *listen, "1").strip() == "online"
