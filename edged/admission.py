@@ -16,7 +16,7 @@ from edged.contract import CORRELATION_BYTES_MAX, Destination, Inbound, Request
 from edged.engine.frames import Measured, Message, Prompt, Sampling
 from edged.errors import Refusal
 from edged.inputs import InputMap
-from edged.requests import fingerprint, given_id, read_request
+from edged.requests import fingerprint, given_id, read_request, readable_id
 from edged.rows import Candidate, Job
 from edged.templates import Template
 from edged.topics import TOPIC_BYTES_MAX, Address, Topics, is_id, is_publishable, matches
@@ -108,9 +108,10 @@ def read(inbound: Inbound, site: Site, fresh_id: str) -> Submission | CancelOrde
             rights = site.client(address.client)
             request = read_request(inbound, site.requests.prompt_bytes_max, rights.default_template)
         id = given_id(address.client, address.id, request.id, inbound)
-        return _submission(inbound, _named(sender, id or fresh_id, site), request, site, id is None)
+        sender = _named(sender, id or fresh_id, site)
+        return _submission(inbound, sender, request, site, id is None)
     except Refusal as refusal:
-        return Refused(sender, refusal)
+        return Refused(_known(sender, address, inbound, site), refusal)
 
 
 def admit(submission: Submission, measured: Measured | None, context_tokens: int) -> Candidate:
@@ -205,6 +206,12 @@ def _named(sender: Sender, id: str, site: Site) -> Sender:
     return replace(sender, id=id, destination=to)
 
 
+def _known(sender: Sender, address: Address, inbound: Inbound, site: Site) -> Sender:
+    """Return the sender of a refused message, under the id it names, if one can be read."""
+    id = readable_id(inbound) if sender.id is None and address.id is None else None
+    return sender if id is None else _named(sender, id, site)
+
+
 def _cancel(sender: Sender, address: Address) -> CancelOrder:
     if sender.id is None:
         raise Refusal("bad_id", f"cancel of {str(address.id)[:80]!r}: no id")
@@ -285,7 +292,7 @@ def _ttl_s(request: Request, inbound: Inbound, limits: config.Requests) -> float
     if request.ttl_s is not None and request.ttl_s > limits.ttl_s_max:
         limit = f"limit requests.ttl_s_max = {limits.ttl_s_max:g}"
         raise Refusal("malformed", f"ttl_s = {request.ttl_s:g}: {limit}")
-    ttl_s = request.ttl_s or limits.ttl_s_default
+    ttl_s = request.ttl_s or min(limits.ttl_s_default, limits.ttl_s_max)
     if inbound.expiry_s is None:
         return ttl_s
     given_s = min(float(inbound.expiry_s), limits.ttl_s_max)

@@ -7,7 +7,6 @@ Pure. Does not know: whether the template exists.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,8 +15,8 @@ from typing import Any
 from edged import config
 from edged.contract import Inbound, Request
 from edged.errors import ConfigError, Refusal
-from edged.requests import check_transport, decoded
-from edged.topics import Address, is_publishable, levels, matches
+from edged.requests import check_transport, decoded, json_object
+from edged.topics import Address, is_id, is_publishable, levels, matches
 
 _LEVEL = re.compile(r"\{(\d+)\}")
 
@@ -73,13 +72,8 @@ def _input(text: str, rule: config.Input) -> str | dict[str, Any]:
         if not text.strip():
             raise Refusal("malformed", "the payload is empty")
         return text
-    try:
-        table = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise Refusal("malformed", f"not JSON: {error}") from error
-    missing = [
-        key for key in rule.input.values() if not isinstance(table, dict) or key not in table
-    ]
+    table = json_object(text)
+    missing = [key for key in rule.input.values() if key not in table]
     if missing:
         raise Refusal("malformed", f"the device's JSON lacks: {', '.join(missing)}")
     return {variable: table[key] for variable, key in rule.input.items()}
@@ -98,6 +92,8 @@ def _check(place: int, rule: config.Input) -> None:
                 f"input.{place}.{key} = {pattern!r}: {{{wrong[0]}}}, but the topic has "
                 f"{wildcards} levels of +"
             )
+    if not is_id(_LEVEL.sub("x", rule.client)):
+        raise ConfigError(f"input.{place}.client = {rule.client!r}: makes no id from topic levels")
     if rule.reply_topic is not None and not is_publishable(_LEVEL.sub("x", rule.reply_topic)):
         raise ConfigError(
             f"input.{place}.reply_topic = {rule.reply_topic!r}: no topic to publish to"
