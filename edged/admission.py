@@ -63,6 +63,10 @@ class Refused:
     refusal: Refusal
 
 
+# What a message on one of the board's topics is; None: it came on none of them.
+Heard = Submission | CancelOrder | Refused | None
+
+
 @dataclass(frozen=True, slots=True)
 class Site:
     """What admission must know of this board.
@@ -83,7 +87,7 @@ class Site:
         return self.clients.get(name, config.Client())
 
 
-def read(inbound: Inbound, site: Site, fresh_id: str) -> Submission | CancelOrder | Refused | None:
+def read(inbound: Inbound, site: Site, fresh_id: str) -> Heard:
     """Return what a message asks for; None when its topic is none of ours.
 
     Args:

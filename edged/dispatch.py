@@ -116,17 +116,17 @@ class Dispatch:
         rounds = 1 + (position + len(self._running)) // max(1, self.grant.sequences)
         return position, rounds * self._answer_s_mean
 
-    async def cancel(self, order: CancelOrder) -> list[Outbound]:
-        """Cancel a prompt; return what is to be said at once."""
+    async def cancel(self, order: CancelOrder) -> Outbound | None:
+        """Cancel a prompt; return what is to be said at once, if the outcome does not say it."""
         row = self._spool.find(order.client, order.id)
         if row is not None:
             await self._stop(row, "cancelled")
-            return []
+            return None
         letter = await self._spool.settled(order.client, order.id)
         if letter is not None:  # too late: what it became is said once more
-            return [self._answers.letter(letter, self._config.spool.retention_s)]
+            return self._answers.letter(letter, self._config.spool.retention_s)
         refusal = Refusal("unknown_id", f"cancel: this client has no prompt {order.id}")
-        return [self._answers.refused(order.id, order.destination, refusal)]
+        return self._answers.refused(order.id, order.destination, refusal)
 
     async def _start(self) -> None:
         while True:

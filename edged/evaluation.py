@@ -1,7 +1,7 @@
 """`edged eval`: the model's own sets, through the real engine process, scored.
 
 In:  `eval/{held_out,hand_written}/TEMPLATE.jsonl` beside the model's templates.
-Out: exact match per template and per field. The engine is one of its own in a temporary state directory.
+Out: exact match per template and per field. The engine is one of its own, in a temporary folder.
 """
 
 from __future__ import annotations

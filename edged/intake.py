@@ -3,6 +3,7 @@
 In:  deliveries from mqtt.     Out: rows in the spool; refusals, `accepted` and repeated outcomes.
 Order of a group: read, measure, commit, refusals and repeats (until the broker has them), PUBACKs
 in arrival order, `accepted`. Whatever fails before the PUBACK comes again from the broker.
+Two tasks: one makes durable, one tells and acknowledges.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ import asyncio
 import itertools
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import assert_never
 
-from edged.admission import CancelOrder, Refused, Site, Submission, admit, read
+from edged.admission import CancelOrder, Heard, Refused, Site, Submission, admit, read
 from edged.answers import Answers
 from edged.contract import Outbound
 from edged.dispatch import Dispatch
@@ -30,6 +32,20 @@ log = logging.getLogger(__name__)
 MEASURE_S_MAX = 0.05
 ENGINE_DOWN_RETRY_S = 60.0
 FULL_RETRY_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Deliveries whose prompts are durable or refused, on their way to the PUBACK.
+
+    Attributes:
+        first: what the broker must have before the PUBACKs: refusals and repeated outcomes.
+        accepted: rows whose devices asked to be told.
+    """
+
+    deliveries: Sequence[Delivery]
+    first: Sequence[Outbound]
+    accepted: Sequence[Row]
 
 
 class Intake:
@@ -51,45 +67,65 @@ class Intake:
         self._site = site
         self._answers = answers
         self._serials = itertools.count(1)
+        # Never longer than the broker's window of unacknowledged prompts.
+        self._taken: asyncio.Queue[_Group] = asyncio.Queue()
         self.unanswerable = 0
 
     async def run(self) -> None:
-        """Take groups of deliveries, for ever."""
+        """Take groups of deliveries and acknowledge them, for ever."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._take_groups(), name="take")
+            tasks.create_task(self._acknowledge_groups(), name="acknowledge")
+
+    async def _take_groups(self) -> None:
+        """Make groups durable. This waits for no PUBACK: while it stands, none would be read."""
         while True:
             group = await self._session.deliveries()
-            try:
-                await self._take(group)
-            except BrokerGone:
-                log.info("connection lost in a group of %d; the broker sends it again", len(group))
+            self._taken.put_nowait(await self._take(group))
 
-    async def _take(self, group: Sequence[Delivery]) -> None:
-        messages = [read(item.inbound, self._site, self._fresh_id()) for item in group]
-        submissions = [message for message in messages if isinstance(message, Submission)]
-        orders = [message for message in messages if isinstance(message, CancelOrder)]
-        refused = [message for message in messages if isinstance(message, Refused)]
-        candidates, refused_later = await self._admitted(submissions)
-        verdicts = await self._spool.accept(candidates)
-        first, accepted = self._told(candidates, verdicts)
-        first += self._refusals(refused + refused_later)
-        for order in orders:
-            first += await self._dispatch.cancel(order)
-        await asyncio.gather(*(self._session.publish(message) for message in first))
-        self._session.acknowledge(group)
-        await asyncio.gather(*(self._session.publish(self._accepted(row)) for row in accepted))
-        self._dispatch.wake()
+    async def _acknowledge_groups(self) -> None:
+        while True:
+            group = await self._taken.get()
+            try:
+                await asyncio.gather(*(self._session.publish(item) for item in group.first))
+                self._session.acknowledge(group.deliveries)
+                await asyncio.gather(
+                    *(self._session.publish(self._accepted(row)) for row in group.accepted)
+                )
+            except BrokerGone:
+                log.info("connection lost before %d PUBACKs", len(group.deliveries))
+            self._dispatch.wake()
+
+    async def _take(self, deliveries: Sequence[Delivery]) -> _Group:
+        heard = [(item, read(item.inbound, self._site, self._fresh_id())) for item in deliveries]
+        candidates, refused = await self._admitted(heard)
+        verdicts = await self._spool.accept([candidate for _, candidate in candidates])
+        accepted = [row for row in map(_to_accept, candidates, verdicts) if row is not None]
+        told = [(item, self._refusal(refusal)) for item, refusal in refused]
+        for (item, candidate), verdict in zip(candidates, verdicts, strict=True):
+            told.append((item, self._told(candidate, verdict)))
+        for item, order in heard:
+            if isinstance(order, CancelOrder):
+                told.append((item, await self._dispatch.cancel(order)))
+        first = [message for item, message in told if message is not None and item.qos]
+        for item, message in told:
+            if message is not None and not item.qos:  # no PUBACK waits for this one
+                self._session.publish_unacknowledged(message)
+        return _Group(deliveries, first, accepted)
 
     async def _admitted(
-        self, submissions: Sequence[Submission]
-    ) -> tuple[list[Candidate], list[Refused]]:
+        self, heard: Sequence[tuple[Delivery, Heard]]
+    ) -> tuple[list[tuple[Delivery, Candidate]], list[tuple[Delivery, Refused]]]:
         """Return the candidates and the refused, each in arrival order."""
-        candidates: list[Candidate] = []
-        refused: list[Refused] = []
-        measured = await asyncio.gather(*(self._measure(item) for item in submissions))
-        for submission, tokens in zip(submissions, measured, strict=True):
+        submitted = [(item, message) for item, message in heard if isinstance(message, Submission)]
+        refused = [(item, message) for item, message in heard if isinstance(message, Refused)]
+        candidates: list[tuple[Delivery, Candidate]] = []
+        measured = await asyncio.gather(*(self._measure(message) for _, message in submitted))
+        for (item, submission), tokens in zip(submitted, measured, strict=True):
             try:
-                candidates.append(self._candidate(submission, tokens))
+                candidates.append((item, self._candidate(submission, tokens)))
             except Refusal as refusal:
-                refused.append(Refused(submission.sender, refusal))
+                refused.append((item, Refused(submission.sender, refusal)))
         return candidates, refused
 
     async def _measure(self, submission: Submission) -> Measured | None:
@@ -102,43 +138,29 @@ class Intake:
             raise Refusal("engine_down", engine.problem, ENGINE_DOWN_RETRY_S)
         return admit(submission, measured, self._dispatch.context_tokens_max)
 
-    def _told(
-        self, candidates: Sequence[Candidate], verdicts: Sequence[Verdict]
-    ) -> tuple[list[Outbound], list[Row]]:
-        """Return what must be said before the PUBACKs, and the rows to call accepted after them."""
-        first: list[Outbound] = []
-        accepted: list[Row] = []
-        for candidate, verdict in zip(candidates, verdicts, strict=True):
-            match verdict:
-                case Fresh(row) | Known(row):
-                    if candidate.receipt or candidate.stream:
-                        accepted.append(row)
-                case Answered(letter=letter):
-                    expiry_s = self._site.outcome_ttl_s
-                    first.append(self._answers.letter(letter, expiry_s))
-                case Conflict(id):
-                    detail = f"id {id} belongs to another prompt of this client"
-                    first.append(self._refusal(candidate, Refusal("id_conflict", detail)))
-                case Full(reason, detail):
-                    refusal = Refusal(reason, detail, FULL_RETRY_S)
-                    first.append(self._refusal(candidate, refusal))
-                case _:
-                    assert_never(verdict)
-        return first, accepted
-
-    def _refusal(self, candidate: Candidate, refusal: Refusal) -> Outbound:
+    def _told(self, candidate: Candidate, verdict: Verdict) -> Outbound | None:
+        """Return what must be said before the PUBACK; None for a prompt that is taken."""
+        match verdict:
+            case Fresh() | Known():
+                return None
+            case Answered(letter=letter):
+                return self._answers.letter(letter, self._site.outcome_ttl_s)
+            case Conflict(id):
+                detail = f"id {id} belongs to another prompt of this client"
+                refusal = Refusal("id_conflict", detail)
+            case Full(reason, detail):
+                refusal = Refusal(reason, detail, FULL_RETRY_S)
+            case _:
+                assert_never(verdict)
         return self._answers.refused(candidate.id, candidate.destination, refusal)
 
-    def _refusals(self, refused: Sequence[Refused]) -> list[Outbound]:
-        messages = []
-        for item in refused:
-            log.info("refused: %s", item.refusal)
-            if item.sender is None:
-                self.unanswerable += 1
-            else:
-                to = item.sender
-                messages.append(self._answers.refused(to.id, to.destination, item.refusal))
-        return messages
+    def _refusal(self, refused: Refused) -> Outbound | None:
+        log.info("refused: %s", refused.refusal)
+        if refused.sender is None:
+            self.unanswerable += 1
+            return None
+        to = refused.sender
+        return self._answers.refused(to.id, to.destination, refused.refusal)
 
     def _accepted(self, row: Row) -> Outbound:
         position, estimated_s = self._dispatch.outlook(row.serial)
@@ -147,3 +169,10 @@ class Intake:
     def _fresh_id(self) -> str:
         """Return an id that no start of this board ever gave."""
         return f"b-{self._spool.boot}-{next(self._serials)}"
+
+
+def _to_accept(candidate: tuple[Delivery, Candidate], verdict: Verdict) -> Row | None:
+    """Return the row to call accepted, if the device asked to be told."""
+    _, asked = candidate
+    is_told = asked.receipt or asked.stream
+    return verdict.row if is_told and isinstance(verdict, Fresh | Known) else None
