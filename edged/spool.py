@@ -21,7 +21,7 @@ from typing import TypeVar
 from edged import config
 from edged.clock import BoardClock, SpoolClock
 from edged.errors import ConfigError
-from edged.rows import Candidate, Fresh, Job, Letter, Row, Settlement, State, Verdict
+from edged.rows import Candidate, Fresh, Full, Job, Known, Letter, Row, Settlement, State, Verdict
 from edged.spool_table import Table
 
 T = TypeVar("T")
@@ -54,8 +54,7 @@ class Spool:
         try:
             self._table = await self._call(lambda: Table(self._directory / "spool.db"))
             self.clock = SpoolClock(BoardClock(), self._table.clock_record)
-            await self._write(lambda table: table.recover(deadlines_certain=self.clock.certain))
-            rows = await self._call(self._table.unfinished)
+            rows = await self._write(self._recover)
         except (OSError, sqlite3.Error) as error:
             raise ConfigError(
                 f"{self._directory}: the spool cannot be opened: {error}; the state directory must "
@@ -79,9 +78,14 @@ class Spool:
         if not candidates:
             return []
         now_s = self.clock.now_s()
-        verdicts: list[Verdict] = await self._write(
-            lambda table: table.accept(candidates, now_s, self._limits, self._supersede)
-        )
+        try:
+            verdicts: list[Verdict] = await self._write(
+                lambda table: table.accept(candidates, now_s, self._limits, self._supersede)
+            )
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_FULL:
+                raise
+            return [Full("spool_full", f"{self._directory}: no space left")] * len(candidates)
         for verdict in verdicts:
             self._mirror(verdict)
         return verdicts
@@ -115,9 +119,13 @@ class Spool:
 
     async def delivered(self, claimed: Mapping[int, bool]) -> None:
         """Mark outcomes as acknowledged by the broker; `claimed` False: nobody subscribed."""
-        now_s = self.clock.now_s()
-        await self._write(lambda table: table.delivered(claimed))
-        await self._write(lambda table: table.purge(now_s - self._limits.retention_s))
+        before_s = self.clock.now_s() - self._limits.retention_s
+
+        def work(table: Table) -> None:
+            table.delivered(claimed)
+            table.purge(before_s)
+
+        await self._write(work)
 
     def find(self, client: str, id: str) -> Row | None:
         """Return the unfinished row of (client, id)."""
@@ -129,11 +137,19 @@ class Spool:
         """Return the outcome of (client, id), while it is kept."""
         return await self._call(lambda: self._table.letter(client, id))
 
+    def _recover(self, table: Table) -> list[Row]:
+        table.recover(deadlines_certain=self.clock.certain)
+        table.purge(self.clock.now_s() - self._limits.retention_s)
+        return table.unfinished()
+
     def _mirror(self, verdict: Verdict) -> None:
-        if isinstance(verdict, Fresh):
-            for serial in verdict.superseded:
-                self._rows.pop(serial, None)
-            self._rows[verdict.row.serial] = verdict.row
+        match verdict:
+            case Fresh(row, superseded):
+                for serial in superseded:
+                    self._rows.pop(serial, None)
+                self._rows[row.serial] = row
+            case Known(row):
+                self._set([row.serial], lambda old: replace(old, destination=row.destination))
 
     def _set(self, serials: Iterable[int], change: Callable[[Row], Row]) -> None:
         for serial in serials:

@@ -48,7 +48,16 @@ def open_database(path: Path) -> sqlite3.Connection:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    path.chmod(0o600)  # prompts are nobody else's business
+    try:
+        path.chmod(0o600)  # prompts are nobody else's business
+        _prepare(database, path)
+    except (sqlite3.Error, ConfigError):
+        database.close()
+        raise
+    return database
+
+
+def _prepare(database: sqlite3.Connection, path: Path) -> None:
     for pragma in (
         "journal_mode=WAL",
         # Source: sqlite.org/pragma.html: FULL syncs the WAL at each commit; NORMAL does not.
@@ -58,7 +67,6 @@ def open_database(path: Path) -> sqlite3.Connection:
     ):
         database.execute(f"PRAGMA {pragma}")
     _migrate(database, path)
-    return database
 
 
 def _migrate(database: sqlite3.Connection, path: Path) -> None:

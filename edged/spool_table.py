@@ -62,14 +62,10 @@ class Table:
 
     def transact(self, work: Callable[[Table], T], record: Record) -> T:
         """Run `work` and keep the clock, both or neither; durable on return."""
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
+        with self._db:  # commits; rolls back what is still open, also when the commit fails
+            self._db.execute("BEGIN IMMEDIATE")
             result = work(self)
             self._keep_clock(record)
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
         return result
 
     def accept(
@@ -171,10 +167,10 @@ class Table:
         known = self._known(candidate)
         if known is not None:
             return known
-        full = self._full(now_s, limits)
+        superseded = self._superseded(candidate)
+        full = self._full(now_s, limits, len(superseded))
         if full is not None:
             return full
-        superseded = self._superseded(candidate)
         self.settle({row.serial: supersede(row) for row in superseded}, now_s)
         return Fresh(self._insert(candidate, now_s), tuple(row.serial for row in superseded))
 
@@ -212,11 +208,12 @@ class Table:
             (to.topic, to.correlation, to.protocol5, serial),
         )
 
-    def _full(self, now_s: float, limits: config.Spool) -> Full | None:
+    def _full(self, now_s: float, limits: config.Spool, leaving: int) -> Full | None:
+        """Return why there is no room for a prompt, though `leaving` rows make place for it."""
         (rows,) = self._one("SELECT count(*) FROM prompt WHERE state IN ('queued', 'running')") or (
             0,
         )
-        if rows >= limits.rows_max:
+        if rows - leaving >= limits.rows_max:
             return Full("queue_full", f"{rows} prompts wait, limit spool.rows_max")
         bytes_max = limits.bytes_max * (1 - OUTCOME_RESERVE_SHARE)
         while self._used_bytes() > bytes_max:
