@@ -26,9 +26,11 @@ def pick(rows: Iterable[Row], room: Room, now_s: float) -> list[int]:
     batch is a suspect: when its turn comes it waits for the batch to empty and runs alone, so that
     it can take nobody with it.
     """
-    living = [row for row in rows if row.deadline_s > now_s]
-    running = [row for row in living if row.state is State.RUNNING]
-    queued = sorted((row for row in living if row.state is State.QUEUED), key=_urgency)
+    rows = list(rows)
+    # An overdue one is in the batch until the engine has let it go.
+    running = [row for row in rows if row.state is State.RUNNING]
+    waiting = (row for row in rows if row.state is State.QUEUED and row.deadline_s > now_s)
+    queued = sorted(waiting, key=_urgency)
     if not queued or not room.sequences or any(is_suspect(row) for row in running):
         return []
     if is_suspect(queued[0]):
