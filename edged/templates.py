@@ -20,18 +20,17 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edged.engine.frames import Prompt
 from edged.errors import ConfigError, Refusal
-from edged.topics import is_id
 
 _VARIABLE = re.compile(r"\{([a-z][a-z0-9_]*)\}")
 
 
 class _Variable(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
     description: str
 
 
 class _Example(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
     input: str | dict[str, Any]
     answer: str
 
@@ -39,7 +38,7 @@ class _Example(BaseModel):
 class _File(BaseModel):
     """A template file as written; unknown keys are errors."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
     name: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")
     description: str = ""
     root: str = Field(min_length=1)
@@ -128,8 +127,9 @@ def load(folder: Path) -> dict[str, Template]:
         return {}
     templates = [_read(path) for path in sorted(folder.glob("*.toml"))]
     by_name = {template.name: template for template in templates}
-    if len(by_name) != len(templates):
-        raise ConfigError(f"{folder}: two templates have the same name")
+    for template in templates:
+        if by_name[template.name] is not template:
+            raise ConfigError(f"{folder}: two templates have the same name: {template.name}")
     return by_name
 
 
@@ -137,36 +137,60 @@ def _read(path: Path) -> Template:
     try:
         content = path.read_bytes()
         file = _File.model_validate(tomllib.loads(content.decode("utf-8")))
-        schema = None if file.json_schema is None else json.loads(file.json_schema)
     except ValidationError as error:
-        item = error.errors()[0]
-        key = ".".join(str(level) for level in item["loc"])
-        raise ConfigError(f"{path}: {key}: {item['msg']}") from error
+        lines = [_problem(path, item) for item in error.errors()]
+        raise ConfigError("\n".join(lines)) from error
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path}: {error}") from error
-    _check(path, file)
-    return Template(
+    template = Template(
         name=file.name,
         description=file.description.strip(),
         root=file.root,
         payload=file.payload,
         suffix=file.suffix,
         variables={name: item.description for name, item in file.variables.items()},
-        schema=None if schema is None else json.dumps(schema, separators=(",", ":")),
+        schema=_schema(path, file.json_schema),
         max_tokens=file.max_tokens,
         example_input=file.example.input,
         example_answer=file.example.answer,
         digest=f"sha256:{hashlib.sha256(content).hexdigest()}",
     )
+    _check(path, template)
+    return template
 
 
-def _check(path: Path, file: _File) -> None:
-    if not is_id(file.name):
-        raise ConfigError(f"{path}: name = {file.name!r} is no id")
-    used, named = set(_VARIABLE.findall(file.payload)), set(file.variables)
+def _problem(path: Path, item: Any) -> str:
+    key = ".".join(str(level) for level in item["loc"])
+    return f"{path}: {key} = {str(item['input'])[:80]!r}: {item['msg']}"
+
+
+def _schema(path: Path, text: str | None) -> str | None:
+    """Return the schema as compact JSON text, its keys in the file's order."""
+    if text is None:
+        return None
+    try:
+        schema = json.loads(text)
+    except ValueError as error:
+        raise ConfigError(f"{path}: schema: not JSON: {error}") from error
+    if not isinstance(schema, dict):
+        raise ConfigError(f"{path}: schema: must be a JSON object")
+    return json.dumps(schema, separators=(",", ":"))
+
+
+def _check(path: Path, template: Template) -> None:
+    """Refuse a file whose variables or example do not fit the rest of it."""
+    used, named = set(_VARIABLE.findall(template.payload)), set(template.variables)
     if used != named:
         names = ", ".join(sorted(used ^ named))
         raise ConfigError(f"{path}: payload and [variables] must name the same: {names}")
+    try:
+        template.prompt(template.example_input)
+    except Refusal as refusal:
+        raise ConfigError(f"{path}: example.{refusal.detail}") from refusal
+    try:
+        _answer(template)
+    except ValueError as error:
+        raise ConfigError(f"{path}: example.answer: not JSON: {error}") from error
 
 
 def _text(value: object) -> str:
