@@ -6,7 +6,6 @@ Method: the shipped model answers `mosquitto_rr` on MQTT 5 and `mosquitto_pub`/`
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Iterator
 
 import pytest
@@ -48,19 +47,10 @@ def test_mosquitto_rr_gets_its_answer_with_its_correlation_data(
 
 
 def test_mosquitto_pub_and_sub_do_the_same_on_3_1_1(broker: Mosquitto, daemon: Daemon) -> None:
-    listen = ("-V", "311", "-q", "1", "-t", "edged/v1/+/+/res/plc/#", "-C", "1", "-W", "30")
-    with subprocess.Popen(
-        broker.command("mosquitto_sub", "-d", *listen),
-        env=broker.environment,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as listener:
-        assert listener.stdout is not None
-        while "SUBACK" not in listener.stdout.readline():
-            assert listener.poll() is None
-        body = json.dumps({"template": "dock-event", "input": TEXT})
-        topic = f"{BOARD}/req/plc/1"
-        broker.run("mosquitto_pub", "-V", "311", "-q", "1", "-t", topic, "-m", body)
-        heard = listener.stdout.read()
-    reply = json.loads(next(line for line in heard.splitlines() if line.startswith("{")))
+    device = ("-V", "311", "-i", "plc", "-c", "-q", "1", "-t", "edged/v1/+/+/res/plc/#")
+    broker.run("mosquitto_sub", *device, "-E")  # subscribes, then sleeps; its session stays
+    body = json.dumps({"template": "dock-event", "input": TEXT})
+    topic = f"{BOARD}/req/plc/1"
+    broker.run("mosquitto_pub", "-V", "311", "-q", "1", "-t", topic, "-m", body)
+    reply = json.loads(broker.run("mosquitto_sub", *device, "-C", "1", "-W", "30"))
     assert (reply["event"], reply["json"]["damaged_cartons"]) == ("done", 12)
