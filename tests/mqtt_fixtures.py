@@ -17,7 +17,7 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
@@ -128,7 +128,7 @@ class Device:
         self._client.on_message = lambda _, __, message: self._heard.put(message)
         self._client.on_subscribe = lambda *_: self._subscribed.set()
 
-    def __enter__(self) -> Device:
+    def __enter__(self) -> Self:
         """Connect."""
         self._client.connect(self._broker.host, self._broker.port)
         self._client.loop_start()

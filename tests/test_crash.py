@@ -85,7 +85,7 @@ def outcomes(observer: Asker) -> dict[str, set[bytes]]:
     books: dict[str, set[bytes]] = defaultdict(set)
     for _, reply, message in observer.replies:
         if reply["event"] in OUTCOMES:
-            books[reply["id"]].add(message.payload)
+            books[reply["id"]].add(bytes(message.payload))
     return books
 
 

@@ -224,7 +224,7 @@ def test_each_template_is_described_on_its_topic(broker: Mosquitto, daemon: Daem
     assert "stock-question" in names
 
 
-REFUSED = {
+REFUSED: dict[str, tuple[object, dict[str, Any], str]] = {
     "not UTF-8": (b"\xff\xfe", {}, "not_utf8"),
     "not JSON where JSON is meant": (b"{nonsense", {}, "malformed"),
     "an unknown key": ({"prompt": "x", "promt": "y"}, {}, "unknown_key"),

@@ -9,10 +9,10 @@ from typing import Any
 
 import jsonschema
 import pytest
-from engine_fixtures import Daemon, EngineProcess, engine_process, work, write_config
-from tiny_gguf import write_tiny_gguf
 
 from edged.engine.frames import Cancel, Hello, Limits, Measure, Measured, Prompt, Sampling, Work
+from tests.engine_fixtures import Daemon, EngineProcess, engine_process, work, write_config
+from tests.tiny_gguf import write_tiny_gguf
 
 ROOT = "Read the dock message below and answer with the event record, nothing else.\n<|input|>"
 SUFFIX = "<|answer|>"
@@ -228,7 +228,7 @@ def test_measure_is_answered_while_a_long_answer_is_made(daemon: Daemon) -> None
         (Measure("m", Prompt(payload="a"), '{"foo": 1}'), "bad_schema"),
         (
             Measure("m", Prompt(payload="a"), json.dumps({"type": "string", "minLength": 9000})),
-            "too_long",
+            "bad_schema",
         ),
         (Measure("m", Prompt(payload="a" * 5000)), "too_long"),
     ],

@@ -9,8 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from engine_fixtures import Daemon, engine_process, work, write_config
-from tiny_gguf import write_tiny_gguf
 
 from edged.engine.backend import KvFull, Run, Vocabulary
 from edged.engine.constraints import Constraints
@@ -18,6 +16,8 @@ from edged.engine.formats import RoleFormat, prompt_tokens
 from edged.engine.frames import Message, Prompt, Work
 from edged.engine.llama import Llama, Shape
 from edged.engine.schema import Lengths
+from tests.engine_fixtures import Daemon, engine_process, work, write_config
+from tests.tiny_gguf import write_tiny_gguf
 
 pytestmark = pytest.mark.model
 

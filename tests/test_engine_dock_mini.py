@@ -8,10 +8,10 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from engine_fixtures import Daemon, engine_process, write_config
 
 from edged.engine.frames import Message, Prompt, Work
 from edged.templates import Template, load
+from tests.engine_fixtures import Daemon, engine_process, write_config
 
 pytestmark = pytest.mark.model
 

@@ -3,12 +3,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tiny_gguf import write_tiny_gguf
 
 from edged.engine.gguf_file import GgufHeader, read_header
 from edged.engine.memory import available_bytes, check_fits, forecast
 from edged.engine.threads import compute_threads
 from edged.errors import EngineUnusable
+from tests.tiny_gguf import write_tiny_gguf
 
 # Source: Qwen2.5-1.5B-Instruct, Q4_K_M: the metadata and size that its GGUF file has.
 QWEN = GgufHeader(

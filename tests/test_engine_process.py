@@ -9,11 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from engine_fixtures import Daemon, engine_process, work, write_config
-from tiny_gguf import write_tiny_gguf
 
 from edged.engine.frames import Broken, Limits, Loading
 from edged.errors import EXIT_CONFIG, EXIT_ENGINE_UNUSABLE
+from tests.engine_fixtures import Daemon, engine_process, work, write_config
+from tests.tiny_gguf import write_tiny_gguf
 
 SIM = {"backend": "sim"}
 LONG = {"type": "string", "minLength": 800, "maxLength": 850}

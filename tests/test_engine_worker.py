@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import pytest
-from engine_fixtures import Daemon, work
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -25,6 +24,7 @@ from edged.engine.schema import Lengths
 from edged.engine.sim import N_VOCAB, Sim, Timing
 from edged.engine.worker import CANARY_IDLE_S, Worker
 from edged.errors import EngineUnusable
+from tests.engine_fixtures import Daemon, work
 
 TIMING = Timing(prefill_s=0.01, decode_s=0.1)
 BOUNDS = Bounds(n_batch=128, chunk_tokens=64, step_s_max=0.5)

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
-from prompt_fixtures import DONE, candidate
+from tests.prompt_fixtures import DONE, candidate
 
 from edged import config
 from edged.contract import Destination
@@ -666,7 +666,7 @@ def test_find_knows_only_what_has_no_outcome(tmp_path: Path) -> None:
 COMMITTER = """
 import asyncio, sys
 from pathlib import Path
-from prompt_fixtures import candidate
+from tests.prompt_fixtures import candidate
 from edged import config
 from edged.rows import Settlement
 from edged.spool import Spool
