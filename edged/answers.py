@@ -6,7 +6,6 @@ Pure. Does not know: connections, the engine's socket.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 
 from edged.contract import (
@@ -19,6 +18,7 @@ from edged.contract import (
     Timing,
     Usage,
     encode,
+    parse,
     status_of,
     to_publish,
 )
@@ -71,7 +71,7 @@ class Answers:
         if run.job.schema is None:
             return self._ended(run, outcome, "done")
         try:
-            json.loads(outcome.text)
+            parse(outcome.text)
         except ValueError:
             detail = "the engine's answer is not the JSON that the schema asks for"
             return self._ended(run, outcome, "error", "invalid_answer", detail)
@@ -185,7 +185,7 @@ class Answers:
 
 def _put_text(reply: Reply, outcome: Outcome, *, is_json: bool) -> None:
     if is_json:
-        reply.answer = json.loads(outcome.text)
+        reply.answer = parse(outcome.text)
     else:
         reply.text = outcome.text
     reply.finish = outcome.finish

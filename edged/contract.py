@@ -225,6 +225,34 @@ def status_of(event: str, reason: str | None) -> int:
     return status if status is not None else REASONS[reason or ""]
 
 
+def parse(text: str) -> Any:
+    """Return the value of JSON text, if it can be written again as JSON.
+
+    Raises:
+        ValueError: not JSON; a key twice, half of a surrogate pair, a number over the range of a
+            double, or nested too deep.
+    """
+    try:
+        value = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_unique)
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
+    except UnicodeEncodeError as error:
+        raise ValueError("half of a surrogate pair") from error
+    return value
+
+
+def _no_constant(text: str) -> None:
+    raise ValueError(f"{text} is not JSON")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    table = dict(pairs)
+    if len(table) != len(pairs):
+        raise ValueError("an object names a key twice")
+    return table
+
+
 def encode(reply: Reply) -> bytes:
     """Return the reply's JSON, compact, keys in the contract's order."""
     table = reply.model_dump(by_alias=True, exclude_none=True, exclude={"answer"})

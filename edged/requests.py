@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from edged.contract import CORRELATION_BYTES_MAX, USER_PROPERTIES_MAX, Inbound, Request
+from edged.contract import CORRELATION_BYTES_MAX, USER_PROPERTIES_MAX, Inbound, Request, parse
 from edged.errors import Refusal
 from edged.topics import is_id
 
@@ -96,8 +96,8 @@ def _scalar(name: str, text: str) -> object:
     if wanted is str:
         return text
     try:
-        value = json.loads(text, parse_constant=_no_constant)
-    except (ValueError, RecursionError):
+        value = parse(text)
+    except ValueError:
         value = None
     kinds = (int,) if wanted is int else (int, float)
     if type(value) not in kinds:  # a bool is an int to isinstance
@@ -137,13 +137,8 @@ def json_object(text: str) -> dict[str, Any]:
         Refusal: `malformed`: not JSON, not an object, or a value that no reply could repeat.
     """
     try:
-        table = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_unique)
-        # Half of a surrogate pair, or a number over the range of a double: neither can be
-        # written again.
-        json.dumps(table, ensure_ascii=False, allow_nan=False).encode()
-    except UnicodeEncodeError as error:
-        raise Refusal("malformed", "not JSON: half of a surrogate pair") from error
-    except (ValueError, RecursionError) as error:
+        table = parse(text)
+    except ValueError as error:
         raise Refusal("malformed", f"not JSON: {error}") from error
     if not isinstance(table, dict):
         raise Refusal("malformed", "the payload is JSON, but not an object")
@@ -164,17 +159,6 @@ def _children(value: object) -> Iterable[object]:
     if isinstance(value, dict):
         return value.values()
     return value if isinstance(value, list) else ()
-
-
-def _no_constant(text: str) -> None:
-    raise ValueError(f"{text} is not JSON")
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    table = dict(pairs)
-    if len(table) != len(pairs):
-        raise ValueError("an object names a key twice")
-    return table
 
 
 def _validated(table: dict[str, Any]) -> Request:
