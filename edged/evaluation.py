@@ -10,7 +10,7 @@ import asyncio
 import json
 import tempfile
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,16 +87,31 @@ def read_cases(settings: config.Config) -> list[Case]:
     folder = templates_dir(settings.model)
     installed = {} if folder is None else templates.load(folder)
     cases = [
-        Case(which, installed[file.stem], row["input"], row["expected"])
+        case
         for which in SETS
         for file in sorted((folder or Path()).parent.glob(f"eval/{which}/*.jsonl"))
-        for row in map(json.loads, file.read_text(encoding="utf-8").splitlines())
+        for case in _read_set(which, file, installed)
     ]
     if not cases:
         raise ConfigError(
             f"{folder}: no eval/{SETS[0]}/TEMPLATE.jsonl beside it, so there is nothing to score"
         )
     return cases
+
+
+def _read_set(
+    which: str, file: Path, installed: Mapping[str, templates.Template]
+) -> Iterator[Case]:
+    template = installed.get(file.stem)
+    if template is None:
+        raise ConfigError(f"{file}: no template has this name; there are: {', '.join(installed)}")
+    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            row = json.loads(line)
+            yield Case(which, template, row["input"], row["expected"])
+        except (ValueError, KeyError, TypeError) as error:
+            rule = 'must be {"input": ..., "expected": {...}}'
+            raise ConfigError(f"{file}: line {number}: {rule}: {error!r}") from error
 
 
 def scored(ready: Ready, cases: Sequence[Case], answers: Sequence[str | None]) -> Report:
@@ -111,10 +126,10 @@ def scored(ready: Ready, cases: Sequence[Case], answers: Sequence[str | None]) -
     fields: dict[tuple[str, str, str], list[bool]] = defaultdict(list)
     for case, answer in zip(cases, answers, strict=True):
         given = {} if answer is None else json.loads(answer)
-        exact[case.template.name, case.set].append(given == case.expected)
+        exact[case.template.name, case.set].append(_same(given, case.expected))
         for field, value in case.expected.items():
             fields[case.template.name, field, case.set].append(
-                field in given and given[field] == value
+                field in given and _same(given[field], value)
             )
     table: dict[str, dict[str, Any]] = {}
     for (name, which), hits in sorted(exact.items()):
@@ -123,6 +138,15 @@ def scored(ready: Ready, cases: Sequence[Case], answers: Sequence[str | None]) -
     for (name, field, which), hits in fields.items():
         table[name]["fields"].setdefault(field, {})[which] = _share(hits)
     return Report({"name": ready.name, "digest": ready.digest}, table)
+
+
+def _same(given: Any, expected: Any) -> bool:
+    """Return whether two JSON values are equal; to Python, true is 1 as well."""
+    if isinstance(given, dict) and isinstance(expected, dict):
+        return given.keys() == expected.keys() and all(_same(given[k], expected[k]) for k in given)
+    if isinstance(given, list) and isinstance(expected, list):
+        return len(given) == len(expected) and all(map(_same, given, expected))
+    return isinstance(given, bool) == isinstance(expected, bool) and bool(given == expected)
 
 
 def _share(hits: Sequence[bool]) -> float:

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.prompt_fixtures import row
 
 from edged.answers import REFUSAL_EXPIRY_S, Answers, Run
 from edged.contract import EVENTS, REASONS, Destination, Outbound, Reply, encode, status_of
 from edged.engine.frames import Outcome, Prompt
 from edged.errors import Refusal
 from edged.rows import Job, Letter, Row, Settlement
+from tests.prompt_fixtures import row
 
 ANSWERS = Answers("edge-1")
 SCHEMA = '{"type":"object"}'

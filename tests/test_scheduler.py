@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.prompt_fixtures import row
 
 from edged.rows import Row, State
 from edged.scheduler import Room, next_deadline_s, overdue, pick, queue_position
+from tests.prompt_fixtures import row
 
 NOW_S = 100.0
 

@@ -18,7 +18,6 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
-from tests.prompt_fixtures import DONE, candidate
 
 from edged import config
 from edged.contract import Destination
@@ -38,6 +37,7 @@ from edged.rows import (
     Verdict,
 )
 from edged.spool import Spool
+from tests.prompt_fixtures import DONE, candidate
 
 LIMITS = config.Spool()
 SECRET = "pallet 4711 of the client who must not be named"
