@@ -8,9 +8,7 @@ import json
 import os
 import re
 import shlex
-import signal
 import subprocess
-import sys
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -25,6 +23,7 @@ from edged.engine.schema import ANNOTATIONS, KEYWORDS
 from edged.example import markdown_table
 from edged.topics import Topics, matches
 from tests.broker import Mosquitto
+from tests.daemon_fixture import BOARD, Daemon
 from tests.test_tidy import LAYERS
 
 ROOT = Path(__file__).parent.parent
@@ -179,33 +178,19 @@ def test_the_contract_names_every_key_of_the_state(tmp_path: Path) -> None:
 @contextmanager
 def board(folder: Path, broker: Mosquitto) -> Iterator[None]:
     """`edged run` as the contract's examples expect it; the answers come from the sim."""
-    settings = folder / "edged.toml"
-    head = f"""
-        [node]
-        state_dir = "{folder / "state"}"
-        [broker]
-        port = {broker.port}
-        [engine]
-        backend = "sim"
-    """
-    settings.write_text(head + "".join(blocks(CONTRACT, "toml")), encoding="utf-8")
-    command = [sys.executable, "-m", "edged", "run", "--config", str(settings)]
-    with (folder / "edged.log").open("wb") as log:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=log)
-    try:
-        topic = "edged/v1/dock/edge-1/availability"
-        assert run_bash(f"mosquitto_sub -p {broker.port} -C 1 -W 30 -t {topic}", broker) == "online"
+    daemon = Daemon(folder / "edged", broker)
+    with daemon.config.open("a", encoding="utf-8") as settings:
+        settings.writelines(blocks(CONTRACT, "toml"))
+    with daemon:
+        online = f"mosquitto_sub -p {broker.port} -C 1 -W 30 -t {BOARD}/availability"
+        assert run_bash(online, broker) == "online"
         yield
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)
 
 
 def ready_state(broker: Mosquitto) -> dict[str, Any]:
     """Return the first state, the retained one or a later one, that names a model."""
-    topic = "edged/v1/dock/edge-1/state"
     command = [str(broker.programs.path("mosquitto_sub")), "-p", str(broker.port)]
-    command += ["-W", "60", "-t", topic]
+    command += ["-W", "60", "-t", f"{BOARD}/state"]
     with subprocess.Popen(
         command, env=broker.programs.environment(), stdout=subprocess.PIPE, text=True
     ) as listener:
