@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import tomllib
+import typing
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,9 +18,12 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    Strict,
     StringConstraints,
     ValidationError,
 )
+
+from pydantic.fields import FieldInfo
 
 from edged.errors import ConfigError
 
@@ -27,7 +32,7 @@ Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 
 def _topic_filter(value: str) -> str:
     levels = value.split("/")
-    if value.startswith(("$", "/")) or not value or len(value.encode()) > 256:
+    if not value or value.startswith(("$", "/")) or "\0" in value or len(value.encode()) > 256:
         raise ValueError("a topic of at most 256 bytes that starts with neither $ nor /")
     for place, level in enumerate(levels):
         if ("#" in level and (level != "#" or place != len(levels) - 1)) or (
@@ -38,12 +43,15 @@ def _topic_filter(value: str) -> str:
 
 
 TopicFilter = Annotated[str, AfterValidator(_topic_filter)]
+# TOML has neither paths nor tuples: these two are converted, nothing else is.
+File = Annotated[Path, Strict(False)]
+TopicFilters = Annotated[tuple[TopicFilter, ...], Strict(False)]
 
 
 class Section(BaseModel):
     """A table of the file: frozen, and a key it does not know is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Node(Section):
@@ -51,7 +59,7 @@ class Node(Section):
 
     site: Id = Field("dock", description="site, second last level of the topic root")
     name: Id = Field("edge-1", description="this board's name, last level of the topic root")
-    state_dir: Path | None = Field(
+    state_dir: File | None = Field(
         None,
         description="where spool, lock and socket live; unset: $STATE_DIRECTORY (systemd), "
         "else ~/.local/state/edged",
@@ -67,17 +75,20 @@ class Broker(Section):
         "auto", description="MQTT version; auto tries 5 and falls back to 3.1.1"
     )
     username: str | None = Field(None, description="user name at the broker")
-    password_file: Path | None = Field(None, description="file whose first line is the password")
-    tls_ca_file: Path | None = Field(None, description="CA certificates (PEM); set: TLS is used")
-    tls_certificate_file: Path | None = Field(None, description="own certificate (PEM)")
-    tls_key_file: Path | None = Field(None, description="own private key (PEM)")
+    password_file: File | None = Field(None, description="file whose first line is the password")
+    tls_ca_file: File | None = Field(None, description="CA certificates (PEM); set: TLS is used")
+    tls_certificate_file: File | None = Field(None, description="own certificate (PEM)")
+    tls_key_file: File | None = Field(None, description="own private key (PEM)")
     keepalive_s: int = Field(30, ge=5, le=3600, description="MQTT keep alive")
     session_expiry_s: int = Field(
         604_800, ge=60, le=4_294_967_294, description="how long the broker keeps our session"
     )
     reconnect_s_max: float = Field(30.0, ge=0.5, le=600, description="longest wait to reconnect")
     packet_bytes_max: int = Field(
-        1_048_576, ge=4096, le=268_435_455, description="largest MQTT packet we accept"
+        4_194_304,
+        ge=4096,
+        le=268_435_455,
+        description="largest MQTT packet; the broker drops larger ones without a word",
     )
 
 
@@ -85,11 +96,11 @@ class Model(Section):
     """The resident model."""
 
     name: Id | None = Field("dock-mini", description="a model that ships with edged")
-    path: Path | None = Field(None, description="any other GGUF file; takes the place of `name`")
-    format: Path | None = Field(
+    path: File | None = Field(None, description="any other GGUF file; takes the place of `name`")
+    format: File | None = Field(
         None, description="format file for prompt and messages; unset: the GGUF's own chat template"
     )
-    templates_dir: Path | None = Field(
+    templates_dir: File | None = Field(
         None, description="folder of template files; unset: those of the shipped model"
     )
     context_tokens: int = Field(
@@ -105,7 +116,7 @@ class Engine(Section):
     """The engine process."""
 
     backend: Literal["llama", "sim"] = Field("llama", description="what computes the answers")
-    socket: Path | None = Field(
+    socket: File | None = Field(
         None, description="its UNIX socket; unset: $RUNTIME_DIRECTORY (systemd), else state_dir"
     )
     step_s_max: float = Field(0.5, ge=0.02, le=10, description="longest step planned")
@@ -128,7 +139,7 @@ class Requests(Section):
 
     prompt_bytes_max: int = Field(65_536, ge=256, le=1_048_576, description="largest payload")
     ttl_s_default: float = Field(300, ge=1, le=86_400, description="deadline when none is given")
-    ttl_s_max: float = Field(86_400, ge=1, le=604_800, description="longest deadline")
+    ttl_s_max: float = Field(86_400, ge=1, le=86_400, description="longest deadline")
     system_role: bool = Field(False, description="whether clients may send messages of role system")
 
 
@@ -172,7 +183,7 @@ class Client(Section):
     default_template: Id | None = Field(None, description="template of its bare-text prompts")
     priority_max: int = Field(7, ge=0, le=9, description="its prompts are capped here")
     system_role: bool = Field(False, description="may send messages of role system")
-    response_topics: tuple[TopicFilter, ...] = Field(
+    response_topics: TopicFilters = Field(
         (), description="further Response Topics allowed, as topic filters"
     )
 
@@ -202,7 +213,7 @@ class Config(Section):
     spool: Spool = Spool()
     power: Power = Power()
     clients: dict[Id, Client] = Field(default_factory=dict)
-    input: tuple[Input, ...] = ()
+    input: Annotated[tuple[Input, ...], Strict(False)] = ()
 
     @property
     def state_dir(self) -> Path:
@@ -261,7 +272,57 @@ def parse(table: dict[str, Any], origin: str) -> Config:
 
 
 def _problem(origin: str, item: Any) -> str:
-    key = ".".join(str(level) for level in item["loc"])
+    loc = item["loc"]
+    key = ".".join(str(level) for level in loc)
     if item["type"] == "extra_forbidden":
         return f"{origin}: {key}: unknown key; `edged config --example` lists all"
-    return f"{origin}: {key} = {item['input']!r}: {item['msg']}"
+    if item["type"] == "missing":
+        return f"{origin}: {key}: required"
+    found = _field(loc)
+    range_ = "" if found is None else allowed(found)
+    return f"{origin}: {key} = {item['input']!r}: {item['msg']}" + (
+        f"; allowed: {range_}" if range_ else ""
+    )
+
+
+def _field(loc: tuple[str | int, ...]) -> FieldInfo | None:
+    """Return the field at a key's place in the file; None for a table."""
+    section: type[BaseModel] = Config
+    for level in loc:
+        item = section.model_fields.get(str(level))
+        if item is None:
+            continue  # a client's name, a place in a list
+        inner = next((kind for kind in _types(item.annotation) if issubclass(kind, Section)), None)
+        if inner is None:
+            return item
+        section = inner
+    return None
+
+
+def _types(annotation: Any) -> Iterator[type]:
+    """Yield the plain types in an annotation."""
+    if isinstance(annotation, type):
+        yield annotation
+    for part in typing.get_args(annotation):
+        yield from _types(part)
+
+
+def allowed(item: FieldInfo) -> str:
+    """Return the range or the choices of a key in words."""
+    words = {}
+    for rule in item.metadata:
+        for bound in ("ge", "le"):
+            if getattr(rule, bound, None) is not None:
+                words[bound] = f"{getattr(rule, bound):.12g}"
+    if len(words) == 2:
+        return f"{words['ge']} to {words['le']}"
+    return ", ".join(_choices(item.annotation))
+
+
+def _choices(annotation: Any) -> list[str]:
+    if typing.get_origin(annotation) is Literal:
+        return [str(choice) for choice in typing.get_args(annotation)]
+    kinds = list(_types(annotation))
+    if bool in kinds:
+        return ["true", "false"]
+    return ["a path"] if Path in kinds else []

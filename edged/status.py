@@ -16,6 +16,7 @@ from typing import Any
 import edged
 from edged import config
 from edged.admission import Site
+from edged.board.thermal import hottest_c
 from edged.contract import PRIORITY_DEFAULT, Outbound
 from edged.dispatch import Dispatch
 from edged.engine.client import EngineClient
@@ -151,7 +152,7 @@ class Status:
             },
             "outcomes": dict(sorted(self._dispatch.totals.outcomes.items())),
             "power": self._power_state(),
-            "temperature_c": None,
+            "temperature_c": hottest_c(),
             "unanswerable": self._intake.unanswerable,
         }
 

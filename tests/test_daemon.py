@@ -232,6 +232,7 @@ REFUSED: dict[str, tuple[object, dict[str, Any], str]] = {
     "an empty prompt": (b"  ", {}, "malformed"),
     "an empty prompt in JSON": ({"prompt": ""}, {}, "malformed"),
     "a payload over the limit": (b"x" * 5000, {}, "too_large"),
+    "a payload of a megabyte": (b"x" * 1_048_576, {}, "too_large"),
     "an unknown template": ({"template": "nope", "input": "x"}, {}, "unknown_template"),
     "a schema that is none": ({"prompt": "x", "schema": {"type": "banana"}}, {}, "bad_schema"),
     "an unknown keyword": ({"prompt": "x", "schema": {"typ": "string"}}, {}, "bad_schema"),

@@ -1,0 +1,1 @@
+"""The board: what this machine tells of itself."""

@@ -1,0 +1,98 @@
+"""The command line as a person or systemd meets it: real processes, exit codes, sentences."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import edged
+
+ROOT = Path(__file__).parent.parent
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run `edged` to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "edged", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def written(folder: Path, text: str) -> str:
+    path = folder / "edged.toml"
+    path.write_text(text)
+    return str(path)
+
+
+def test_version_is_the_package_version() -> None:
+    assert run("--version").stdout.strip() == f"edged {edged.__version__}"
+
+
+@pytest.mark.model
+def test_the_example_is_accepted_by_check(tmp_path: Path) -> None:
+    finished = run("check", written(tmp_path, run("config", "--example").stdout))
+    assert (finished.returncode, finished.stdout.splitlines()[-1:]) == (0, ["ok"])
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[broker]\nprot = 1\n", ["broker.prot", "unknown key"]),
+        ("[broker]\nport = 70000\n", ["broker.port", "70000", "65535"]),
+        ("[node]\nname = 'a b'\n", ["node.name", "a b"]),
+        ("[broker\n", ["cannot be read as TOML"]),
+        ("[clients.a]\ndefault_template = 'nope'\n", ["clients.a", "nope", "dock-event"]),
+        ("[[input]]\ntopic = 'a/+'\nclient = '{2}'\ntemplate = 'dock-event'\n", ["input.0.client"]),
+        ("[model]\npath = '/nowhere.gguf'\n", ["/nowhere.gguf", "no such model file"]),
+    ],
+)
+def test_check_names_what_is_wrong_and_exits_78(
+    tmp_path: Path, text: str, words: list[str]
+) -> None:
+    path = written(tmp_path, text)
+    finished = run("check", path)
+    assert finished.returncode == 78
+    assert [word for word in words if word not in finished.stderr] == []
+
+
+def test_check_of_a_model_that_is_no_gguf_exits_78(tmp_path: Path) -> None:
+    (tmp_path / "x.gguf").write_bytes(b"not a model, but long enough to look at " * 4)
+    finished = run("check", written(tmp_path, f"[model]\npath = '{tmp_path}/x.gguf'\n"))
+    assert (finished.returncode, "GGUF" in finished.stderr) == (78, True)
+
+
+def test_check_speaks_json_to_machines(tmp_path: Path) -> None:
+    finished = run("check", "--json", written(tmp_path, "[engine]\nbackend = 'sim'\n"))
+    assert json.loads(finished.stdout)["board"] == "edged/v1/dock/edge-1"
+
+
+def test_a_missing_configuration_is_a_sentence_and_78(tmp_path: Path) -> None:
+    finished = run("run", "--config", str(tmp_path / "none.toml"))
+    assert finished.returncode == 78
+    assert "none.toml" in finished.stderr
+
+
+def test_a_state_directory_that_cannot_be_written_is_a_sentence_and_78(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    text = f"[node]\nstate_dir = '{tmp_path}/file/state'\n[engine]\nbackend = 'sim'\n"
+    finished = run("run", "--config", written(tmp_path, text))
+    assert finished.returncode == 78
+    assert re.search(r"node\.state_dir = .*file/state", finished.stderr)
+
+
+def test_ask_without_a_broker_says_where_it_looked(tmp_path: Path) -> None:
+    finished = run("ask", "--config", written(tmp_path, "[broker]\nport = 9\n"), "hello")
+    assert (finished.returncode, "127.0.0.1:9" in finished.stderr) == (1, True)
+
+
+def test_no_failure_prints_a_traceback(tmp_path: Path) -> None:
+    finished = run("check", written(tmp_path, "[broker]\nport = 'x'\n"))
+    assert "Traceback" not in finished.stderr
