@@ -22,7 +22,6 @@ from pydantic import (
     StringConstraints,
     ValidationError,
 )
-
 from pydantic.fields import FieldInfo
 
 from edged.errors import ConfigError
@@ -272,17 +271,15 @@ def parse(table: dict[str, Any], origin: str) -> Config:
 
 
 def _problem(origin: str, item: Any) -> str:
-    loc = item["loc"]
-    key = ".".join(str(level) for level in loc)
+    key = ".".join(str(level) for level in item["loc"])
     if item["type"] == "extra_forbidden":
         return f"{origin}: {key}: unknown key; `edged config --example` lists all"
     if item["type"] == "missing":
         return f"{origin}: {key}: required"
-    found = _field(loc)
-    range_ = "" if found is None else allowed(found)
-    return f"{origin}: {key} = {item['input']!r}: {item['msg']}" + (
-        f"; allowed: {range_}" if range_ else ""
-    )
+    field = _field(item["loc"])
+    choices = "" if field is None else allowed(field)
+    tail = f"; allowed: {choices}" if choices else ""
+    return f"{origin}: {key} = {item['input']!r}: {item['msg']}{tail}"
 
 
 def _field(loc: tuple[str | int, ...]) -> FieldInfo | None:

@@ -6,11 +6,8 @@ In:  `config.Config`.     Out: TOML text that `edged check` accepts; rows for th
 from __future__ import annotations
 
 import json
-import types
-import typing
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from pydantic.fields import FieldInfo
@@ -69,7 +66,7 @@ def keys() -> Iterator[Key]:
     """Yield every key, in the file's order."""
     for table, section in _TABLES:
         for name, item in section.model_fields.items():
-            yield Key(table, name, _default(item), _allowed(item), item.description or "")
+            yield Key(table, name, _default(item), config.allowed(item), item.description or "")
 
 
 def example() -> str:
@@ -110,25 +107,3 @@ def _default(item: FieldInfo) -> str | None:
     if isinstance(value, float):
         return f"{value:g}" if value % 1 or value < 1e6 else f"{value:.1e}"
     return json.dumps(list(value) if isinstance(value, tuple) else value)
-
-
-def _allowed(item: FieldInfo) -> str:
-    """Return the range or the choices of a key in words."""
-    words = {}
-    for rule in item.metadata:
-        for bound in ("ge", "le", "gt", "lt"):
-            if getattr(rule, bound, None) is not None:
-                words[bound] = f"{getattr(rule, bound):.12g}"
-    if "ge" in words and "le" in words:
-        return f"{words['ge']} to {words['le']}"
-    return ", ".join(_choices(item.annotation))
-
-
-def _choices(annotation: Any) -> list[str]:
-    if typing.get_origin(annotation) is typing.Literal:
-        return [str(choice) for choice in typing.get_args(annotation)]
-    if annotation is bool:
-        return ["true", "false"]
-    if typing.get_origin(annotation) in (types.UnionType, typing.Union):
-        return [word for part in typing.get_args(annotation) for word in _choices(part)]
-    return ["a path"] if annotation is Path else []
