@@ -1,15 +1,13 @@
 """Train dock-mini from generated messages and write its 4-bit GGUF; see docs/dock-mini.md.
 
-Run from the repository root with the `train` extra installed:
-
-    python -m tools.train_dock_mini data    --work build/dock-mini
-    python -m tools.train_dock_mini train   --work build/dock-mini
-    python -m tools.train_dock_mini export  --work build/dock-mini
+`data`, `train` and `export` need the `train` extra; `held-out`, `check` and `install` only edged's
+own environment. Run from the repository root as `python -m tools.train_dock_mini`.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
@@ -23,9 +21,19 @@ def main(argv: list[str] | None = None) -> int:
     """Run one subcommand; its output goes to standard output."""
     args = _parser().parse_args(argv)
     args.work.mkdir(parents=True, exist_ok=True)
-    commands = {"held-out": _held_out, "data": _data, "train": _train, "export": _export}
+    commands = {
+        "held-out": _held_out,
+        "data": _data,
+        "train": _train,
+        "export": _export,
+        "check": _check,
+        "install": _install,
+    }
     commands[args.command](args)
     return 0
+
+
+# The imports below stand in the commands: PyTorch and llama.cpp live in different environments.
 
 
 def _held_out(args: argparse.Namespace) -> None:
@@ -33,13 +41,14 @@ def _held_out(args: argparse.Namespace) -> None:
 
 
 def _data(args: argparse.Namespace) -> None:
-    # Imported here: only training needs these packages.
     from tools.dock_mini import corpus, vocabulary
 
     mix = corpus.training_rows(args.rows, args.seed, args.messages, args.messages_share)
-    tokenizer = vocabulary.train(corpus.vocabulary_texts(mix, 60_000))
-    tokenizer.save(str(args.work / "tokenizer.json"))
-    tokens = corpus.build(tokenizer, mix)
+    saved = args.work / "tokenizer.json"
+    # A vocabulary already there is kept: a checkpoint is of use with its own vocabulary only.
+    if not saved.exists():
+        vocabulary.train(corpus.vocabulary_texts(mix, 60_000)).save(str(saved))
+    tokens = corpus.build(vocabulary.load(saved), mix)
     tokens.save(args.work / "corpus.npz")
     print(f"{len(mix):,} rows, {len(tokens.tokens):,} tokens")
 
@@ -56,19 +65,47 @@ def _train(args: argparse.Namespace) -> None:
     start = args.resume or (checkpoint if checkpoint.exists() else None)
     run = training.load(start) if start else training.fresh_run(Shape(), args.seed)
     plan = training.Plan(
-        args.steps, args.decay_from, args.quantise_from, args.batch_seqs, args.seed
+        steps=args.steps,
+        minutes=args.minutes,
+        decay_from=args.decay_from,
+        quantise_from=args.quantise_from,
+        prompt_weight=args.prompt_weight,
+        batch_seqs=args.batch_seqs,
+        seed=args.seed,
     )
-    training.train(Corpus.open(args.work / "corpus.npz"), run, plan, checkpoint)
+    corpus = Corpus.open(args.work / "corpus.npz")
+    training.train(corpus, run, plan, checkpoint)
+    summary = training.summary(run, plan, corpus)
+    (args.work / "training.json").write_text(json.dumps(summary, indent=1), encoding="utf-8")
 
 
 def _export(args: argparse.Namespace) -> None:
     from tools.dock_mini import gguf_export, training
 
     run = training.load(args.work / "checkpoint.pt")
-    for kind in ("bf16", "q4_0"):
+    for kind in gguf_export.KINDS:
         path = args.work / f"dock-mini-{kind}.gguf"
         gguf_export.write(run, args.work / "tokenizer.json", path, kind)
         print(f"{path}  {path.stat().st_size:,} bytes")
+
+
+def _check(args: argparse.Namespace) -> None:
+    from tools.dock_mini import check
+
+    model = check.Model(args.gguf or args.work / "dock-mini-q4_0.gguf")
+    for name in dataset.TEMPLATES:
+        rows = dataset.read_rows(args.rows_dir / f"{name}.jsonl", name)
+        results = check.check(model, rows)
+        fields = "  ".join(
+            f"{key} {share:.2f}" for key, share in check.field_match(results).items()
+        )
+        print(f"{name:18} n {len(rows):4}  exact {check.exact_match(results):.3f}  {fields}")
+
+
+def _install(args: argparse.Namespace) -> None:
+    from tools.dock_mini.install import install
+
+    install(args.work / "dock-mini-q4_0.gguf", args.work / "training.json")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -80,17 +117,29 @@ def _parser() -> argparse.ArgumentParser:
     data.add_argument("--messages", type=Path, help="directory of <template>.jsonl of your own")
     data.add_argument("--messages-share", type=float, default=0.2, help="their share of the mix")
     train = commands.add_parser("train", help="train, or go on from the last checkpoint")
-    train.add_argument("--steps", type=int, default=6000)
-    train.add_argument("--decay-from", type=int, default=4000)
-    train.add_argument("--quantise-from", type=int, help="train on 4-bit weights from this step")
-    train.add_argument("--batch-seqs", type=int, default=64)
-    train.add_argument("--threads", type=int, default=2)
-    train.add_argument("--resume", type=Path, help="another checkpoint to start from")
+    _add_train_arguments(train)
     export = commands.add_parser("export", help="write the bf16 and the 4-bit GGUF")
-    for command in (held_out, data, train, export):
+    check = commands.add_parser("check", help="exact match of a GGUF in llama.cpp")
+    check.add_argument("--gguf", type=Path, help="default: the 4-bit file of `export`")
+    check.add_argument("--rows-dir", type=Path, default=dataset.MODEL_DIR / "eval" / "held_out")
+    install = commands.add_parser("install", help="put the 4-bit file into edged/models/dock-mini")
+    for command in (held_out, data, train, export, check, install):
         command.add_argument("--work", type=Path, default=Path("build/dock-mini"))
         command.add_argument("--seed", type=int, default=1)
     return parser
+
+
+def _add_train_arguments(train: argparse.ArgumentParser) -> None:
+    train.add_argument("--steps", type=int, default=8000)
+    train.add_argument("--minutes", type=float, default=600.0, help="end by the clock, if sooner")
+    train.add_argument("--decay-from", type=float, default=0.15, help="share before the rate falls")
+    train.add_argument(
+        "--quantise-from", type=float, default=0.9, help="share before 4-bit training"
+    )
+    train.add_argument("--prompt-weight", type=float, default=0.2, help="the prompt's own loss")
+    train.add_argument("--batch-seqs", type=int, default=64)
+    train.add_argument("--threads", type=int, default=2)
+    train.add_argument("--resume", type=Path, help="another checkpoint to start from")
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ def quantised(weights: Weights) -> Weights:
 
 
 def is_4_bit(name: str) -> bool:
-    """Whether a tensor is stored in Q4_0: the matrices, not embedding and norms."""
+    """Whether a tensor is stored in Q4_0: the matrices of the layers alone."""
     return name.startswith("blk.") and "norm" not in name
 
 

@@ -1,7 +1,6 @@
 """A checkpoint and its tokeniser as one GGUF file, in bf16 or in 4 bits.
 
-4 bits: matrices Q4_0, the tied embedding Q8_0, norms f32. llama.cpp uses the embedding as output
-head when the file has no `output.weight`.
+4 bits: the layers' matrices Q4_0, embedding and output head Q8_0, norms f32.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ from .llama import Shape
 from .training import Run
 
 Kind = Literal["bf16", "q4_0"]
+KINDS: tuple[Kind, ...] = ("bf16", "q4_0")
 _FILE_TYPES = {
     "bf16": gguf.LlamaFileType.MOSTLY_BF16,
     "q4_0": gguf.LlamaFileType.MOSTLY_Q4_0,

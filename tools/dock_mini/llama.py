@@ -1,7 +1,8 @@
-"""A small llama as pure functions over a dictionary of weights, named as in GGUfunctional.
+"""A small llama as pure functions over a dictionary of weights, named as in GGUF.
 
 RMSNorm, rotary positions on neighbouring pairs (GGUF's order for the llama architecture, so no
-permutation at export), SwiGLU, tied embedding. Shapes: B sequences, T tokens, D wide, H heads.
+permutation at export), SwiGLU, an output head of its own.
+Shapes: B sequences, T tokens, D wide, H heads.
 """
 
 from __future__ import annotations
@@ -24,11 +25,11 @@ class Shape:
         context_tokens: longest sequence the positions are meant for.
     """
 
-    vocab_tokens: int = 1024
+    vocab_tokens: int = 4096
     width: int = 256
-    layers: int = 6
+    layers: int = 4
     heads: int = 8
-    ffn_width: int = 768
+    ffn_width: int = 512
     context_tokens: int = 1024
     rope_base: float = 10_000.0
     norm_eps: float = 1e-5
@@ -42,18 +43,22 @@ def fresh_weights(shape: Shape, seed: int) -> Weights:
     def normal(rows: int, columns: int, std: float) -> Tensor:
         return torch.randn(rows, columns, generator=generator) * std
 
-    weights = {"token_embd.weight": normal(shape.vocab_tokens, width, 0.02)}
+    # A token's own vector must not drown in what the first layers add to it.
+    weights = {
+        "token_embd.weight": normal(shape.vocab_tokens, width, 0.3),
+        "output.weight": normal(shape.vocab_tokens, width, 0.005),
+    }
     out_std = 0.02 / (2 * shape.layers) ** 0.5
     for layer in range(shape.layers):
         block = {
             "attn_norm": torch.ones(width),
-            "attn_q": normal(width, width, 0.02),
-            "attn_k": normal(width, width, 0.02),
-            "attn_v": normal(width, width, 0.02),
+            "attn_q": normal(width, width, 0.04),
+            "attn_k": normal(width, width, 0.04),
+            "attn_v": normal(width, width, 0.04),
             "attn_output": normal(width, width, out_std),
             "ffn_norm": torch.ones(width),
-            "ffn_gate": normal(ffn, width, 0.02),
-            "ffn_up": normal(ffn, width, 0.02),
+            "ffn_gate": normal(ffn, width, 0.04),
+            "ffn_up": normal(ffn, width, 0.04),
             "ffn_down": normal(width, ffn, out_std),
         }
         weights |= {f"blk.{layer}.{name}.weight": value for name, value in block.items()}
@@ -82,8 +87,8 @@ def hidden(weights: Weights, tokens: Tensor, shape: Shape) -> Tensor:
 
 
 def logits(weights: Weights, states: Tensor) -> Tensor:
-    """Scores over the vocabulary, (..., D) -> (..., V), through the tied embedding."""
-    return functional.linear(states, weights["token_embd.weight"])
+    """Scores over the vocabulary, (..., D) -> (..., V), through the output head."""
+    return functional.linear(states, weights["output.weight"])
 
 
 def rotations(n_tokens: int, shape: Shape) -> tuple[Tensor, Tensor]:

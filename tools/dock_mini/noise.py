@@ -25,7 +25,7 @@ def messy(text: str, rng: random.Random) -> str:
     """The message as typed in a hurry."""
     if rng.random() < 0.35:
         text = plain_letters(text, rng)
-    for _ in range(rng.choices((0, 1, 2, 3), (62, 22, 11, 5))[0]):
+    for _ in range(rng.choices((0, 1, 2, 3), (75, 16, 6, 3))[0]):
         text = _typo(text, rng)
     if rng.random() < 0.12:
         text = re.sub(r"(?<=\w)[.,;:!?]+(?=\s|$)", "", text)

@@ -1,4 +1,4 @@
-"""Muon for the matrices, AdamW for embedding and norms.
+"""Muon for the matrices, AdamW for embedding, output head and norms.
 
 Muon replaces a matrix's momentum by its nearest orthogonal matrix, so that all directions learn at
 the same pace.
@@ -13,10 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .fake_quant import is_4_bit
 from .llama import Weights
 
-MUON_LR = 0.02
-ADAM_LR = 0.003
+MUON_LR = 0.01
+EMBEDDING_LR = 0.005
+ADAM_LR = 0.002
 _MOMENTUM = 0.95
 _WEIGHT_DECAY = 0.02
 
@@ -25,20 +27,21 @@ class Optimiser:
     """Both rules behind one step; `state` round-trips through a checkpoint."""
 
     def __init__(self, weights: Weights) -> None:
-        self._matrices = {
-            name: weight
-            for name, weight in weights.items()
-            if weight.dim() == 2 and name != "token_embd.weight"
-        }
+        self._matrices = {name: weights[name] for name in weights if is_4_bit(name)}
         self._momenta = {name: torch.zeros_like(weight) for name, weight in self._matrices.items()}
-        rest = [weight for name, weight in weights.items() if name not in self._matrices]
-        self._adam = torch.optim.AdamW(rest, lr=ADAM_LR, betas=(0.9, 0.98), weight_decay=0.0)
+        embedding = weights["token_embd.weight"]
+        rest = [weights[name] for name in weights if not is_4_bit(name) and "embd" not in name]
+        self._adam = torch.optim.AdamW(
+            [{"params": [embedding], "base": EMBEDDING_LR}, {"params": rest, "base": ADAM_LR}],
+            betas=(0.9, 0.98),
+            weight_decay=0.0,
+        )
 
     @torch.no_grad()  # type: ignore[untyped-decorator, unused-ignore]  # torch has no types here
     def step(self, lr_factor: float) -> None:
         """Apply the gradients with both learning rates scaled by `lr_factor`, then clear them."""
         for group in self._adam.param_groups:
-            group["lr"] = ADAM_LR * lr_factor
+            group["lr"] = group["base"] * lr_factor
         self._adam.step()
         self._adam.zero_grad(set_to_none=True)
         for same in _by_shape(self._matrices).values():

@@ -116,15 +116,15 @@ lasagne nuggets salmon cod tofu hummus
 """
 
 KINDS: dict[str, Callable[[random.Random], str]] = {
-    "dock": _number(1, 48),
+    "dock": _either((1, 48), (1, 99)),
     "pallet": _digits(4, 5, 5, 6),
     "cartons": _either((1, 9), (2, 9), (10, 40), (10, 99), (100, 240)),
     "alarm_c": _either((3, 9), (3, 9), (10, 19), (20, 34), (-17, -1)),
     "cargo_c": _either((1, 8), (-25, -18)),
-    "asset_number": _number(1, 48),
+    "asset_number": _either((1, 30), (1, 99)),
     "shipment": _code(2, 6),
     "postcode": lambda rng: "".join(rng.choices("0123456789", k=5)),
-    "pieces": _either((1, 9), (10, 40)),
+    "pieces": _either((1, 9), (10, 99)),
     "weight_kg": _either((1, 9), (10, 99), (100, 600)),
     "item": _code(1, 3),
     "bin": _code(1, 2),

@@ -6,11 +6,15 @@ In: a corpus. Out: a checkpoint file with weights, optimiser and step. Time in s
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 from torch.nn import functional
 
 from .corpus import Batch, Corpus, batches
@@ -24,49 +28,75 @@ class Plan:
     """How long and how to train.
 
     Attributes:
-        decay_from: the step at which the learning rate starts to fall to zero.
-        quantise_from: from this step on the forward pass sees 4-bit weights; None for never.
+        steps: the end of the training.
+        minutes: its end by the clock, if that comes first; the schedule follows whichever of the
+            two is further on, so that a shared machine still ends with a small learning rate.
+        decay_from: the share of the training after which the learning rate falls, to zero.
+        quantise_from: the share after which the forward pass sees 4-bit weights; 1 for never.
+        prompt_weight: weight of the prompt's own tokens in the loss, until the 4-bit part.
     """
 
     steps: int
-    decay_from: int
-    quantise_from: int | None
+    minutes: float
+    decay_from: float
+    quantise_from: float
+    prompt_weight: float
     batch_seqs: int
     seed: int
-    save_every: int = 250
+    save_every: int = 200
 
-    def lr_factor(self, step: int, warmup: int = 100) -> float:
-        """The share of the full learning rate at a step."""
+    def progress(self, step: int, trained_s: float) -> float:
+        """How much of the training is behind us, 0 to 1."""
+        return min(1.0, max(step / self.steps, trained_s / 60 / self.minutes))
+
+    def lr_factor(self, step: int, progress: float, warmup: int = 100) -> float:
+        """The share of the full learning rate."""
         rising = min(1.0, (step + 1) / warmup)
-        falling = (self.steps - step) / max(1, self.steps - self.decay_from)
-        return rising * min(1.0, falling)
+        return rising * min(1.0, (1 - progress) / (1 - self.decay_from))
 
 
 @dataclass(slots=True)
 class Run:
-    """Weights, optimiser and the next step."""
+    """Weights, optimiser, and how much was done."""
 
     shape: Shape
     weights: Weights
     optimiser: Optimiser
     step: int = 0
+    four_bit_steps: int = 0
     trained_s: float = 0.0
 
 
 def train(corpus: Corpus, run: Run, plan: Plan, checkpoint: Path) -> None:
-    """Train from `run.step` to `plan.steps`, saving now and then and at the end."""
+    """Train from `run.step` to the end of the plan, saving now and then and at the end."""
     stream = batches(corpus, plan.batch_seqs, plan.seed, first=run.step)
-    print(f"{n_parameters(run.weights):,} parameters, step {run.step} of {plan.steps}", flush=True)
-    for _ in range(run.step, plan.steps):
-        loss = _step(run, plan, stream)
+    losses: deque[float] = deque(maxlen=50)
+    print(f"{n_parameters(run.weights):,} parameters, from step {run.step}", flush=True)
+    while (progress := plan.progress(run.step, run.trained_s)) < 1:
+        losses.append(_step(run, plan, progress, stream))
         if run.step % 50 == 0:
             print(
-                f"step {run.step}  loss {loss:.4f}  lr x{plan.lr_factor(run.step):.2f}  "
-                f"{run.trained_s / 60:.1f} min",
+                f"step {run.step}  {progress:.0%}  loss {sum(losses) / len(losses):.4f}  "
+                f"lr x{plan.lr_factor(run.step, progress):.2f}  {run.trained_s / 60:.1f} min",
                 flush=True,
             )
-        if run.step % plan.save_every == 0 or run.step == plan.steps:
+        if run.step % plan.save_every == 0:
             save(run, checkpoint)
+    save(run, checkpoint)
+
+
+def summary(run: Run, plan: Plan, corpus: Corpus) -> dict[str, int | float]:
+    """What `model.toml` tells about the training."""
+    return {
+        "parameters": n_parameters(run.weights),
+        "longest_row_tokens": corpus.longest_row_tokens,
+        "seed": plan.seed,
+        "rows": len(corpus.prompts),
+        "steps": run.step,
+        "batch_seqs": plan.batch_seqs,
+        "four_bit_steps": run.four_bit_steps,
+        "minutes": round(run.trained_s / 60, 1),
+    }
 
 
 def fresh_run(shape: Shape, seed: int) -> Run:
@@ -84,6 +114,7 @@ def save(run: Run, path: Path) -> None:
         "weights": {name: weight.detach() for name, weight in run.weights.items()},
         "optimiser": run.optimiser.state(),
         "step": run.step,
+        "four_bit_steps": run.four_bit_steps,
         "trained_s": run.trained_s,
     }
     fresh = path.with_suffix(".new")
@@ -98,26 +129,33 @@ def load(path: Path) -> Run:
     run = Run(Shape(**state["shape"]), weights, Optimiser(weights))
     run.optimiser.restore(state["optimiser"])
     run.step, run.trained_s = state["step"], state["trained_s"]
+    run.four_bit_steps = state["four_bit_steps"]
     return run
 
 
-def _step(run: Run, plan: Plan, stream: Iterator[Batch]) -> float:
-    """One batch; the loss before the update."""
+def _step(run: Run, plan: Plan, progress: float, stream: Iterator[Batch]) -> float:
+    """One batch; the loss of its answers before the update."""
     started = time.monotonic()
     batch = next(stream)
-    four_bit = plan.quantise_from is not None and run.step >= plan.quantise_from
+    four_bit = progress >= plan.quantise_from
     weights = quantised(run.weights) if four_bit else run.weights
-    loss = answer_loss(weights, batch, run.shape)
-    loss.backward()
-    run.optimiser.step(plan.lr_factor(run.step))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        states = hidden(weights, torch.from_numpy(batch.inputs), run.shape)
+    loss = mean_loss(weights, states, batch, batch.in_answer)
+    prompt_weight = 0.0 if four_bit else plan.prompt_weight
+    total = loss
+    if prompt_weight:
+        total = loss + prompt_weight * mean_loss(weights, states, batch, batch.in_prompt)
+    total.backward()
+    run.optimiser.step(plan.lr_factor(run.step, progress))
     run.step += 1
+    run.four_bit_steps += four_bit
     run.trained_s += time.monotonic() - started
     return float(loss.item())
 
 
-def answer_loss(weights: Weights, batch: Batch, shape: Shape) -> torch.Tensor:
-    """Mean cross entropy over the answer tokens of a batch."""
+def mean_loss(weights: Weights, states: Tensor, batch: Batch, places: NDArray[np.bool_]) -> Tensor:
+    """Mean cross entropy over the places of a batch."""
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        states = hidden(weights, torch.from_numpy(batch.inputs), shape)
-        scores = logits(weights, states[torch.from_numpy(batch.counted)])
-    return functional.cross_entropy(scores.float(), torch.from_numpy(batch.targets[batch.counted]))
+        scores = logits(weights, states[torch.from_numpy(places)])
+    return functional.cross_entropy(scores.float(), torch.from_numpy(batch.targets[places]))

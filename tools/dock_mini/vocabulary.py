@@ -1,4 +1,4 @@
-"""The tokeniser: byte-level BPE of 1,024 tokens, split like Qwen2's so that digits stay single.
+"""The tokeniser: byte-level BPE of 4,096 tokens, split like Qwen2's so that digits stay single.
 
 llama.cpp knows this split as `tokenizer.ggml.pre = "qwen2"`.
 Source: llama.cpp, src/llama-vocab.cpp, LLAMA_VOCAB_PRE_TYPE_QWEN2.
@@ -13,7 +13,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, train
 
 from .dataset import ANSWER, BOS, EOS, SPECIAL_TOKENS, Row, Template, payload
 
-VOCAB_TOKENS = 1024
+VOCAB_TOKENS = 4096
 SPLIT = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
     r"|\s*[\r\n]+|\s+(?!\S)|\s+"
