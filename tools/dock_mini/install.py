@@ -75,7 +75,9 @@ def install(gguf: Path, summary: Path, directory: Path = MODEL_DIR) -> None:
     answer = Model(gguf).answer(load_templates()[CANARY_TEMPLATE], CANARY_INPUT)
     if answer != compact(CANARY_EXPECTED):
         raise ValueError(f"{gguf}: canary answered {answer}; train longer, nothing was installed")
-    shutil.copyfile(gguf, directory / "dock-mini.gguf")
+    # An engine may have the old file mapped: it keeps it until it is started again.
+    fresh = Path(shutil.copyfile(gguf, directory / "dock-mini.gguf.new"))
+    fresh.replace(directory / "dock-mini.gguf")
     text = model_toml(gguf, json.loads(summary.read_text(encoding="utf-8")))
     (directory / "model.toml").write_text(text, encoding="utf-8")
 
