@@ -8,18 +8,23 @@ Does not know: connections, rows, clocks.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from edged import config
-from edged.contract import CORRELATION_BYTES_MAX, Destination, Inbound, Request
+from edged.contract import (
+    CORRELATION_BYTES_MAX,
+    RESPONSE_TOPIC_BYTES_MAX,
+    Destination,
+    Inbound,
+    Request,
+)
 from edged.engine.frames import Measured, Message, Prompt, Sampling
 from edged.errors import Refusal
-from edged.inputs import InputMap
 from edged.requests import fingerprint, given_id, read_request, readable_id
 from edged.rows import Candidate, Job
+from edged.site import Site
 from edged.templates import Template
-from edged.topics import TOPIC_BYTES_MAX, Address, Topics, is_id, is_publishable, matches
+from edged.topics import Address, is_id, is_publishable, matches
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,26 +72,6 @@ class Refused:
 Heard = Submission | CancelOrder | Refused | None
 
 
-@dataclass(frozen=True, slots=True)
-class Site:
-    """What admission must know of this board.
-
-    Attributes:
-        outcome_ttl_s: how long an outcome is worth keeping for the broker, s.
-    """
-
-    topics: Topics
-    requests: config.Requests
-    outcome_ttl_s: float
-    clients: Mapping[str, config.Client]
-    templates: Mapping[str, Template]
-    inputs: InputMap
-
-    def client(self, name: str) -> config.Client:
-        """Return what the configuration says of a client; the defaults where it says nothing."""
-        return self.clients.get(name, config.Client())
-
-
 def read(inbound: Inbound, site: Site, fresh_id: str) -> Heard:
     """Return what a message asks for; None when its topic is none of ours.
 
@@ -105,7 +90,7 @@ def read(inbound: Inbound, site: Site, fresh_id: str) -> Heard:
     try:
         sender = _redirected(inbound, sender, site)
         if address.kind == "cancel":
-            return _cancel(sender, address)
+            return _cancel(inbound, sender, address)
         if mapped is not None:
             request = mapped.request(inbound, site.requests.prompt_bytes_max)
         else:
@@ -154,6 +139,23 @@ def admit(submission: Submission, measured: Measured | None, context_tokens: int
     )
 
 
+def trimmed(submission: Submission, refusal: Refusal) -> Submission | None:
+    """Return a prompt refused as `too_long` without its oldest message; None if it stays refused.
+
+    Only `messages` with `on_long` = `trim` lose entries: whole ones, oldest first, never one of
+    role system and never the last.
+    """
+    if submission.request.on_long != "trim" or refusal.reason != "too_long":
+        return None
+    messages = submission.job.prompt.messages
+    oldest = next((turn for turn in messages[:-1] if turn.role != "system"), None)
+    if oldest is None:
+        return None
+    kept = tuple(turn for turn in messages if turn is not oldest)
+    prompt = replace(submission.job.prompt, messages=kept)
+    return replace(submission, job=replace(submission.job, prompt=prompt))
+
+
 def _check_measured(job: Job, measured: Measured, context_tokens: int) -> None:
     if measured.reason is not None:
         raise Refusal(measured.reason, measured.detail)
@@ -180,7 +182,7 @@ def _sender(inbound: Inbound, address: Address, site: Site) -> Sender:
         correlation = None  # refused for its size, so not echoed
     topic = address.reply_topic or site.topics.response(address.client, id)
     own = address.reply_topic is None
-    return Sender(address.client, id, Destination(topic, correlation, inbound.protocol5), own)
+    return Sender(address.client, id, Destination(topic, correlation), own)
 
 
 def _redirected(inbound: Inbound, sender: Sender, site: Site) -> Sender:
@@ -192,11 +194,13 @@ def _redirected(inbound: Inbound, sender: Sender, site: Site) -> Sender:
         site.topics.response_filter(sender.client),
         *site.client(sender.client).response_topics,
     )
-    if not is_publishable(wanted) or not any(matches(item, wanted) for item in allowed):
+    is_short = len(wanted.encode()) <= RESPONSE_TOPIC_BYTES_MAX
+    is_allowed = any(matches(item, wanted) for item in allowed)
+    if not (is_short and is_allowed and is_publishable(wanted)):
         raise Refusal(
             "response_topic",
             f"Response Topic {wanted[:80]!r}: must lie under {' or '.join(allowed)}, without "
-            f"wildcard or leading $, in at most {TOPIC_BYTES_MAX} bytes",
+            f"wildcard or leading $, in at most {RESPONSE_TOPIC_BYTES_MAX} bytes",
         )
     to = replace(sender.destination, topic=wanted)
     return replace(sender, destination=to, is_on_default_topic=False)
@@ -216,7 +220,9 @@ def _known(sender: Sender, address: Address, inbound: Inbound, site: Site) -> Se
     return sender if id is None else _named(sender, id, site)
 
 
-def _cancel(sender: Sender, address: Address) -> CancelOrder:
+def _cancel(inbound: Inbound, sender: Sender, address: Address) -> CancelOrder:
+    if inbound.retained:
+        raise Refusal("retained", "a retained cancel is refused: publish it with retain off")
     if sender.id is None:
         raise Refusal("bad_id", f"cancel of {str(address.id)[:80]!r}: no id")
     return CancelOrder(sender.client, sender.id, sender.destination)

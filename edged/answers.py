@@ -160,6 +160,7 @@ class Answers:
             context_tokens=outcome.context_tokens,
             sequences=outcome.sequences,
             throttled=run.throttled or False,
+            trimmed_tokens=run.job.trimmed_tokens,
         )
         reply.model = Named(name=run.model[0], digest=run.model[1])
         if run.job.template is not None:

@@ -85,8 +85,8 @@ async def _connected(session: Session, broker: Broker) -> None:
         async with asyncio.timeout(CONNECT_S_MAX):
             await session.connected()
     except TimeoutError as error:
-        problem = session.state.problem or "no answer"
-        raise BrokerGone(f"broker {broker.host}:{broker.port}: {problem}") from error
+        silence = f"no answer from the broker at {broker.host}:{broker.port}"
+        raise BrokerGone(session.state.problem or silence) from error
 
 
 def _body(question: Question) -> bytes:

@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from edged import config
-from edged.daemon import site_of
 from edged.engine.model_check import check_model
+from edged.site import site_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 CORRELATION_BYTES_MAX = 256
+RESPONSE_TOPIC_BYTES_MAX = 256
 USER_PROPERTIES_MAX = 64
 PRIORITY_DEFAULT = 5
 # llama.cpp counts tokens in int32_t.
@@ -63,7 +64,6 @@ class Inbound:
 
     Attributes:
         expiry_s: Message Expiry Interval that is left, s; None when the device gave none.
-        protocol5: whether it came over MQTT 5, so that replies may carry properties.
     """
 
     topic: str
@@ -75,7 +75,6 @@ class Inbound:
     expiry_s: int | None = None
     content_type: str | None = None
     user_properties: tuple[tuple[str, str], ...] = ()
-    protocol5: bool = False
 
 
 class Turn(BaseModel):
@@ -197,7 +196,6 @@ class Destination:
 
     topic: str
     correlation: bytes | None = None
-    protocol5: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,20 +14,17 @@ from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from edged import templates
-from edged.admission import Site
 from edged.answers import Answers
 from edged.config import Config
 from edged.dispatch import Dispatch
 from edged.engine.client import EngineClient
 from edged.errors import BrokerGone, ConfigError
-from edged.inputs import InputMap
 from edged.intake import Intake
-from edged.models.installed import templates_dir
 from edged.mqtt import Session, Will
 from edged.outbox import Outbox
 from edged.power.meters import EstimateMeter
 from edged.service import Service
+from edged.site import site_of
 from edged.spool import Spool
 from edged.status import Status, availability
 from edged.topics import Topics
@@ -47,31 +44,6 @@ def run(config: Config, config_path: Path | None) -> int:
     with only_instance(config.state_dir):
         asyncio.run(_serve(config, config_path))
     return 0
-
-
-def site_of(config: Config) -> Site:
-    """Return what admission knows of this board.
-
-    Raises:
-        ConfigError: a template file is wrong, or the configuration names a template that is not
-            there.
-    """
-    folder = templates_dir(config.model)
-    installed = {} if folder is None else templates.load(folder)
-    named = [(f"clients.{name}", item.default_template) for name, item in config.clients.items()]
-    named += [(f"input.{place}", rule.template) for place, rule in enumerate(config.input)]
-    for key, name in named:
-        if name is not None and name not in installed:
-            known = ", ".join(installed) or "none"
-            raise ConfigError(f"{key}: template {name!r} is not installed in {folder}; {known} are")
-    return Site(
-        topics=Topics(config.node.site, config.node.name),
-        requests=config.requests,
-        outcome_ttl_s=config.spool.retention_s,
-        clients=config.clients,
-        templates=installed,
-        inputs=InputMap(config.input),
-    )
 
 
 @contextmanager

@@ -82,7 +82,7 @@ class Dispatch:
         self._busy = asyncio.Event()
         self._answer_s_mean: float | None = None
         self.totals = Totals()
-        self.settled = asyncio.Event()
+        self.news = asyncio.Event()
 
     async def run(self) -> None:
         """Start, follow and settle until cancelled."""
@@ -94,6 +94,17 @@ class Dispatch:
     def wake(self) -> None:
         """Rows came or went: look again what to start."""
         self._woken.set()
+        self.news.set()
+
+    def superseded(self, count: int) -> None:
+        """The spool settled so many rows as `superseded` while it accepted newer ones."""
+        if count:
+            self._count("superseded", count)
+            self._outbox.wake()
+
+    def _count(self, event: str, count: int) -> None:
+        counts = self.totals.outcomes
+        counts[event] = counts.get(event, 0) + count
 
     @property
     def grant(self) -> Grant:
@@ -151,7 +162,9 @@ class Dispatch:
             return
         self._send_limits()
         for serial, job in jobs.items():
-            row = self._spool.rows[serial]
+            row = self._spool.rows.get(serial)
+            if row is None:
+                continue  # cancelled during the commit
             self._running[serial] = _Running(row, job, now_s)
             self._engine.expect(str(serial))
             self._engine.send(_work(row, job))
@@ -250,9 +263,8 @@ class Dispatch:
             return
         await self._spool.settle(settlements)
         for settlement in settlements.values():
-            counts = self.totals.outcomes
-            counts[settlement.event] = counts.get(settlement.event, 0) + 1
-        self.settled.set()
+            self._count(settlement.event, 1)
+        self.news.set()
         self._outbox.wake()
 
     async def _requeue(self, problem: str) -> None:

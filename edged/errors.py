@@ -6,7 +6,6 @@
       Refusal          contract, admission, engine intake -> intake: publishes `refused`
       EngineLost       engine/client    -> daemon: requeue what ran, start the engine again
       BrokerGone       mqtt             -> mqtt: reconnects; work already spooled goes on
-      SpoolFull        spool            -> intake: refuses with `spool_full`
 
 Anything else is a bug: the process ends with 70 and the spool recovers.
 """
@@ -36,10 +35,6 @@ class EngineLost(EdgedError):
 
 class BrokerGone(EdgedError):
     """The connection to the broker ended before the operation was acknowledged."""
-
-
-class SpoolFull(EdgedError):
-    """The spool cannot take another prompt without losing one it accepted."""
 
 
 class Refusal(EdgedError):

@@ -46,7 +46,7 @@ _INPUT_EXAMPLE = """
 # topic = "scanner/+/text"
 # client = "{1}"
 # template = "label-read"
-# input = { label = "ocr" }      # variable = key of the device's JSON; left out: the whole payload
+# input = { ocr = "text" }       # variable = key of the device's JSON; left out: the whole payload
 # reply_topic = "scanner/{1}/answer"
 """
 

@@ -63,6 +63,8 @@ class InputMap:
             if matches(rule.topic, topic):
                 found = levels(rule.topic, topic)
                 reply = None if rule.reply_topic is None else _filled(rule.reply_topic, found)
+                if reply is not None and not is_publishable(reply):
+                    reply = None  # its levels make no topic: the usual reply topic is left
                 return Mapped("req", _filled(rule.client, found), None, reply, rule)
         return None
 

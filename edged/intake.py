@@ -12,10 +12,10 @@ import asyncio
 import itertools
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import assert_never
 
-from edged.admission import CancelOrder, Heard, Refused, Site, Submission, admit, read
+from edged.admission import CancelOrder, Heard, Refused, Submission, admit, read, trimmed
 from edged.answers import Answers
 from edged.contract import Outbound
 from edged.dispatch import Dispatch
@@ -24,6 +24,7 @@ from edged.engine.frames import Measured
 from edged.errors import BrokerGone, Refusal
 from edged.mqtt import Delivery, Session
 from edged.rows import Answered, Candidate, Conflict, Fresh, Full, Known, Row, Verdict
+from edged.site import Site
 from edged.spool import Spool
 
 log = logging.getLogger(__name__)
@@ -101,6 +102,9 @@ class Intake:
         candidates, refused = await self._admitted(heard)
         verdicts = await self._spool.accept([candidate for _, candidate in candidates])
         accepted = [row for row in map(_to_accept, candidates, verdicts) if row is not None]
+        self._dispatch.superseded(
+            sum(len(verdict.superseded) for verdict in verdicts if isinstance(verdict, Fresh))
+        )
         told = [(item, self._refusal(refusal)) for item, refusal in refused]
         for (item, candidate), verdict in zip(candidates, verdicts, strict=True):
             told.append((item, self._told(candidate, verdict)))
@@ -120,23 +124,39 @@ class Intake:
         submitted = [(item, message) for item, message in heard if isinstance(message, Submission)]
         refused = [(item, message) for item, message in heard if isinstance(message, Refused)]
         candidates: list[tuple[Delivery, Candidate]] = []
-        measured = await asyncio.gather(*(self._measure(message) for _, message in submitted))
-        for (item, submission), tokens in zip(submitted, measured, strict=True):
-            try:
-                candidates.append((item, self._candidate(submission, tokens)))
-            except Refusal as refusal:
-                refused.append((item, Refused(submission.sender, refusal)))
+        judged = await asyncio.gather(*(self._judged(message) for _, message in submitted))
+        for (item, _), judgement in zip(submitted, judged, strict=True):
+            if isinstance(judgement, Refused):
+                refused.append((item, judgement))
+            else:
+                candidates.append((item, judgement))
         return candidates, refused
+
+    async def _judged(self, submission: Submission) -> Candidate | Refused:
+        """Return whether a prompt is taken, trimmed where it is too long and asks for that."""
+        first = measured = await self._measure(submission)
+        while True:
+            lost = first.prompt_tokens - measured.prompt_tokens if first and measured else 0
+            try:
+                return self._candidate(submission, measured, lost)
+            except Refusal as refusal:
+                shorter = trimmed(submission, refusal)
+                if shorter is None:
+                    return Refused(submission.sender, refusal)
+            submission, measured = shorter, await self._measure(shorter)
 
     async def _measure(self, submission: Submission) -> Measured | None:
         job = submission.job
         return await self._engine.measure(job.prompt, job.schema, MEASURE_S_MAX)
 
-    def _candidate(self, submission: Submission, measured: Measured | None) -> Candidate:
+    def _candidate(
+        self, submission: Submission, measured: Measured | None, trimmed_tokens: int
+    ) -> Candidate:
         engine = self._engine.state
         if engine.phase == "broken":
             raise Refusal("engine_down", engine.problem, ENGINE_DOWN_RETRY_S)
-        return admit(submission, measured, self._dispatch.context_tokens_max)
+        candidate = admit(submission, measured, self._dispatch.context_tokens_max)
+        return replace(candidate, job=replace(candidate.job, trimmed_tokens=trimmed_tokens))
 
     def _told(self, candidate: Candidate, verdict: Verdict) -> Outbound | None:
         """Return what must be said before the PUBACK; None for a prompt that is taken."""

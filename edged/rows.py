@@ -31,6 +31,7 @@ class Job:
         schema: JSON Schema as text; None for free text.
         max_tokens: answer cap; None: the engine's bound.
         template: name and digest of the template, for the reply; None without one.
+        trimmed_tokens: what `on_long` = `trim` took from the prompt.
     """
 
     prompt: Prompt
@@ -38,6 +39,7 @@ class Job:
     max_tokens: int | None = None
     sampling: Sampling = field(default_factory=Sampling)
     template: tuple[str, str] | None = None
+    trimmed_tokens: int = 0
 
     def to_json(self) -> str:
         """Return the text that the spool keeps until the outcome."""
@@ -55,6 +57,7 @@ class Job:
             max_tokens=table["max_tokens"],
             sampling=Sampling(**(sampling | {"stop": tuple(sampling["stop"])})),
             template=tuple(table["template"]) if table["template"] else None,
+            trimmed_tokens=table["trimmed_tokens"],
         )
 
 

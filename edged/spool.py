@@ -119,11 +119,12 @@ class Spool:
 
     async def delivered(self, claimed: Mapping[int, bool]) -> None:
         """Mark outcomes as acknowledged by the broker; `claimed` False: nobody subscribed."""
-        before_s = self.clock.now_s() - self._limits.retention_s
+        now_s = self.clock.now_s()
+        before_s = now_s - self._limits.retention_s
 
         def work(table: Table) -> None:
             table.delivered(claimed)
-            table.purge(before_s)
+            table.purge(before_s, now_s)
 
         await self._write(work)
 
@@ -139,7 +140,8 @@ class Spool:
 
     def _recover(self, table: Table) -> list[Row]:
         table.recover(deadlines_certain=self.clock.certain)
-        table.purge(self.clock.now_s() - self._limits.retention_s)
+        now_s = self.clock.now_s()
+        table.purge(now_s - self._limits.retention_s, now_s)
         return table.unfinished()
 
     def _mirror(self, verdict: Verdict) -> None:

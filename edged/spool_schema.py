@@ -21,7 +21,7 @@ CREATE TABLE prompt (
   accepted_s REAL NOT NULL, deadline_s REAL NOT NULL, deadline_certain INTEGER NOT NULL,
   priority INTEGER NOT NULL, stream INTEGER NOT NULL, receipt INTEGER NOT NULL,
   replace_key TEXT,
-  topic TEXT NOT NULL, correlation BLOB, protocol5 INTEGER NOT NULL,
+  topic TEXT NOT NULL, correlation BLOB,
   attempts INTEGER NOT NULL DEFAULT 0, restarts INTEGER NOT NULL DEFAULT 0,
   job TEXT,
   event TEXT, status INTEGER, outcome BLOB, settled_s REAL, unclaimed INTEGER NOT NULL DEFAULT 0,

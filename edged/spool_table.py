@@ -36,10 +36,10 @@ T = TypeVar("T")
 OUTCOME_RESERVE_SHARE = 0.1
 
 _ROW = (
-    "serial, client, id, state, topic, correlation, protocol5, accepted_s, deadline_s, "
+    "serial, client, id, state, topic, correlation, accepted_s, deadline_s, "
     "deadline_certain, priority, stream, receipt, replace_key, attempts, restarts"
 )
-_LETTER = "serial, client, event, status, outcome, topic, correlation, protocol5, settled_s"
+_LETTER = "serial, client, event, status, outcome, topic, correlation, settled_s"
 
 
 class Table:
@@ -126,10 +126,11 @@ class Table:
             [(not is_claimed, serial) for serial, is_claimed in claimed.items()],
         )
 
-    def purge(self, before_s: float) -> None:
-        """Delete delivered rows that were settled before `before_s`."""
+    def purge(self, before_s: float, now_s: float) -> None:
+        """Delete delivered rows that were settled before `before_s`, never inside their ttl."""
         self._db.execute(
-            "DELETE FROM prompt WHERE state = 'delivered' AND settled_s < ?", (before_s,)
+            "DELETE FROM prompt WHERE state = 'delivered' AND settled_s < ? AND deadline_s < ?",
+            (before_s, now_s),
         )
 
     def unfinished(self) -> list[Row]:
@@ -204,8 +205,8 @@ class Table:
     def _redirect(self, serial: int, to: Destination) -> None:
         """Send the outcome where the newest copy of the prompt wants it."""
         self._db.execute(
-            "UPDATE prompt SET topic = ?, correlation = ?, protocol5 = ? WHERE serial = ?",
-            (to.topic, to.correlation, to.protocol5, serial),
+            "UPDATE prompt SET topic = ?, correlation = ? WHERE serial = ?",
+            (to.topic, to.correlation, serial),
         )
 
     def _full(self, now_s: float, limits: config.Spool, leaving: int) -> Full | None:
@@ -250,7 +251,7 @@ class Table:
         cursor = self._db.execute(
             "INSERT INTO prompt (client, id, fingerprint, board_given, state, accepted_s, "
             "deadline_s, deadline_certain, priority, stream, receipt, replace_key, topic, "
-            "correlation, protocol5, job) VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "correlation, job) VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?)",
             (
                 candidate.client,
                 candidate.id,
@@ -265,7 +266,6 @@ class Table:
                 candidate.replace,
                 to.topic,
                 to.correlation,
-                to.protocol5,
                 candidate.job.to_json(),
             ),
         )
@@ -310,14 +310,14 @@ class Table:
 
 
 def _row(columns: tuple[Any, ...]) -> Row:
-    serial, client, id, state, topic, correlation, protocol5, *rest = columns
+    serial, client, id, state, topic, correlation, *rest = columns
     accepted_s, deadline_s, certain, priority, stream, receipt, replace_key, tries, starts = rest
     return Row(
         serial=serial,
         client=client,
         id=id,
         state=State(state),
-        destination=Destination(topic, correlation, bool(protocol5)),
+        destination=Destination(topic, correlation),
         accepted_s=accepted_s,
         deadline_s=deadline_s,
         deadline_certain=bool(certain),
@@ -331,11 +331,11 @@ def _row(columns: tuple[Any, ...]) -> Row:
 
 
 def _letter(columns: tuple[Any, ...]) -> Letter:
-    serial, client, event, status, outcome, topic, correlation, protocol5, settled_s = columns
+    serial, client, event, status, outcome, topic, correlation, settled_s = columns
     return Letter(
         serial=serial,
         client=client,
         settlement=Settlement(event, status, bytes(outcome)),
-        destination=Destination(topic, correlation, bool(protocol5)),
+        destination=Destination(topic, correlation),
         settled_s=settled_s,
     )

@@ -15,9 +15,8 @@ from typing import Any
 
 import edged
 from edged import config
-from edged.admission import Site
 from edged.board.thermal import hottest_c
-from edged.contract import PRIORITY_DEFAULT, Outbound
+from edged.contract import Outbound
 from edged.dispatch import Dispatch
 from edged.engine.client import EngineClient
 from edged.errors import BrokerGone
@@ -26,6 +25,7 @@ from edged.mqtt import Session
 from edged.power.meters import Meter
 from edged.rows import State
 from edged.service import Service
+from edged.site import Site
 from edged.spool import Spool
 from edged.topics import Topics
 
@@ -114,13 +114,13 @@ class Status:
     async def _something_changed(self) -> None:
         waits = [
             asyncio.ensure_future(self._engine.changed.wait()),
-            asyncio.ensure_future(self._dispatch.settled.wait()),
+            asyncio.ensure_future(self._dispatch.news.wait()),
             asyncio.ensure_future(self._session.changed()),
         ]
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            self._dispatch.settled.clear()
+            self._dispatch.news.clear()
             for wait in waits:
                 wait.cancel()
 
@@ -140,7 +140,6 @@ class Status:
                 "packet_bytes": self._config.broker.packet_bytes_max,
                 "prompt_bytes": self._config.requests.prompt_bytes_max,
                 "ttl_s": self._config.requests.ttl_s_max,
-                "priority": PRIORITY_DEFAULT,
                 "context_tokens": allowed.context_tokens,
                 "sequences": allowed.sequences,
                 "throttled": allowed.throttled or False,

@@ -106,10 +106,11 @@ class Template:
             if len(self.variables) != 1:
                 raise Refusal("malformed", f"input: template {self.name} wants an object: {wanted}")
             given = {next(iter(self.variables)): given}
-        wrong = set(given) ^ set(self.variables)
-        if wrong:
-            names = ", ".join(sorted(wrong))[:200]
-            raise Refusal("malformed", f"input: {names}; template {self.name} wants: {wanted}")
+        missing = [name for name in self.variables if name not in given]
+        unknown = [name for name in given if name not in self.variables]
+        if missing or unknown:
+            told = f"missing {', '.join(missing) or 'none'}, unknown {', '.join(unknown) or 'none'}"
+            raise Refusal("malformed", f"input: {told[:200]}; template {self.name} wants: {wanted}")
         values = {name: _text(given[name]) for name in self.variables}
         empty = [name for name, text in values.items() if not text.strip()]
         if empty:

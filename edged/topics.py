@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 UNREADABLE_ID = "~"
-TOPIC_BYTES_MAX = 256
+# Source: MQTT 5, 1.5.4: a string has at most 65,535 bytes.
+TOPIC_BYTES_MAX = 65_535
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edged import config
-from edged.admission import CancelOrder, Refused, Site, Submission, admit, read
+from edged.admission import CancelOrder, Refused, Submission, admit, read, trimmed
 from edged.contract import REASONS, Inbound
 from edged.engine.frames import Measured, Message, Sampling
 from edged.errors import Refusal
 from edged.inputs import InputMap
 from edged.rows import Candidate
+from edged.site import Site
 from edged.templates import Template
 from edged.topics import Topics
 
@@ -112,11 +113,10 @@ def test_the_default_reply_topic_follows_the_id(
 
 
 def test_correlation_data_stands_in_for_an_id_and_comes_back_verbatim() -> None:
-    found = submission(b"hi", "req/c1", correlation=b"\0c", protocol5=True)
+    found = submission(b"hi", "req/c1", correlation=b"\0c")
     assert not found.board_given
     assert (found.sender.id or "").startswith("h-")
     assert found.sender.destination.correlation == b"\0c"
-    assert found.sender.destination.protocol5
 
 
 @pytest.mark.parametrize(
@@ -434,3 +434,44 @@ def test_every_message_of_a_readable_client_can_be_answered(
         assert sender is not None
         assert sender.destination.topic.startswith(BOARD)
         assert len(sender.destination.correlation or b"") <= 256
+
+
+def conversation(*roles: str, **keys: object) -> Submission:
+    """Return a submission whose messages have these roles, the client being one that may."""
+    turns = [{"role": role, "content": f"{place}"} for place, role in enumerate(roles)]
+    site = replace(SITE, requests=SITE.requests.model_copy(update={"system_role": True}))
+    body = json.dumps({"messages": turns, **keys}).encode()
+    found = read(Inbound(f"{site.topics.board}/req/c1", body), site, "b-1-1")
+    assert isinstance(found, Submission)
+    return found
+
+
+TOO_LONG = Refusal("too_long", "900 prompt tokens")
+
+
+def test_trim_takes_whole_oldest_messages_and_never_the_system_one() -> None:
+    asked = conversation("system", "user", "assistant", "user", on_long="trim")
+    shorter = trimmed(asked, TOO_LONG)
+    assert shorter is not None
+    assert [turn.content for turn in shorter.job.prompt.messages] == ["0", "2", "3"]
+
+
+def test_the_last_message_is_never_trimmed() -> None:
+    assert trimmed(conversation("system", "user", on_long="trim"), TOO_LONG) is None
+
+
+@pytest.mark.parametrize("on_long", ["wait", "refuse"])
+def test_what_does_not_ask_for_it_is_not_trimmed(on_long: str) -> None:
+    assert trimmed(conversation("user", "user", on_long=on_long), TOO_LONG) is None
+
+
+def test_what_is_refused_for_another_reason_is_not_trimmed() -> None:
+    asked = conversation("user", "user", on_long="trim")
+    assert trimmed(asked, Refusal("bad_schema", "no")) is None
+
+
+def test_a_retained_cancel_is_refused() -> None:
+    retained = Inbound(f"{SITE.topics.board}/cancel/c1/p", b"", retained=True)
+    found = read(retained, SITE, "b-1-1")
+    assert isinstance(found, Refused)
+    assert found.refusal.reason == "retained"

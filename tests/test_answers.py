@@ -17,7 +17,7 @@ from tests.prompt_fixtures import row
 
 ANSWERS = Answers("edge-1")
 SCHEMA = '{"type":"object"}'
-DEVICE = Destination("res/c1/p1", b"c", protocol5=True)
+DEVICE = Destination("res/c1/p1", b"c")
 ROW = row(1, destination=DEVICE)
 OUTCOME = Outcome(
     id="1",

@@ -51,6 +51,10 @@ def test_the_example_is_accepted_by_check(tmp_path: Path) -> None:
         ("[broker\n", ["cannot be read as TOML"]),
         ("[clients.a]\ndefault_template = 'nope'\n", ["clients.a", "nope", "dock-event"]),
         ("[[input]]\ntopic = 'a/+'\nclient = '{2}'\ntemplate = 'dock-event'\n", ["input.0.client"]),
+        (
+            "[[input]]\ntopic = 'a/+'\ntemplate = 'label-read'\ninput = { label = 'ocr' }\n",
+            ["input.0.input", "label", "ocr"],
+        ),
         ("[model]\npath = '/nowhere.gguf'\n", ["/nowhere.gguf", "no such model file"]),
     ],
 )
@@ -61,6 +65,13 @@ def test_check_names_what_is_wrong_and_exits_78(
     finished = run("check", path)
     assert finished.returncode == 78
     assert [word for word in words if word not in finished.stderr] == []
+
+
+def test_the_fixed_device_of_the_example_fits_its_template(tmp_path: Path) -> None:
+    example = run("config", "--example").stdout.partition("# [[input]]")
+    lines = ["[engine]", 'backend = "sim"', "[[input]]", *example[2].splitlines()[1:]]
+    text = "\n".join(line.removeprefix("# ") for line in lines)
+    assert run("check", written(tmp_path, text)).returncode == 0
 
 
 def test_check_of_a_model_that_is_no_gguf_exits_78(tmp_path: Path) -> None:

@@ -105,7 +105,7 @@ def test_the_examples_commented_tables_are_accepted_too(tmp_path: Path) -> None:
     toml = [line for line in lines if "=" in line or line.startswith("[")]
     found = config.load(write(tmp_path, "\n".join(toml)))
     assert found.clients["forklift-7"].priority_max == 9
-    assert found.input[0].input == {"label": "ocr"}
+    assert found.input[0].input == {"ocr": "text"}
 
 
 SECTIONS: dict[str, type[config.Section]] = {

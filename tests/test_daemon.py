@@ -159,6 +159,40 @@ def test_a_newer_prompt_with_the_same_key_supersedes_a_waiting_one(device: Asker
     assert device.outcome("new")["event"] == "done"
 
 
+def test_a_superseded_prompt_is_told_at_once(broker: Mosquitto, tmp_path: Path) -> None:
+    sections = named(tmp_path / "d", "edge-7")
+    sections["engine"] = {"socket": "/proc/none.sock"}  # no engine can listen there
+    with Daemon(tmp_path / "d", broker, sections=sections) as daemon, Asker(broker) as device:
+        daemon.wait_for_log("connected to the broker")
+        device.listen()
+        topic = "edged/v1/dock/edge-7/req/dev"
+        device.send(f"{topic}/old", {"prompt": "x", "replace": "display"})
+        device.send(f"{topic}/new", {"prompt": "y", "replace": "display"})
+        assert device.outcome("old")["event"] == "superseded"
+
+
+def test_messages_that_are_too_long_are_trimmed_where_that_is_asked(device: Asker) -> None:
+    turns = [{"role": "user", "content": "x" * 900} for _ in range(3)]
+    turns += [{"role": "user", "content": "y" * 100}]
+    body = {"messages": turns, "on_long": "trim", "max_tokens": 7200}
+    device.ask(body, "p")
+    limits = device.outcome("p")["limits"]
+    assert limits["trimmed_tokens"] >= 2700
+
+
+def test_messages_that_are_too_long_are_refused_otherwise(device: Asker) -> None:
+    turns = [{"role": "user", "content": "x" * 900} for _ in range(3)]
+    device.ask({"messages": turns, "max_tokens": 7200}, "p")
+    assert device.next()["reason"] == "too_long"
+
+
+def test_the_longest_names_allowed_get_an_answer(broker: Mosquitto, daemon: Daemon) -> None:
+    with Asker(broker, "c" * 64) as device:
+        device.listen()
+        device.ask(SHIPPED, "i" * 64)
+        assert device.outcome("i" * 64)["event"] == "done"
+
+
 def test_the_response_topic_and_correlation_data_come_back(device: Asker) -> None:
     topic = f"edged/v1/dock/any/res/{device.client}/mine"
     device.ask(SHIPPED, None, ResponseTopic=topic, CorrelationData=b"\0\xff7")

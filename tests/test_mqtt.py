@@ -226,7 +226,7 @@ def test_the_properties_of_a_prompt_arrive_as_they_were_sent(tmp_path: Path) -> 
                 device.publish("req/1", b"\xff\x00", properties=properties)
             (delivery,) = await take(session, 1)
         inbound = delivery.inbound
-        assert (inbound.topic, inbound.payload, inbound.protocol5) == ("req/1", b"\xff\x00", True)
+        assert (inbound.topic, inbound.payload) == ("req/1", b"\xff\x00")
         assert (inbound.response_topic, inbound.content_type) == ("answers/here", "text/plain")
         assert inbound.correlation == bytes(range(256)) * 8
         assert inbound.user_properties == tuple(pairs)
@@ -243,7 +243,7 @@ def test_a_prompt_over_3_1_1_has_no_properties(tmp_path: Path) -> None:
         async with board(broker_config(broker, protocol="3.1.1")) as session:
             await session.connected()
             inbound = (await publish_and_take(broker, session, b"x")).inbound
-        assert (inbound.protocol5, inbound.user_properties, inbound.expiry_s) == (False, (), None)
+        assert (inbound.user_properties, inbound.expiry_s) == ((), None)
 
     with Mosquitto(tmp_path) as broker:
         finish(scenario(broker))

@@ -97,7 +97,7 @@ def test_an_accepted_prompt_is_there_after_reopening(tmp_path: Path) -> None:
     )
     asked = candidate(
         job=job,
-        destination=Destination("plc/1", b"\0c", protocol5=True),
+        destination=Destination("plc/1", b"\0c"),
         priority=7,
         receipt=True,
         stream=True,
@@ -145,7 +145,7 @@ def test_the_same_prompt_in_one_group_is_one_row(tmp_path: Path) -> None:
 def test_the_same_prompt_after_its_outcome_gets_it_verbatim_at_the_new_place(
     tmp_path: Path, delivered: bool
 ) -> None:
-    again = candidate(destination=Destination("plc/2", b"new", protocol5=True))
+    again = candidate(destination=Destination("plc/2", b"new"))
 
     async def scenario(spool: Spool) -> None:
         (row,) = await fresh(spool, candidate())

@@ -108,7 +108,7 @@ def test_what_is_no_text_becomes_compact_json(stock: Template, value: object, te
     ("given_input", "word"),
     [
         ("only text", "wants an object: table, question"),
-        ({}, "question, table"),
+        ({}, "missing table, question"),
         ({"table": "a"}, "question"),
         ({"table": "a", "question": "b", "colour": "c"}, "colour"),
         ({"table": "a", "question": ""}, "input.question: empty"),

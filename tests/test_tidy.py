@@ -41,6 +41,7 @@ LAYERS = (
     ("spool_table",),
     ("spool_schema", "clock"),
     ("rows",),
+    ("site",),
     ("inputs",),
     ("requests", "templates"),
     ("engine", "power", "board"),

@@ -40,7 +40,9 @@ from edged.errors import EngineLost
 log = logging.getLogger(__name__)
 
 BACKOFF_S_MIN, BACKOFF_S_MAX = 0.5, 30.0
-SPAWN_POLL_S = 0.05
+# A socket that is not there cannot be waited for; the wait grows, so that a board whose engine
+# unit is stopped wakes every 5 s.
+SPAWN_POLL_S, SPAWN_POLL_S_MAX, SPAWN_POLL_GROWTH = 0.05, 5.0, 1.2
 END_S_MAX = 10.0
 # No frame for so long while prompts are in the batch: the step hangs. Ten times the longest step
 # that the configuration allows.
@@ -160,15 +162,20 @@ class EngineClient:
 
     async def _connect(self) -> asyncio.StreamReader:
         reader = await self._try_connect()
+        if reader is None and self.state.phase == "starting":
+            waits = f"no engine listens on {self._config.engine_socket}"
+            self._become(replace(self.state, problem=self.state.problem or waits))
         if reader is None and "NOTIFY_SOCKET" not in os.environ:
             await self._spawn()
+        pause_s = SPAWN_POLL_S
         while reader is None:
             if self._process is not None and self._process.returncode is not None:
                 raise EngineLost(
                     f"the engine process ended with exit {self._process.returncode}; its own "
                     "message stands above"
                 )
-            await asyncio.sleep(SPAWN_POLL_S)
+            await asyncio.sleep(pause_s)
+            pause_s = min(SPAWN_POLL_S_MAX, pause_s * SPAWN_POLL_GROWTH)
             reader = await self._try_connect()
         return reader
 
@@ -203,7 +210,9 @@ class EngineClient:
                 raise EngineLost(f"it speaks protocol {version}, this daemon {PROTOCOL_VERSION}")
             case Hello():
                 self._is_spawned = frame.spawned
-                self._become(replace(self.state, phase=self._loading(), pid=frame.pid))
+                problem = self.state.problem if self.state.phase == "broken" else ""
+                phase = self._loading()
+                self._become(replace(self.state, phase=phase, pid=frame.pid, problem=problem))
             case Loading(progress):
                 self._become(replace(self.state, phase=self._loading(), progress=progress))
             case Ready():

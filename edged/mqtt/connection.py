@@ -292,7 +292,7 @@ class Connection:
             return
         if message.qos:
             self._unacknowledged.add(message.mid)
-        inbound = packets.inbound(message, self._protocol)
+        inbound = packets.inbound(message)
         self._arrived(Delivery(inbound, self._number, message.mid, message.qos))
 
     def _send(self, message: Outbound) -> asyncio.Future[Acknowledged]:

@@ -68,7 +68,7 @@ class Will:
     delay_s: int = 10
 
 
-def inbound(message: MQTTMessage, protocol: Protocol) -> Inbound:
+def inbound(message: MQTTMessage) -> Inbound:
     """Return what a PUBLISH from the broker says; judging it is admission's part."""
     return Inbound(
         topic=_topic_in(message),
@@ -80,7 +80,6 @@ def inbound(message: MQTTMessage, protocol: Protocol) -> Inbound:
         expiry_s=getattr(message.properties, "MessageExpiryInterval", None),
         content_type=getattr(message.properties, "ContentType", None),
         user_properties=tuple(getattr(message.properties, "UserProperty", ())),
-        protocol5=protocol == "5",
     )
 
 
