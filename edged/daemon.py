@@ -6,12 +6,10 @@ In:  the configuration.     Out: an exit code. This file alone knows all parts.
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
-import os
 import signal
-from collections.abc import Coroutine, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Coroutine, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from edged.answers import Answers
@@ -20,6 +18,7 @@ from edged.dispatch import Dispatch
 from edged.engine.client import EngineClient
 from edged.errors import BrokerGone, ConfigError
 from edged.intake import Intake
+from edged.lock import only_holder
 from edged.mqtt import Session, Will
 from edged.outbox import Outbox
 from edged.power.meters import EstimateMeter
@@ -41,39 +40,17 @@ def run(config: Config, config_path: Path | None) -> int:
     Raises:
         ConfigError: state directory, spool, templates or input rules cannot be used.
     """
-    with only_instance(config.state_dir):
+    state_dir = config.state_dir
+    with only_holder(state_dir / "edged.lock", lambda holder: _second(state_dir, holder)):
         asyncio.run(_serve(config, config_path))
     return 0
 
 
-@contextmanager
-def only_instance(state_dir: Path) -> Iterator[None]:
-    """Hold the daemon's lock on its state directory.
-
-    Raises:
-        ConfigError: another daemon holds it, or the directory cannot be written.
-    """
-    path = state_dir / "edged.lock"
-    try:
-        state_dir.mkdir(parents=True, exist_ok=True)
-        lock = path.open("a+")
-    except OSError as error:
-        raise ConfigError(
-            f"node.state_dir = {state_dir}: {error}; it must be a folder edged's user can write"
-        ) from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            lock.seek(0)
-            raise ConfigError(
-                f"another edged (process {lock.read().strip() or 'unknown'}) runs on {state_dir}; "
-                "end it, or give this one another node.state_dir"
-            ) from error
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
-        yield
+def _second(state_dir: Path, holder: str) -> ConfigError:
+    return ConfigError(
+        f"another edged (process {holder}) runs on {state_dir}; end it, or give this one another "
+        "node.state_dir"
+    )
 
 
 async def _serve(config: Config, config_path: Path | None) -> None:

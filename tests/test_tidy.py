@@ -48,7 +48,7 @@ LAYERS = (
     ("models",),
     ("contract",),
     ("topics",),
-    ("config",),
+    ("config", "lock"),
     ("errors", ""),
 )
 

@@ -24,8 +24,8 @@ from edged.engine.inbox import Inbox
 from edged.engine.intake import Intake
 from edged.engine.link import Link
 from edged.engine.load import load
-from edged.engine.lock import engine_lock
 from edged.errors import EXIT_ENGINE_UNUSABLE, ConfigError, EngineUnusable
+from edged.lock import only_holder
 
 log = logging.getLogger(__name__)
 
@@ -46,11 +46,19 @@ def run(config: Config, *, spawned: bool = False) -> int:
         ConfigError: state directory or socket cannot be used.
     """
     try:
-        with engine_lock(config.state_dir):
+        with only_holder(config.state_dir / "engine.lock", _second):
             return _serve(config, Link(spawned=spawned))
     except EngineUnusable as error:
         print(f"edged engine: {error}", file=sys.stderr)
         return EXIT_ENGINE_UNUSABLE
+
+
+def _second(holder: str) -> EngineUnusable:
+    """Return the refusal of a second engine: two would share the memory, or the NPU."""
+    return EngineUnusable(
+        f"another engine (process {holder}) holds engine.lock in the state directory; one engine "
+        "serves it: end that one first"
+    )
 
 
 def _serve(config: Config, link: Link) -> int:

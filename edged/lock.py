@@ -1,0 +1,46 @@
+"""One process per lock file: the daemon's and the engine's way to be the only one.
+
+In:  a path in the state directory.     Out: a lock held until the block ends; the kernel frees it
+when the process dies, however it dies.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from edged.errors import ConfigError, EdgedError
+
+
+@contextmanager
+def only_holder(path: Path, taken: Callable[[str], EdgedError]) -> Iterator[None]:
+    """Hold the lock file at `path`.
+
+    Args:
+        path: the file; its folder is made.
+        taken: makes the error of a lock that another process holds, given that one's id.
+
+    Raises:
+        ConfigError: the folder cannot be written.
+        EdgedError: what `taken` makes.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a+")
+    except OSError as error:
+        raise ConfigError(
+            f"node.state_dir = {path.parent}: {error}; it must be a folder edged's user can write"
+        ) from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.seek(0)
+            raise taken(file.read().strip() or "unknown") from error
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
