@@ -292,6 +292,7 @@ class Dispatch:
                 await self._busy.wait()
             self._send_limits()
             self._engine.end_hung()
+            self._meter.read(self._engine.state.pid)  # a sample: watts are a mean over samples
             await asyncio.sleep(self._config.engine.lease_s / RENEWALS_PER_LEASE)
 
     def _send_limits(self) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from edged import config
 from edged.engine.frames import Ready
 from edged.power.governor import Grant, grant
-from edged.power.meters import EstimateMeter, clocks_hz, process_cpu_s
+from edged.power.meters import EstimateMeter, Sample, busy_cores, clocks_hz, process_cpu_s
 
 POWER = config.Power(idle_w=2.0, core_w=0.5, core_hz=1e9, error_share=0.3)
 NOWHERE = Path("/nonexistent")
@@ -147,3 +147,21 @@ def gone_pid() -> int:
     process = subprocess.Popen([sys.executable, "-S", "-c", ""])
     process.wait()
     return process.pid
+
+
+@pytest.mark.parametrize(
+    ("samples", "cores"),
+    [
+        ([(0, 0)], 0),
+        ([(0, 0), (10, 5)], 0.5),
+        ([(0, 0), (5, 5), (10, 5)], 0.5),
+        ([(0, 0), (3600, 0), (3605, 10)], 1.0),  # an idle hour, then two cores for half the window
+        ([(0, 0), (20, 20)], 1.0),
+        ([(0, 5), (10, 0)], 0),  # a clock that stepped back is no power
+    ],
+)
+def test_busy_cores_are_the_mean_of_the_window(
+    samples: list[tuple[float, float]], cores: float
+) -> None:
+    found = busy_cores([Sample(at_s, cpu_s) for at_s, cpu_s in samples], window_s=10)
+    assert found == pytest.approx(cores)

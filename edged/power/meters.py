@@ -7,9 +7,11 @@ Blocking: reads of /proc and /sys, microseconds each.
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -53,6 +55,14 @@ class Meter(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The CPU seconds that a process had used at one moment of the monotonic clock."""
+
+    at_s: float
+    cpu_s: float
+
+
 class EstimateMeter:
     """Watts from the engine process's CPU time and the clocks, with configured coefficients.
 
@@ -64,21 +74,21 @@ class EstimateMeter:
     def __init__(self, power: config.Power, cpufreq: Path = CPUFREQ) -> None:
         self._power = power
         self._cpufreq = cpufreq
-        self._samples: deque[tuple[float, int | None, float]] = deque()
+        self._samples: deque[Sample] = deque()
+        self._pid: int | None = None
 
     def read(self, engine_pid: int | None) -> Reading:
         """Return the estimate over the last window; a fresh engine starts a fresh window."""
         now_s = time.monotonic()
-        cpu_s = 0.0 if engine_pid is None else process_cpu_s(engine_pid) or 0.0
-        if self._samples and self._samples[-1][1] != engine_pid:
+        if engine_pid != self._pid:
+            self._pid = engine_pid
             self._samples.clear()
-        self._samples.append((now_s, engine_pid, cpu_s))
-        while len(self._samples) > 2 and self._samples[1][0] < now_s - self._power.window_s:
+        cpu_s = 0.0 if engine_pid is None else process_cpu_s(engine_pid) or 0.0
+        self._samples.append(Sample(now_s, cpu_s))
+        while len(self._samples) > 2 and self._samples[1].at_s <= now_s - self._power.window_s:
             self._samples.popleft()
-        began_s, _, first_cpu_s = self._samples[0]
-        elapsed_s = now_s - began_s
-        busy = (cpu_s - first_cpu_s) / elapsed_s if elapsed_s > 0 else 0.0
-        power_w = self._power.idle_w + max(0.0, busy) * self._busy_core_w()
+        busy = busy_cores(self._samples, self._power.window_s)
+        power_w = self._power.idle_w + busy * self._busy_core_w()
         return Reading(power_w, self.source, 0.0, self._power.error_share)
 
     def step_j(self, cpu_s: float) -> float:
@@ -89,6 +99,24 @@ class EstimateMeter:
         clock_hz = clocks_hz(self._cpufreq)
         ratio = 1.0 if clock_hz is None else clock_hz / self._power.core_hz
         return float(self._power.core_w * ratio**CLOCK_EXPONENT)
+
+
+def busy_cores(samples: Sequence[Sample], window_s: float) -> float:
+    """Return how many cores a process kept busy, as the mean of the last `window_s`.
+
+    Where the window begins between two samples the CPU time between them counts evenly: a board
+    that idled for an hour and then works does not show the mean of the hour.
+    """
+    last = samples[-1]
+    began_s = last.at_s - window_s
+    used_s = covered_s = 0.0
+    for earlier, later in itertools.pairwise(samples):
+        length_s = later.at_s - earlier.at_s
+        inside_s = later.at_s - max(earlier.at_s, began_s)
+        if length_s > 0 and inside_s > 0:
+            used_s += (later.cpu_s - earlier.cpu_s) * inside_s / length_s
+            covered_s += inside_s
+    return max(0.0, used_s / covered_s) if covered_s else 0.0
 
 
 def clocks_hz(cpufreq: Path) -> float | None:
