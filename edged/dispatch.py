@@ -241,6 +241,7 @@ class Dispatch:
 
     def _settlement(self, running: _Running, outcome: Outcome) -> Settlement:
         ready = self._engine.state.ready
+        assert ready is not None, "an outcome comes from an engine that was ready"
         run = Run(
             row=running.row,
             job=running.job,
@@ -248,7 +249,7 @@ class Dispatch:
             joules=running.joules,
             source=self._meter.source,
             throttled=self.grant.throttled,
-            model=("", "") if ready is None else (ready.name, ready.digest),
+            model=(ready.name, ready.digest),
         )
         if outcome.finish in ("stop", "schema", "length"):
             self._learn(outcome.total_s)
