@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -63,9 +62,16 @@ def test_ask_speaks_json_to_machines(daemon: Daemon) -> None:
     assert json.loads(asked.stdout)["event"] == "done"
 
 
+@pytest.fixture(scope="module")
+def evaluated() -> subprocess.CompletedProcess[str]:
+    return run("eval", "--json")
+
+
 @pytest.mark.model
-def test_eval_scores_every_template_on_both_sets(tmp_path: Path) -> None:
-    report = json.loads(run("eval", "--json").stdout)
+def test_eval_scores_every_template_on_both_sets(
+    evaluated: subprocess.CompletedProcess[str],
+) -> None:
+    report = json.loads(evaluated.stdout)
     sizes = {
         name: (scores["held_out"]["n"], scores["hand_written"]["n"])
         for name, scores in report["templates"].items()
@@ -73,3 +79,10 @@ def test_eval_scores_every_template_on_both_sets(tmp_path: Path) -> None:
     assert len(sizes) >= 5
     assert sum(hand_written for _, hand_written in sizes.values()) >= 120
     assert all(held_out >= 100 for held_out, _ in sizes.values())
+
+
+@pytest.mark.model
+def test_eval_of_a_good_model_has_nothing_to_warn_of(
+    evaluated: subprocess.CompletedProcess[str],
+) -> None:
+    assert evaluated.stderr == ""

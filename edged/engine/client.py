@@ -257,11 +257,13 @@ class EngineClient:
             pid = self._process.pid
         elif not self._is_spawned:
             return
-        if pid is not None and await _ended(pid, signal.SIGTERM, END_S_MAX):
-            return
-        if pid is not None:
+        if pid is not None and not await _ended(pid, signal.SIGTERM, END_S_MAX):
             log.error("engine %d did not end within %.0f s; killed", pid, END_S_MAX)
             await _ended(pid, signal.SIGKILL, END_S_MAX)
+        if self._process is not None and self._process.returncode is None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(END_S_MAX):
+                    await self._process.wait()  # reaped while the loop lives
 
 
 async def _ended(pid: int, number: signal.Signals, wait_s: float) -> bool:
