@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Sequence
 
 from edged import cli
 from edged.errors import (
@@ -16,10 +17,10 @@ from edged.errors import (
 )
 
 
-def main() -> int:
-    """Run `edged`; return the exit code."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `edged` with these arguments, else the process's; return the exit code."""
     try:
-        return cli.run(sys.argv[1:])
+        return cli.run(sys.argv[1:] if arguments is None else arguments)
     except ConfigError as error:
         return _said(error, EXIT_CONFIG)
     except EngineUnusable as error:

@@ -19,7 +19,7 @@ from edged.errors import BrokerGone, EdgedError
 from edged.mqtt import Session, Will
 from edged.topics import Topics
 
-CONNECT_S_MAX = 10.0
+CONNECT_S_MAX = 2.0
 # The shortest session the broker's configuration allows: nobody comes back for this one.
 SESSION_EXPIRY_S = 60
 # The answer may be on its way when the deadline passes; `expired` is told too.

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import edged
+from edged.__main__ import main
 
 ROOT = Path(__file__).parent.parent
 
@@ -59,12 +60,11 @@ def test_the_example_is_accepted_by_check(tmp_path: Path) -> None:
     ],
 )
 def test_check_names_what_is_wrong_and_exits_78(
-    tmp_path: Path, text: str, words: list[str]
+    tmp_path: Path, text: str, words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = written(tmp_path, text)
-    finished = run("check", path)
-    assert finished.returncode == 78
-    assert [word for word in words if word not in finished.stderr] == []
+    assert main(["check", written(tmp_path, text)]) == 78
+    told = capsys.readouterr().err
+    assert [word for word in words if word not in told] == []
 
 
 def test_the_fixed_device_of_the_example_fits_its_template(tmp_path: Path) -> None:

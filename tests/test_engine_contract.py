@@ -14,6 +14,8 @@ from edged.engine.frames import Cancel, Hello, Limits, Measure, Measured, Prompt
 from tests.engine_fixtures import Daemon, EngineProcess, engine_process, work, write_config
 from tests.tiny_gguf import write_tiny_gguf
 
+pytestmark = pytest.mark.model
+
 ROOT = "Read the dock message below and answer with the event record, nothing else.\n<|input|>"
 SUFFIX = "<|answer|>"
 LONG = {"type": "string", "minLength": 800, "maxLength": 850}

@@ -15,6 +15,8 @@ from edged.errors import EXIT_CONFIG, EXIT_ENGINE_UNUSABLE
 from tests.engine_fixtures import Daemon, engine_process, work, write_config
 from tests.tiny_gguf import write_tiny_gguf
 
+pytestmark = pytest.mark.model
+
 SIM = {"backend": "sim"}
 LONG = {"type": "string", "minLength": 800, "maxLength": 850}
 
