@@ -24,7 +24,7 @@ from tools.dock_mini import (
     plain,
     pools,
 )
-from tools.dock_mini.phrase import Split, every_phrase
+from tools.dock_mini.phrase import Phrases, Split, every_phrase, expansions
 
 TEMPLATES = dataset.load_templates()
 SEEDS = st.integers(min_value=0, max_value=2**32)
@@ -55,6 +55,13 @@ def test_training_and_evaluation_share_no_phrasing_pattern() -> None:
             texts[phrase.split].add(f"{group.name}: {phrase.text}")
     assert not ids[Split.TRAIN] & ids[Split.HELD_OUT]
     assert not texts[Split.TRAIN] & texts[Split.HELD_OUT]
+
+
+@pytest.mark.parametrize("group", dataset.phrase_groups(), ids=lambda group: str(group.name))
+def test_training_never_says_what_is_held_out_word_for_word(group: Phrases) -> None:
+    rng = random.Random(11)
+    held_out = {text.lower() for pattern in group.held_out for text in expansions(pattern)}
+    assert held_out.isdisjoint(group.draw(Split.TRAIN, rng).lower() for _ in range(300))
 
 
 def test_each_phrase_group_has_phrases_in_both_splits() -> None:

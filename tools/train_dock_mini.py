@@ -23,6 +23,7 @@ def main(argv: list[str] | None = None) -> int:
     args.work.mkdir(parents=True, exist_ok=True)
     commands = {
         "held-out": _held_out,
+        "restart": _restart,
         "data": _data,
         "train": _train,
         "export": _export,
@@ -40,6 +41,14 @@ def _held_out(args: argparse.Namespace) -> None:
     dataset.write_held_out(HELD_OUT_ROWS, HELD_OUT_SEED)
 
 
+def _restart(args: argparse.Namespace) -> None:
+    from tools.dock_mini import gguf_import, training
+
+    run, tokenizer = gguf_import.read(args.gguf, args.add_layers_behind)
+    tokenizer.save(str(args.work / "tokenizer.json"))
+    training.save(run, args.work / "checkpoint.pt")
+
+
 def _data(args: argparse.Namespace) -> None:
     from tools.dock_mini import corpus, vocabulary
 
@@ -48,7 +57,7 @@ def _data(args: argparse.Namespace) -> None:
     # A vocabulary already there is kept: a checkpoint is of use with its own vocabulary only.
     if not saved.exists():
         vocabulary.train(corpus.vocabulary_texts(mix, 60_000)).save(str(saved))
-    tokens = corpus.build(vocabulary.load(saved), mix)
+    tokens = corpus.build(vocabulary.load(saved), mix, args.seed)
     tokens.save(args.work / "corpus.npz")
     print(f"{len(mix):,} rows, {len(tokens.tokens):,} tokens")
 
@@ -70,7 +79,7 @@ def _train(args: argparse.Namespace) -> None:
         decay_from=args.decay_from,
         quantise_from=args.quantise_from,
         prompt_weight=args.prompt_weight,
-        batch_seqs=args.batch_seqs,
+        batch_tokens=args.batch_tokens,
         seed=args.seed,
     )
     corpus = Corpus.open(args.work / "corpus.npz")
@@ -112,6 +121,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tools.train_dock_mini", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     held_out = commands.add_parser("held-out", help="write the held-out evaluation rows")
+    restart = commands.add_parser("restart", help="a checkpoint from a GGUF, to train it further")
+    restart.add_argument("--gguf", type=Path, default=dataset.MODEL_DIR / "dock-mini.gguf")
+    restart.add_argument(
+        "--add-layers-behind", type=int, nargs="*", default=[], help="numbers of its layers"
+    )
     data = commands.add_parser("data", help="generate messages, fit the tokeniser, tokenise")
     data.add_argument("--rows", type=int, default=450_000, help="rows in the training mix")
     data.add_argument("--messages", type=Path, help="directory of <template>.jsonl of your own")
@@ -123,7 +137,7 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--gguf", type=Path, help="default: the 4-bit file of `export`")
     check.add_argument("--rows-dir", type=Path, default=dataset.MODEL_DIR / "eval" / "held_out")
     install = commands.add_parser("install", help="put the 4-bit file into edged/models/dock-mini")
-    for command in (held_out, data, train, export, check, install):
+    for command in (held_out, restart, data, train, export, check, install):
         command.add_argument("--work", type=Path, default=Path("build/dock-mini"))
         command.add_argument("--seed", type=int, default=1)
     return parser
@@ -137,7 +151,7 @@ def _add_train_arguments(train: argparse.ArgumentParser) -> None:
         "--quantise-from", type=float, default=0.9, help="share before 4-bit training"
     )
     train.add_argument("--prompt-weight", type=float, default=0.2, help="the prompt's own loss")
-    train.add_argument("--batch-seqs", type=int, default=64)
+    train.add_argument("--batch-tokens", type=int, default=6000)
     train.add_argument("--threads", type=int, default=2)
     train.add_argument("--resume", type=Path, help="another checkpoint to start from")
 

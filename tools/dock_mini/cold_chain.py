@@ -33,10 +33,19 @@ LOAD = Phrases(
         "{goods}, {load}",
         "{goods} - {load}",
         "{load} {goods} (from|for) {firm}",
+        "(cat|class|mode|kind|group|regime|goods class)(: | = |=| - |:){load}",
+        "(should|must|has to|needs to) (be|stay|stay at) {load}",
+        "{load} (stock|lot|batch|shipment|consignment|parcel|unit|van|lorry|bay|line)",
+        "({goods}|lot|batch|it)( is| are|, all|:| =) {load}",
+        "(carrying|loaded with|contents|on board|hauling)(:|) {load} {goods}",
+        "([{load}]|*{load}*|#{load}|{load}!|{load}:|-{load}-)",
+        "{goods} for {firm}(, | - | / ){load}",
+        "(mode|setpoint|reefer|unit|tour) (is |was |on |set to |){load}",
+        "({load}, not ambient|strictly {load}|all {load}|{load} only|{load} as ordered)",
         "{goods} <{load}>",
         "(its a|this is a|it is a|for a|a|the) {load} (load|one|delivery|truck|container)",
         (
-            "(temp log|temperature log|log|temps|temperatures|readings|data) (of|from|for|"
+            "(temp log|temperature log|log|temps|temperatures|readings|data) (from|for|"
             "in) (a |the |){load} (load|goods|trailer|truck|container|room|{goods})"
         ),
         "{firm} {load}",
@@ -66,13 +75,19 @@ INTERVAL = Phrases(
         ),
         "(interval|step|period|int|cycle|rate|spacing)(:| is| =|) {minutes}( min|min| minutes|)",
         "(q|Q|@){minutes}(min|)",
-        (
-            "(logged|measured|read|recorded|sampled|checked) (every|each) {minutes} (min|"
-            "minutes|mins)"
-        ),
+        ("(logged|measured|read|sampled|checked) (every|each) {minutes} (min|minutes|mins)"),
         "{minutes} (min|minutes) (between|from) (each|one|readings|them)( to the next|)",
         "every {minutes}",
         "{minutes}'",
+        "(int|intv|intvl|freq|delta|dt|tick|gap|every)(=|: |:| = |. | ){minutes}(min| min|m| mins)",
+        "(<{minutes} min>|[{minutes}min]|*{minutes} min*|/{minutes} min/|~{minutes}min~)",
+        "(one|a|1) (value|sample|point|line|entry) (per|every) {minutes} (min|minutes|mins)",
+        "{minutes} (min|mins|minutes) (apart|in between|each|raster|grid|sampling|logging|pace)",
+        "(with|at|in|on) (a |){minutes}(-| )(min|minute) (gap|pace|raster|interval|grid|cycle)",
+        "(logger|sensor|probe) (set to|runs at|ticks every|writes every) {minutes} (min|minutes)",
+        "(we|i|they) (look|check|read|measure|note it) (every|each) {minutes} (min|minutes)",
+        "(time|distance|gap) (between|from) (two |)(readings|values|points)(:| is|) {minutes} min",
+        "{minutes} (min|minutes) (passed|go by|lie) between (two |)(readings|values|points)",
     ),
     held_out=(
         "(one|a) reading each {minutes} min",
@@ -97,6 +112,12 @@ SERIES = Phrases(
         "{series} (C|degrees|deg|celsius|grad|in C)",
         "(sensor|probe|logger|channel) {small}: {series}",
         "(only|first|last|so far) {series}",
+        "(t|T|temp|tmp|°C|core|air|return air|supply air|inside|display)(: | = |: |:){series}",
+        "(here|this is it|see|list|printout|the list|all of them|in order|one by one): {series}",
+        '([{series}]|<{series}>|*{series}*|"{series}")',
+        "(recorder|thermometer|display|tracker|datalogger|printer) (gave|says|has|noted): {series}",
+        "(went|ran|came in at|started at and went) {series}",
+        "{series} (that is all|end of log|all of it|as read|on the display|from the printout)",
     ),
     held_out=("(logger|sensor) shows {series}", "values in C: {series}", "temps {series} deg"),
 )
@@ -118,6 +139,18 @@ ASIDE = Phrases(
         ),
         "(logger|probe|sensor) (ok|{small}|calibrated|new)",
         "{firm}",
+        "(please|pls|kindly) (judge|rate|look|decide|have a look|tell us)(?|)",
+        "(hi|good morning|hello team|moin|question)(,|!|)",
+        "(at|from) (gate|ramp|lane|hall|zone|slot) {small} (now|today|again)",
+        "(order|PO|trip|job|ref|doc) {order}",
+        "({name} here|this is {name}|ask {name}|{name} signed|seen by {name})",
+        "(arrived|left|unloaded|parked|loaded) (at {clock}|in {town}|by {name})",
+        (
+            "(customer is waiting|driver waits|seal is fine|seal broken|papers missing|"
+            "looks odd to me)"
+        ),
+        "(accept or not|reject it or not|good or bad|fine or not|any problem|your verdict)(?|)",
+        "(route|coming|came) from {town}",
     ),
     held_out=("(trailer|box) {small} from {town}", "pls check, {name}", "door open since {clock}"),
 )

@@ -6,6 +6,7 @@ whose next token is an answer token.
 
 from __future__ import annotations
 
+import itertools
 import random
 import re
 from collections.abc import Iterator, Sequence
@@ -16,20 +17,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import plain, vocabulary
+from . import plain, stock_question, vocabulary
 from .dataset import GENERATORS, Row, Template, load_templates, payload, read_rows, rows
 from .phrase import Split
 
-# Shares of the training mix; plain answers are a by-product.
+# Shares of the training mix: looking up a row takes a small model the most rows to learn, and
+# plain answers are a by-product.
 SHARES = {
-    "dock-event": 1.4,
-    "cold-chain": 1.1,
-    "label-read": 1.1,
+    "dock-event": 1.2,
+    "cold-chain": 1.0,
+    "label-read": 1.5,
     "maintenance-note": 1.5,
-    "stock-question": 1.3,
-    plain.NAME: 0.2,
+    "stock-question": 3.5,
+    plain.NAME: 0.1,
 }
-_CHUNK_BATCHES = 8
+# The share of the rows whose answer is on the compact wire; its first token tells the two apart.
+COMPACT_SHARE = 0.3
+# Questions about one table in one training row, at most.
+QUESTIONS_MAX = 6
+_CHUNK_ROWS = 512
 _CODE = re.compile(r"\S*\d\S*")
 
 
@@ -39,13 +45,18 @@ class Corpus:
 
     Attributes:
         tokens: all rows, one after the other.
+        is_answer: which of the tokens are of an answer; the rest are prompt.
         starts: where each row starts; one more entry than rows.
-        prompts: how many of a row's tokens are prompt.
     """
 
     tokens: NDArray[np.uint16]
+    is_answer: NDArray[np.bool_]
     starts: NDArray[np.int64]
-    prompts: NDArray[np.int32]
+
+    @property
+    def n_rows(self) -> int:
+        """How many rows there are."""
+        return len(self.starts) - 1
 
     @property
     def longest_row_tokens(self) -> int:
@@ -54,13 +65,13 @@ class Corpus:
 
     def save(self, path: Path) -> None:
         """Write the corpus to one file."""
-        np.savez(path, tokens=self.tokens, starts=self.starts, prompts=self.prompts)
+        np.savez(path, tokens=self.tokens, is_answer=self.is_answer, starts=self.starts)
 
     @classmethod
     def open(cls, path: Path) -> Corpus:
         """Read a corpus that `save` wrote."""
         with np.load(path) as file:
-            return cls(file["tokens"], file["starts"], file["prompts"])
+            return cls(file["tokens"], file["is_answer"], file["starts"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,28 +111,27 @@ def vocabulary_texts(mix: Sequence[Row], n_rows: int) -> Iterator[str]:
         yield row.answer()
 
 
-def build(tokenizer: Any, mix: Sequence[Row]) -> Corpus:
-    """Tokenise the mix in the pieces the engine uses."""
+def build(tokenizer: Any, mix: Sequence[Row], seed: int) -> Corpus:
+    """Tokenise the mix in the pieces the engine uses; `seed` draws forms and further questions."""
     templates = load_templates()
-    prompts = [_prompt(tokenizer, templates[row.template], row.inputs) for row in mix]
-    answers = [vocabulary.encode_answer(tokenizer, row) for row in mix]
-    lengths = [len(p) + len(a) for p, a in zip(prompts, answers, strict=True)]
-    tokens = [token for p, a in zip(prompts, answers, strict=True) for token in (*p, *a)]
+    rng = random.Random(f"corpus/{seed}")
+    rows_pieces = [_pieces(tokenizer, templates[row.template], row, rng) for row in mix]
+    lengths = [sum(len(tokens) for tokens, _ in pieces) for pieces in rows_pieces]
+    every = [piece for pieces in rows_pieces for piece in pieces]
     return Corpus(
-        np.array(tokens, np.uint16),
+        np.concatenate([np.array(tokens, np.uint16) for tokens, _ in every]),
+        np.concatenate([np.full(len(tokens), is_answer) for tokens, is_answer in every]),
         np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-        np.array([len(p) for p in prompts], np.int32),
     )
 
 
-def batches(corpus: Corpus, n_seqs: int, seed: int, first: int = 0) -> Iterator[Batch]:
+def batches(corpus: Corpus, n_tokens: int, seed: int, first: int = 0) -> Iterator[Batch]:
     """Batches for ever; the order follows from the seed, `first` skips what was trained already."""
-    n_rows = len(corpus.prompts)
-    per_epoch = n_rows // n_seqs
-    for epoch in range(first // per_epoch, 1 << 30):
-        skip = first - epoch * per_epoch if epoch == first // per_epoch else 0
-        for members in _epoch(corpus, n_seqs, seed + epoch)[skip:]:
-            yield _padded(corpus, members)
+    for epoch in itertools.count():
+        members = _epoch(corpus, n_tokens, seed + epoch)
+        for one in members[first:]:
+            yield _padded(corpus, one)
+        first = max(0, first - len(members))
 
 
 def _own_rows(messages: Path) -> list[Row]:
@@ -132,23 +142,44 @@ def _own_rows(messages: Path) -> list[Row]:
     ]  # fmt: skip
 
 
-def _prompt(tokenizer: Any, template: Template, inputs: Any) -> list[int]:
-    return vocabulary.encode_prompt(tokenizer, template, inputs)
+def _pieces(
+    tokenizer: Any, template: Template, row: Row, rng: random.Random
+) -> list[tuple[list[int], bool]]:
+    """Tokens of prompt and answer in turn, each with whether it is an answer."""
+    first = vocabulary.encode_prompt(tokenizer, template, row.inputs)
+    pieces = [(first, False), (_answer(tokenizer, row, rng), True)]
+    if template.name != stock_question.NAME:
+        return pieces
+    # A table costs most of the tokens: more questions about it teach more for the same time.
+    table = row.inputs["table"]
+    for _ in range(rng.randint(0, QUESTIONS_MAX - 1)):
+        more = Row(template.name, *stock_question.question(table, Split.TRAIN, rng))
+        asked = vocabulary.encode_pieces(tokenizer, "\n" + more.inputs["question"], template.suffix)
+        pieces += [(asked, False), (_answer(tokenizer, more, rng), True)]
+    return pieces
 
 
-def _epoch(corpus: Corpus, n_seqs: int, seed: int) -> list[NDArray[np.int64]]:
+def _answer(tokenizer: Any, row: Row, rng: random.Random) -> list[int]:
+    text = row.values() if rng.random() < COMPACT_SHARE else row.answer()
+    return vocabulary.encode_answer(tokenizer, text)
+
+
+def _epoch(corpus: Corpus, n_tokens: int, seed: int) -> list[NDArray[np.int64]]:
     """Row numbers of each batch: neighbours in length within a chunk, batches shuffled."""
     rng = np.random.default_rng(seed)
     lengths = np.diff(corpus.starts)
     order = rng.permutation(len(lengths))
     members: list[NDArray[np.int64]] = []
-    for at in range(0, len(order) - n_seqs + 1, n_seqs * _CHUNK_BATCHES):
-        chunk = order[at : at + n_seqs * _CHUNK_BATCHES]
+    for at in range(0, len(order), _CHUNK_ROWS):
+        chunk = order[at : at + _CHUNK_ROWS]
         chunk = chunk[np.argsort(lengths[chunk], kind="stable")]
-        whole = len(chunk) // n_seqs
-        parts = [chunk[part * n_seqs : (part + 1) * n_seqs] for part in range(whole)]
-        members += [parts[part] for part in rng.permutation(whole)]
-    return members
+        while len(chunk):
+            # Sorted: the last of the rows that fit is the longest, and all are padded to it.
+            fits = np.flatnonzero(lengths[chunk] * np.arange(1, len(chunk) + 1) <= n_tokens)
+            count = int(fits[-1]) + 1 if len(fits) else 1
+            members.append(chunk[:count])
+            chunk = chunk[count:]
+    return [members[one] for one in rng.permutation(len(members))]
 
 
 def _padded(corpus: Corpus, members: NDArray[np.int64]) -> Batch:
@@ -158,9 +189,10 @@ def _padded(corpus: Corpus, members: NDArray[np.int64]) -> Batch:
     in_answer = np.zeros(inputs.shape, np.bool_)
     in_prompt = np.zeros(inputs.shape, np.bool_)
     for at, row in enumerate(members):
-        tokens = corpus.tokens[corpus.starts[row] : corpus.starts[row + 1]]
+        place = slice(corpus.starts[row], corpus.starts[row + 1])
+        tokens, is_answer = corpus.tokens[place], corpus.is_answer[place]
         inputs[at, : len(tokens) - 1] = tokens[:-1]
         targets[at, : len(tokens) - 1] = tokens[1:]
-        in_answer[at, corpus.prompts[row] - 1 : len(tokens) - 1] = True
-        in_prompt[at, : corpus.prompts[row] - 1] = True
+        in_answer[at, : len(tokens) - 1] = is_answer[1:]
+        in_prompt[at, : len(tokens) - 1] = ~is_answer[1:]
     return Batch(inputs, targets, in_answer, in_prompt)

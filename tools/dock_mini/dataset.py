@@ -60,6 +60,12 @@ class Row:
         """The answer as the model writes it: text, or JSON without white space."""
         return self.expected if isinstance(self.expected, str) else compact(self.expected)
 
+    def values(self) -> str:
+        """The answer on the compact wire: an array of the values, in the schema's order."""
+        if isinstance(self.expected, str):
+            return self.expected
+        return compact(list(self.expected.values()))
+
 
 def rows(template: str, split: Split, n_rows: int, seed: int) -> list[Row]:
     """The first `n_rows` rows of a template; the same seed gives the same rows."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .dock_event_shapes_de import SHAPES
 from .phrase import Phrases
 
 _LKW = "(LKW|Laster|Sattelzug|Auflieger|Trailer|Anhänger|der LKW|Container|Fahrzeug|Lkw|Zug)"
@@ -32,6 +33,7 @@ CORES: dict[str, Phrases] = {
             "an {dock} ist (gerade |jetzt |) " + _LKW + " (angekommen|eingetroffen|rangefahren)",
             _LKW + " (zum Entladen|bereit zum Entladen|kann entladen werden) (an|am) {dock}",
             "(gerade|soeben|jetzt) (angekommen|eingetroffen): {firm} (an|am|) {dock}",
+            *SHAPES["arrival"],
         ),
         held_out=(
             "{firm} mit " + _LKW + " an {dock} (angekommen|eingetroffen)",
@@ -54,6 +56,7 @@ CORES: dict[str, Phrases] = {
                 "(frei|leer)"
             ),
             "von {dock} ist (gerade |eben |) " + _LKW + " (abgefahren|losgefahren|weggefahren)",
+            *SHAPES["departure"],
         ),
         held_out=(
             "der " + _LKW + " von {firm} hat {dock} verlassen",
@@ -87,6 +90,7 @@ CORES: dict[str, Phrases] = {
             "(nur|ca|etwa|ungefähr|mindestens|rund) {cartons} " + _KAPUTT + "( auf {pallet}|)",
             "(Ware|Kartons|Ladung|Kisten) " + _KAPUTT + " (an|am|bei) {dock}",
             "{cartons} (sind|wurden|ist|) " + _KAPUTT + "( an {dock}|)( worden|)",
+            *SHAPES["damage"],
         ),
         held_out=(
             "wir haben {cartons} " + _KAPUTT + " auf {pallet}",
@@ -130,6 +134,7 @@ CORES: dict[str, Phrases] = {
                 "(Kühlfahrzeug|Kühltrailer|Reefer|Kühlauflieger) (piept|hat Alarm|im Alarm|zu "
                 "warm)(, {temp}|)( an {dock}|)"
             ),
+            *SHAPES["temperature_alarm"],
         ),
         held_out=(
             "{dock} Temperaturalarm, Kühlraum (zeigt|hat) {temp}",
@@ -152,6 +157,7 @@ CORES: dict[str, Phrases] = {
             "{pallet} (nicht etikettiert|unbeschriftet|nicht beschriftet|lässt sich nicht scannen)",
             "(bitte |)(neues|ein neues) " + _ETIKETT + " für {pallet} (drucken|ausdrucken|nötig|)",
             "(kann|können) " + _ETIKETT + " (von|auf) {pallet} nicht (lesen|scannen)",
+            *SHAPES["missing_label"],
         ),
         held_out=(
             "{pallet} an {dock} ohne " + _ETIKETT,
@@ -181,6 +187,7 @@ ASKS = Phrases(
             "Techniker|QS)( hier| vor Ort|)"
         ),
         "(bitte |)(Rückruf|um Rückruf|anrufen|zurückrufen|mich anrufen|Büro anrufen)",
+        *SHAPES["ask"],
     ),
     held_out=("bitte (jemand|einer) (kommen|schauen)", "wir brauchen hier (jemanden|Hilfe)"),
 )
@@ -202,6 +209,7 @@ ASIDES = Phrases(
         "(schon wieder|wie immer|zum zweiten Mal heute|wie gestern)",
         "(Papiere|CMR) (ok|unterschrieben|beim Fahrer|fehlen)",
         "(Fahrer|er) (wartet|hat es eilig|wartet seit {small} Minuten|spricht kein deutsch)",
+        *SHAPES["aside"],
     ),
     held_out=("Auftrag Nr {order}", "Fahrer: {name}, aus {town}", "{small} Paletten, es regnet"),
 )
@@ -212,6 +220,7 @@ BENIGN = Phrases(
         "(alles gut|alles ok|alles in Ordnung|keine Probleme|passt alles|Ladung in Ordnung)",
         "(keine Schäden|kein Schaden|nichts beschädigt|nichts kaputt)",
         "(Etiketten ok|Labels passen|alles etikettiert|Temperatur ok|Kühlung läuft|Temp passt)",
+        *SHAPES["benign"],
     ),
     held_out=("(keine Probleme|alles ok), kein Schaden",),
 )
@@ -223,6 +232,7 @@ PRELUDES = Phrases(
         "(beim Entladen|beim Abladen|beim Ausladen)( von {firm}|)(:|,|)",
         "(nach der Abfahrt|nachdem der LKW weg war)(:|,|)",
         "(Ladung|Lieferung) von {firm} (geprüft|kontrolliert)(:|,|)",
+        *SHAPES["prelude"],
     ),
     held_out=("{firm} ist da, aber", "beim Entladen gesehen:"),
 )

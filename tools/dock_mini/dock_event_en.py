@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .dock_event_shapes_en import SHAPES
 from .phrase import Phrases
 
 _VEHICLE = "(truck|lorry|trailer|semi|van|artic|HGV|40 footer|container|the truck|a truck|trk|rig)"
@@ -32,6 +33,7 @@ CORES: dict[str, Phrases] = {
             "(got|have) a (delivery|load|truck|drop off) (in|coming in|waiting) (at|on) {dock}",
             "(checked in|check in) {firm} (at|on) {dock}",
             "{firm} (on the yard|at the gate), (sent|assigned) to {dock}",
+            *SHAPES["arrival"],
         ),
         held_out=(
             "(a|the) " + _VEHICLE + " from {firm} has (arrived|come in) (at|on) {dock}",
@@ -62,6 +64,7 @@ CORES: dict[str, Phrases] = {
             "(finished loading|loading finished|all loaded) (at|on) {dock}, driver (left|gone|off)",
             "(driver|he|carrier) (has |)(left|departed|driven off|gone) (from|) {dock}",
             "(outbound|departure) {firm} {dock} (sealed|closed|done|complete)",
+            *SHAPES["departure"],
         ),
         held_out=(
             "the " + _VEHICLE + " of {firm} has left {dock}",
@@ -108,6 +111,7 @@ CORES: dict[str, Phrases] = {
             + "( on {pallet}|)",
             _CRUSHED + " (boxes|cartons|goods|cases|ctns) on {pallet}",
             "water (dripped on|got into|damage to) {pallet}(, {cartons} wet|)",
+            *SHAPES["damage"],
         ),
         held_out=(
             "we (found|have) {cartons} " + _CRUSHED + " on {pallet}",
@@ -166,6 +170,7 @@ CORES: dict[str, Phrases] = {
                 "(reefer|freezer|trailer) (reads|is reading|shows|is showing|displays|"
                 "indicates) {temp}( at {dock}|)( that is not ok| too much|)"
             ),
+            *SHAPES["temperature_alarm"],
         ),
         held_out=(
             "{dock} (temp|temperature) alarm, (reefer|trailer) (shows|reads) {temp}",
@@ -201,6 +206,7 @@ CORES: dict[str, Phrases] = {
             + " (for|of) {pallet}? (its gone|not there|missing)",
             "(nobody|no one) (labelled|tagged|put a label on) {pallet}",
             "{pallet} (not labelled|not tagged|has no barcode|unlabelled|unlabeled|no sscc)",
+            *SHAPES["missing_label"],
         ),
         held_out=(
             "{pallet} (at|on) {dock} is without " + _STICKER,
@@ -235,6 +241,7 @@ ASKS = Phrases(
         "(come|pls come|please come) (and look|and see|over|here|quick|have a look)",
         "who can (come|look|help|check this)?",
         "(driver|carrier) (wants|asks) to (talk|speak) to (someone|a person|the supervisor)",
+        *SHAPES["ask"],
     ),
     held_out=(
         "please (come|look|have a look)",
@@ -263,6 +270,7 @@ ASIDES = Phrases(
         "(paperwork|papers|docs|CMR) (ok|signed|complete|with the driver|missing)",
         "(driver|he) (is waiting|wants to leave|has {small} more stops|speaks no english|says hi)",
         "(waiting|queue|delay) {small} (min|minutes|mins)",
+        *SHAPES["aside"],
     ),
     held_out=(
         "(booking|order) no {order}",
@@ -281,6 +289,7 @@ BENIGN = Phrases(
         "(labels ok|all labelled|all labels there|labels fine|barcodes scan)",
         "(temp ok|temperature fine|cooling works|temp is good|reefer fine)",
         "(pallets|cartons|goods) (fine|ok|complete|counted|look good)",
+        *SHAPES["benign"],
     ),
     held_out=("(no issues|all good), (labels ok|no damage)", "goods are (fine|ok)"),
 )
@@ -294,6 +303,7 @@ PRELUDES = Phrases(
         "(after|when) the truck (left|had gone|was gone)( we saw|,|)",
         "(delivery|load) from {firm}(:|,|)",
         "(checked|we checked|inspected) the (load|delivery)(:|,|)",
+        *SHAPES["prelude"],
     ),
     held_out=("{firm} arrived(,|) but", "while we unloaded {firm}:"),
 )

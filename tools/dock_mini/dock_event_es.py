@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .dock_event_shapes_es import SHAPES
 from .phrase import Phrases
 
 _CAMION = "(camión|el camión|un camión|tráiler|el tráiler|remolque|furgón|contenedor|el vehículo)"
@@ -33,6 +34,7 @@ CORES: dict[str, Phrases] = {
             "en {dock} (acaba de llegar|tenemos|hay|está) "
             + _CAMION
             + " (de {firm}|para descargar)",
+            *SHAPES["arrival"],
         ),
         held_out=(
             _CAMION + " de {firm} ha llegado a {dock}",
@@ -54,6 +56,7 @@ CORES: dict[str, Phrases] = {
                 "desde) {dock}"
             ),
             "(conductor|el chofer|chofer|transportista) (se fue|salió|ya salió) (de|desde) {dock}",
+            *SHAPES["departure"],
         ),
         held_out=(
             _CAMION + " de {firm} ha salido de {dock}",
@@ -82,6 +85,7 @@ CORES: dict[str, Phrases] = {
             "{dock}: {cartons} " + _ROTAS,
             "(solo|unas|aprox|casi|al menos|más o menos) {cartons} " + _ROTAS + "( en {pallet}|)",
             "(film|plástico) roto en {pallet}, {cartons} (caídas|en el suelo) y " + _ROTAS,
+            *SHAPES["damage"],
         ),
         held_out=(
             "encontramos {cartons} " + _ROTAS + " en {pallet}",
@@ -128,6 +132,7 @@ CORES: dict[str, Phrases] = {
                 "(sonó|suena|salta|saltó) la alarma (de frío|de temperatura|de la cámara) (en|"
                 "del) {dock}(, {temp}|)"
             ),
+            *SHAPES["temperature_alarm"],
         ),
         held_out=(
             "{dock} alarma de temperatura, la cámara (marca|está a) {temp}",
@@ -149,6 +154,7 @@ CORES: dict[str, Phrases] = {
             "(no se puede|no puedo|no podemos) (leer|escanear) " + _ETIQUETA + " (de|del) {pallet}",
             "(imprimir|hace falta|necesita|necesito) (nueva|otra) " + _ETIQUETA + " para {pallet}",
             "{pallet} (sin etiquetar|no está etiquetado|sin identificar)",
+            *SHAPES["missing_label"],
         ),
         held_out=(
             "{pallet} en {dock} sin " + _ETIQUETA,
@@ -178,6 +184,7 @@ ASKS = Phrases(
         ),
         "(por favor |)(llámame|llámenme|llamar a la oficina|vengan a ver|venga a mirar|ven a ver)",
         "(alguien|el jefe|calidad) (tiene que|debe|debería) (venir|mirar|revisar|verlo)",
+        *SHAPES["ask"],
     ),
     held_out=("por favor que (venga|mire) alguien", "necesitamos al supervisor aquí"),
 )
@@ -199,6 +206,7 @@ ASIDES = Phrases(
         "(otra vez|como siempre|igual que ayer|segunda vez hoy)",
         "(papeles|CMR) (ok|firmados|los tiene el chofer)",
         "(el chofer|el conductor) (espera|tiene prisa|lleva {small} minutos esperando)",
+        *SHAPES["aside"],
     ),
     held_out=("pedido nº {order}", "chofer: {name}, va a {town}", "{small} palets, está lloviendo"),
 )
@@ -209,6 +217,7 @@ BENIGN = Phrases(
         "(todo bien|todo ok|todo correcto|sin problemas|sin novedad|sin incidencias)",
         "(sin daños|nada roto|mercancía bien|no hay daños|carga intacta)",
         "(etiquetas ok|todo etiquetado|temperatura ok|frío bien|temperatura correcta)",
+        *SHAPES["benign"],
     ),
     held_out=("(sin problemas|todo ok), sin daños",),
 )
@@ -220,6 +229,7 @@ PRELUDES = Phrases(
         "(al descargar|descargando|durante la descarga)( {firm}|)(:|,|)",
         "(después de salir el camión|cuando salió el camión)(:|,|)",
         "(revisamos|revisada) la carga de {firm}(:|,|)",
+        *SHAPES["prelude"],
     ),
     held_out=("llegó {firm}, pero", "al descargar vimos:"),
 )

@@ -43,7 +43,7 @@ seed = {seed}
 [training]
 rows = {rows}
 steps = {steps}
-batch_seqs = {batch_seqs}
+batch_tokens = {batch_tokens}
 four_bit_steps = {four_bit_steps}
 minutes = {minutes}
 hardware = "2 x86-64 cores, bf16"

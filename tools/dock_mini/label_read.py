@@ -10,9 +10,11 @@ import random
 
 from . import labels
 from .dock_event import aside_value
+from .label_phrases import ASIDE, CARRIER, PIECES, POSTCODE, SHIPMENT, WEIGHT
 from .numbers import written
 from .phrase import Phrases, Split, fill, slots
 from .pools import draw, draw_number
+from .pseudo_word import pseudo_tag, pseudo_word
 
 NAME = "label-read"
 CARRIERS = ("DHL", "DPD", "GLS", "UPS", "FEDEX")
@@ -20,118 +22,20 @@ CARRIERS = ("DHL", "DPD", "GLS", "UPS", "FEDEX")
 # How a scanner misreads a digit, and how it misreads a letter.
 _DIGIT_AS = {"0": "OOQDo", "1": "Il|lI", "2": "ZZz", "5": "SSs", "6": "Gb", "8": "BB"}
 _LETTER_AS = {"O": "0", "I": "1", "Z": "2", "S": "5", "G": "6", "B": "8"}
-_SEPARATORS = ("\n", "\n", " / ", " | ", "  ", " ", " ; ", ", ", " * ", ". ", " - ")
+_SEPARATORS_READ = ("\n", "\n", " / ", " | ", "  ", " ", " ; ", ", ", " * ", ". ", " - ")
+_SEPARATORS = {
+    Split.TRAIN: (*_SEPARATORS_READ, "\n\n", "; ", " || ", " // ", "|", " > ", " _ ", "\n- "),
+    Split.HELD_OUT: _SEPARATORS_READ,
+}
+# How often a label has no aside, one, two and so on.
+_ASIDES = {Split.TRAIN: (4, 4, 3, 2), Split.HELD_OUT: (5, 4, 2)}
+# What may stand between a keyword and its value, in training.
+_BETWEEN = (
+    *(": ", ":", " ", " ", " ", ". ", ".", "=", " = ", "->", " -> ", "::", " :: ", "_", " : "),
+    *("#", " #", "-", " - ", "/", " / ", "|", " | ", ">", "=>", "~", " * ", "\n", " .... ", ".: "),
+)
 
-SHIPMENT = Phrases(
-    "label-read/shipment",
-    train=(
-        "(SHIP|SHIPMENT|SHPMT|Shipment|SHIPM)( NO| NR| ID| #|:|.| NO.| no:|) {shipment}",
-        "(TRACKING|TRK|Track|TRACK|TRK NO|Tracking no)(:| #| NO| ID|.|) {shipment}",
-        "(REF|Ref|REFERENCE|ref no|YOUR REF)(:|.| NO|) {shipment}",
-        "(PARCEL|PKG|PACKAGE|CONSIGNMENT|WAYBILL|AWB)( NO| ID|:| NR| NO.|) {shipment}",
-        "(SENDUNG|Sendung|SENDUNGSNR|SDG|Sendungsnummer|PAKETNR)(:| NR|.|) {shipment}",
-        "(ENVIO|ENVÍO|Nº ENVIO|EXPEDICION|SEGUIMIENTO)(:|) {shipment}",
-        "(ID|NO|NR|CODE|#|No.|Nr.|id:|S/N)(:|) {shipment}",
-        "{shipment}",
-        "{shipment}",
-        "<{shipment}>",
-        "*{shipment}*",
-    ),
-    held_out=(
-        "SHIPMENT REF {shipment}",
-        "(TRACK|PARCEL) NR {shipment}",
-        "WAYBILL: {shipment}",
-        "SENDUNG NO. {shipment}",
-    ),
-)
-POSTCODE = Phrases(
-    "label-read/postcode",
-    train=(
-        "(ZIP|Zip|ZIP CODE|zip)(:|.|) {postcode}( {town}|)",
-        "(POSTCODE|Postcode|POSTAL CODE|PC|P.CODE|POST CODE)(:|.|) {postcode}( {town}|)",
-        "(PLZ|Plz|plz)(:|.|) {postcode}( {town}|)",
-        "(CP|C.P.|COD POSTAL)(:|) {postcode}( {town}|)",
-        "{postcode} {town}",
-        "{postcode} {town}",
-        "{postcode} {town}",
-        "{town} {postcode}",
-        "(TO|To|SHIP TO|DELIVER TO|DEST|NACH|AN|EMPF|PARA)(:|) {postcode} {town}",
-        "(TO|To|SHIP TO|DELIVER TO)(:|) {name}, {street} {house}, {postcode} {town}",
-        "{name} {street} {house} {postcode} {town}",
-        "{firm} GMBH, {street} {house}, {postcode} {town}",
-        "(to|nach|a|para) {town} {postcode}",
-        "(D|DE|E|ES|US)-{postcode} {town}",
-    ),
-    held_out=("DEST: {town} {postcode}", "(TO|AN) {firm}, {postcode} {town}", "ZIP NO {postcode}"),
-)
-PIECES = Phrases(
-    "label-read/pieces",
-    train=(
-        (
-            "(PCS|PIECES|Pieces|pcs|PC|QTY|Qty|PARCELS|PKGS|PKG|CARTONS|CTN|CTNS|BOXES|"
-            "PACKAGES)(:|.| |: ){pieces}"
-        ),
-        (
-            "{pieces} (PCS|PIECES|pieces|pcs|PC|PARCELS|parcels|PKGS|pkgs|CARTONS|cartons|"
-            "CTN|BOXES|boxes)"
-        ),
-        "(KOLLI|COLLI|STK|STÜCK|PAKETE|ANZAHL|BULTOS|CAJAS|UDS)(:|) {pieces}",
-        "{pieces} (KOLLI|COLLI|STK|Stück|Pakete|Kartons|BULTOS|bultos|cajas|UDS|packages)",
-        "(NO OF PIECES|NUMBER OF PARCELS|TOTAL PCS|NO OF PKGS)(:|) {pieces}",
-        "{pieces}PCS",
-        "{pieces}pc",
-    ),
-    held_out=("TOTAL PIECES {pieces}", "(QTY|PCS) = {pieces}", "{pieces} COLLI"),
-)
-WEIGHT = Phrases(
-    "label-read/weight",
-    train=(
-        (
-            "(WT|WEIGHT|Weight|WGT|wt|GROSS|GROSS WEIGHT|G.W.|GW)(:|.|) {weight}( KG| kg|KG|"
-            "kg|Kg| KGS)"
-        ),
-        "{weight}(KG|kg| KG| kg| Kg| KGS| kilo| kilos)",
-        "{weight} KG",
-        "{weight}KG",
-        "(GEWICHT|GEW|Gewicht|Gew.|PESO|Peso)(:|) {weight}( KG|KG| kg|)",
-        "(KG|kg|KGS)(:|) {weight}",
-        "(weighs|total) {weight} kg",
-    ),
-    held_out=("WEIGHT = {weight} KG", "GROSS: {weight}kg", "GEW. {weight} kg"),
-)
-CARRIER = Phrases(
-    "label-read/carrier",
-    train=(
-        "{carrier}",
-        "{carrier}",
-        "{carrier}",
-        (
-            "{carrier} (EXPRESS|PAKET|PARCEL|STANDARD|INTL|CLASSIC|GROUND|SAVER|PRIORITY|"
-            "FREIGHT|Express|SERVICE|ECONOMY|24H)"
-        ),
-        "(via|VIA|by|CARRIER|Carrier:|SHIPPED BY|mit|por) {carrier}",
-        "{carrier} LABEL",
-    ),
-    held_out=("CARRIER: {carrier}", "{carrier} PARCEL EXPRESS"),
-)
-ASIDE = Phrases(
-    "label-read/aside",
-    train=(
-        "(FROM|Sender|ABS|REMITE|Absender)(:|) {firm}",
-        "(ATTN|ATTN.|z.Hd.|C/O|Contact)(:|) {name}",
-        "{street} {house}",
-        "(TEL|Tel.|PHONE)(:|) {phone}",
-        "(DATE|Date)(:|) {date}",
-        "{date}",
-        "(FRAGILE|HANDLE WITH CARE|THIS SIDE UP|KEEP DRY|NICHT STÜRZEN|URGENT|PRIORITY)",
-        "(ORDER|PO|INV)(:| NO|) {order}",
-        "{firm} (LTD|GMBH|SL|INC|AG)",
-        "(ROUTE|HUB|DEPOT|SORT)(:|) {house}",
-        "{name}",
-        "(SIGNATURE REQUIRED|INSURED|COD|RETURN|SAMPLES|DOCUMENTS)",
-    ),
-    held_out=("SENDER {firm} AG", "(DATE|TEL) {date}", "HUB {house}, {name}"),
-)
+_MADE_UP = {"word": pseudo_word, "tag": pseudo_tag}
 _STREETS = (
     "HARBOUR RD",
     "Hauptstr.",
@@ -164,7 +68,7 @@ def row(split: Split, rng: random.Random) -> tuple[str, labels.Answer]:
     p_noise = rng.choice((0.0, 0.2, 0.5, 0.9))
     values = {
         "carrier": _carrier_as_read(carrier, rng) if carrier else "",
-        "shipment": _shipment_as_read(shipment, p_noise, rng),
+        "shipment": _shipment_as_read(shipment, p_noise, split, rng),
         "postcode": misread(postcode or "", p_noise, rng),
         "pieces": _count_as_read(pieces, p_noise, rng) if pieces else "",
         "weight": _weight_as_read(weight_kg, p_noise, rng) if weight_kg else "",
@@ -185,16 +89,19 @@ def _layout(values: dict[str, str], split: Split, rng: random.Random) -> str:
     groups = {"carrier": CARRIER, "shipment": SHIPMENT, "postcode": POSTCODE}
     groups |= {"pieces": PIECES, "weight": WEIGHT}
     parts = [groups[name].draw(split, rng) for name, value in values.items() if value]
-    parts += [ASIDE.draw(split, rng) for _ in range(rng.choices((0, 1, 2), (5, 4, 2))[0])]
+    n_asides = rng.choices(range(len(_ASIDES[split])), _ASIDES[split])[0]
+    parts += [ASIDE.draw(split, rng) for _ in range(n_asides)]
     if rng.random() < 0.65:
         rng.shuffle(parts)
-    separator = rng.choice(_SEPARATORS)
+    separator = rng.choice(_SEPARATORS[split])
     texts = []
     for part in parts:
         text = fill(part, lambda name: values.get(name) or _aside(name, split, rng))
         texts.append(_cased(part, text, rng))
     text = separator.join(texts)
-    return text if rng.random() < 0.9 else text.replace(separator, rng.choice(_SEPARATORS), 1)
+    return (
+        text if rng.random() < 0.9 else text.replace(separator, rng.choice(_SEPARATORS[split]), 1)
+    )
 
 
 def _cased(part: str, text: str, rng: random.Random) -> str:
@@ -209,16 +116,26 @@ def _carrier_as_read(carrier: str, rng: random.Random) -> str:
     return rng.choice((carrier, carrier, spoken, carrier.lower(), " ".join(carrier), spoken))
 
 
-def _shipment_as_read(shipment: str, p_noise: float, rng: random.Random) -> str:
+def _shipment_as_read(shipment: str, p_noise: float, split: Split, rng: random.Random) -> str:
     letters = "".join(
         _LETTER_AS[char] if char in _LETTER_AS and rng.random() < p_noise / 2 else char
         for char in shipment[:2]
     )
     digits = misread(shipment[2:], p_noise, rng)
     gap = rng.choice(("", "", " ", " ", "-", " ", "."))
+    if split is Split.TRAIN and rng.random() < 0.3:
+        return _freely_grouped(letters, digits, gap, rng)
     group = rng.choice((6, 6, 3, 3, 2))
     groups = [digits[at : at + group] for at in range(0, 6, group)]
     return gap.join([letters + rng.choice(("", gap)) + groups[0], *groups[1:]])
+
+
+def _freely_grouped(letters: str, digits: str, gap: str, rng: random.Random) -> str:
+    """Groups of any length, and now and then a gap between letters and digits alone."""
+    cuts = sorted(rng.sample(range(1, 6), rng.choice((0, 1, 1, 2))))
+    groups = [digits[at:end] for at, end in zip([0, *cuts], [*cuts, 6], strict=True)]
+    gap = rng.choice((gap, "-", " ", "_"))
+    return letters + rng.choice(("", gap, gap, "-", " ")) + gap.join(groups)
 
 
 def _count_as_read(count: int, p_noise: float, rng: random.Random) -> str:
@@ -238,9 +155,17 @@ def _aside(name: str, split: Split, rng: random.Random) -> str:
     if name == "house":
         return str(rng.randint(1, 199))
     if name == "phone":
-        return f"0{rng.randint(100, 999)} {rng.randint(1000, 999999)}"
+        # Never a group of five digits, which would be a postcode.
+        ending = rng.choice(("", "00", "127"))
+        return f"0{rng.randint(100, 999)} {rng.randint(1000, 9999)}{ending}"
     if name == "date":
         return f"{rng.randint(1, 28):02d}.{rng.randint(1, 12):02d}." + rng.choice(
             ("", "26", "2026")
         )
+    if name == "serial":
+        return str(rng.randint(10**6, 10 ** rng.choice((7, 8, 9)) - 1))
+    if name == "sep":
+        return rng.choice(_BETWEEN)
+    if name in _MADE_UP:
+        return _MADE_UP[name](rng)
     return aside_value(name, split, rng)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .maintenance_shapes_de import SHAPES
 from .phrase import Phrases
 
 ASSETS: dict[str, tuple[str, ...]] = {
@@ -100,6 +101,7 @@ FRAMES = Phrases(
         "bei {asset} ist {noun}",
         "(unser|der|die|das|mein) {asset} {verb}",
         "an {asset} {verb}",
+        *SHAPES["frame"],
     ),
     held_out=("(Schaden|Problem) bei {asset}: {noun}", "(gemeldet|Info): {asset} {verb}"),
 )
@@ -119,6 +121,7 @@ OUT_OF_SERVICE = Phrases(
         ),
         "(abgeschaltet|ausgeschaltet|Schlüssel abgezogen|vom Netz genommen)",
         "(nicht mehr nutzbar|nicht einsatzbereit|kann nicht benutzt werden)",
+        *SHAPES["out_of_service"],
     ),
     held_out=("(abgestellt|gesperrt), bitte nicht fahren", "ist jetzt außer Betrieb"),
 )
@@ -134,6 +137,7 @@ HURRY: dict[str, Phrases] = {
             ),
             "(gefährlich|Gefahr|Unfallgefahr|nicht sicher|Sicherheitsrisiko|sehr gefährlich)",
             "(Notfall|kann nicht warten|brauchen ihn sofort|heute noch)",
+            *SHAPES["urgent"],
         ),
         held_out=("bitte so schnell es geht, dringend", "Achtung, (gefährlich|Gefahr)"),
     ),
@@ -144,6 +148,7 @@ HURRY: dict[str, Phrases] = {
             "(kann warten|hat Zeit|kann bis {day} warten|das kann warten|hat noch Zeit)",
             "(bei der|bis zur|zur|mit der) nächsten (Wartung|Inspektion|Prüfung)",
             "(wenn Zeit ist|bei Gelegenheit|irgendwann|wenn ihr Zeit habt|wenn es passt)",
+            *SHAPES["low"],
         ),
         held_out=("kann noch warten, keine Eile", "bei Gelegenheit, nicht dringend"),
     ),
@@ -164,6 +169,7 @@ ASIDES = Phrases(
         "(Auftrag|Ticket) {order}",
         "(schon wieder|zum zweiten Mal|wie letzte Woche|keine Ahnung warum|war gestern ok)",
         "(Foto|Bild) (gemacht|im Anhang)",
+        *SHAPES["aside"],
     ),
     held_out=("{name} hat es gesehen", "Halle {small}, geht noch", "Ticket Nr {order}"),
 )

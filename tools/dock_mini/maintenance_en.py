@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .maintenance_shapes_en import SHAPES
 from .phrase import Phrases
 
 ASSETS: dict[str, tuple[str, ...]] = {
@@ -123,6 +124,7 @@ FRAMES = Phrases(
         "(reporting|please note|noticed|fyi)(:|,| that) {asset} {verb}",
         "(re|ref) {asset} - {noun}",
         "{asset} (came back|returned) with (a |an |){noun}",
+        *SHAPES["frame"],
     ),
     held_out=(
         "(a |)problem (on|at) {asset}: {noun}",
@@ -150,6 +152,7 @@ OUT_OF_SERVICE = Phrases(
         ),
         "(switched off|shut down|turned off|took the key|key removed|took it off the floor)",
         "(cannot|cant|can't) be used( any more| now|)",
+        *SHAPES["out_of_service"],
     ),
     held_out=(
         "(parked|locked) and tagged out",
@@ -173,6 +176,7 @@ HURRY: dict[str, Phrases] = {
                 "someone will get hurt|safety issue|hazard)"
             ),
             "(emergency|we need it back now|cant wait|cannot wait|line waits for it)",
+            *SHAPES["urgent"],
         ),
         held_out=(
             "please (come|fix it) at once",
@@ -193,6 +197,7 @@ HURRY: dict[str, Phrases] = {
                 "(when you have time|whenever you can|when there is time|sometime|some day|when "
                 "you get a chance|if you have time|when convenient|in your own time|whenever)"
             ),
+            *SHAPES["low"],
         ),
         held_out=("it is not urgent, (can|may) wait", "at the next maintenance, no rush"),
     ),
@@ -223,6 +228,7 @@ ASIDES = Phrases(
         "(was fine|worked) yesterday",
         "(photo|picture) (attached|taken|in the app)",
         "(this|next) (week|month) (ok|please|would be good)",
+        *SHAPES["aside"],
     ),
     held_out=(
         "{name} found it (on {day}|)",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .maintenance_shapes_es import SHAPES
 from .phrase import Phrases
 
 ASSETS: dict[str, tuple[str, ...]] = {
@@ -103,6 +104,7 @@ FRAMES = Phrases(
         "en {asset} hay {noun}",
         "(nuestra|esta|este|mi) {asset} {verb}",
         "{asset} - {noun}",
+        *SHAPES["frame"],
     ),
     held_out=("(fallo|avería) en {asset}: {noun}", "(aviso|nota): {asset} {verb}"),
 )
@@ -122,6 +124,7 @@ OUT_OF_SERVICE = Phrases(
         "(no usar|no se puede usar|prohibido usar|no utilizar|que nadie la use|no la usen)",
         "(apagada del todo|desconectada|desconectado|quité la llave|la apagamos)",
         "(totalmente muerta|totalmente muerto|inutilizable|no operativa|no operativo)",
+        *SHAPES["out_of_service"],
     ),
     held_out=("(parada|detenida), no utilizar", "la dejé aparcada, fuera de uso"),
 )
@@ -140,6 +143,7 @@ HURRY: dict[str, Phrases] = {
                 "inseguro)"
             ),
             "(emergencia|no puede esperar|la necesitamos ya|hoy mismo)",
+            *SHAPES["urgent"],
         ),
         held_out=("arreglar de inmediato, urgente", "cuidado, (peligro|es peligroso)"),
     ),
@@ -153,6 +157,7 @@ HURRY: dict[str, Phrases] = {
             "(puede esperar|puede esperar al {day}|eso puede esperar|puede esperar unos días)",
             "(en|para|hasta) (la próxima|el próximo) (revisión|mantenimiento|servicio|inspección)",
             "(cuando haya tiempo|cuando puedan|cuando se pueda|algún día|si hay tiempo)",
+            *SHAPES["low"],
         ),
         held_out=("no urge, puede esperar", "cuando haya tiempo, sin prisa"),
     ),
@@ -173,6 +178,7 @@ ASIDES = Phrases(
         "(orden|parte|ticket) {order}",
         "(otra vez|segunda vez este mes|igual que la semana pasada|ayer iba bien|no sé por qué)",
         "(foto|imagen) (adjunta|hecha)",
+        *SHAPES["aside"],
     ),
     held_out=("{name} lo vio", "zona {small}, sigue funcionando", "parte nº {order}"),
 )

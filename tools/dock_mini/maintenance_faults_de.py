@@ -5,6 +5,7 @@ A fault is said as a verb ("leaks oil") or as a noun ("oil leak").
 
 from __future__ import annotations
 
+from .maintenance_shapes_de import SHAPES
 from .phrase import Phrases
 
 _OEL = "(Öl|Hydrauliköl|Flüssigkeit|Hydraulikflüssigkeit|Wasser|Kühlmittel|Säure|Bremsflüssigkeit)"
@@ -23,6 +24,7 @@ VERBS: dict[str, Phrases] = {
             "(hat|mit) " + _OEL + " (unter sich|am Boden|auf dem Boden|unten dran)",
             _OEL + " (läuft aus|tropft raus|läuft raus|auf dem Boden|tritt aus|am Boden)",
             "(Schlauch|Dichtung|Zylinder|Pumpe) (undicht|leckt|tropft|ist undicht)",
+            *SHAPES["leak/verb"],
         ),
         held_out=("lässt " + _OEL + " auf den Boden tropfen", "(Pumpe|Dichtung) verliert " + _OEL),
     ),
@@ -37,6 +39,7 @@ VERBS: dict[str, Phrases] = {
             "(braucht|benötigt) (neue Batterie|neuen Akku|eine neue Batterie)",
             "(ist |)(ständig|immer|nach {small} Minuten) (leer|entladen)",
             "(hält|hält die) (keine Ladung|Ladung nicht)",
+            *SHAPES["battery/verb"],
         ),
         held_out=("Akku ist nach {small} Minuten leer", "lädt die Batterie nicht"),
     ),
@@ -52,6 +55,7 @@ VERBS: dict[str, Phrases] = {
             "(braucht|benötigt) (neue |)(Bremsbeläge|Bremsen)",
             "(rollt|rutscht) (beim Bremsen|weiter wenn man bremst|trotz Bremse)( weiter|)",
             "(hat |)(keine Bremsen|keine Bremswirkung|keine Bremse)( mehr|)",
+            *SHAPES["brakes/verb"],
         ),
         held_out=("Handbremse (greift|hält) nicht", "bremst sehr schwach"),
     ),
@@ -71,6 +75,7 @@ VERBS: dict[str, Phrases] = {
             + "| beim {doing}|)",
             "(ist |)(sehr|zu|extrem|ungewöhnlich) laut( beim {doing}|)",
             "(klingt|hört sich) (komisch|schlecht|ungesund|nicht gut)( an|)",
+            *SHAPES["noise/verb"],
         ),
         held_out=("(klappert|quietscht) laut beim {doing}", "macht (laute|komische) Töne"),
     ),
@@ -92,6 +97,7 @@ VERBS: dict[str, Phrases] = {
                 "(klemmt|blockiert|verklemmt)"
             ),
             "(von|durch) (Karton|Kiste|Holzstück|Palette) (blockiert|verstopft)",
+            *SHAPES["jam/verb"],
         ),
         held_out=("(Kiste|Karton) hat sich verklemmt", "ist blockiert, lässt sich nicht bewegen"),
     ),
@@ -105,6 +111,7 @@ VERBS: dict[str, Phrases] = {
             ),
             "(hat|mit) (verbogene|gebrochene|gerissene|lose|kaputte|beschädigte) " + _TEIL,
             "(Schraube|Bolzen|Abdeckung|Spiegel|Griff) (fehlt|verloren|lose|weg|abgebrochen)",
+            *SHAPES["broken_part/verb"],
         ),
         held_out=(_TEIL + " ist angebrochen und lose", "(hat |)" + _TEIL + " verloren, fehlt"),
     ),
@@ -130,6 +137,7 @@ VERBS: dict[str, Phrases] = {
                 "reagiert nicht)"
             ),
             "(zeigt|meldet|hat) Fehler {code}",
+            *SHAPES["electrical/verb"],
         ),
         held_out=(
             "Display dunkel, (startet|geht) nicht",
@@ -155,6 +163,7 @@ VERBS: dict[str, Phrases] = {
                 "Grad drin)"
             ),
             "(raucht|Motor raucht|riecht heiß)",
+            *SHAPES["overheating/verb"],
         ),
         held_out=("Motor läuft nach {small} Minuten zu heiß", "wird beim {doing} zu heiß"),
     ),
@@ -168,6 +177,7 @@ VERBS: dict[str, Phrases] = {
             ),
             "(hat|mit) (einen Platten|plattem Reifen|kaputtem Rad|kaputter Rolle|losem Rad)",
             "(braucht|benötigt) (neue Reifen|neue Rollen|neues Rad|neue Räder)",
+            *SHAPES["wheel/verb"],
         ),
         held_out=("Hinterrad ist (lose|platt)", "hat eine kaputte Rolle"),
     ),
@@ -176,7 +186,10 @@ VERBS: dict[str, Phrases] = {
 NOUNS: dict[str, Phrases] = {
     "leak": Phrases(
         "maintenance-note/de/leak/noun",
-        train=("(Ölverlust|Leck|Leckage|Ölfleck|Hydraulikleck|Undichtigkeit|Öllache|Öl am Boden)",),
+        train=(
+            "(Ölverlust|Leck|Leckage|Ölfleck|Hydraulikleck|Undichtigkeit|Öllache|Öl am Boden)",
+            *SHAPES["leak/noun"],
+        ),
         held_out=("(Leck|Leckage) am Zylinder",),
     ),
     "battery": Phrases(
@@ -186,6 +199,7 @@ NOUNS: dict[str, Phrases] = {
                 "(Batterie leer|Akku leer|Batterieproblem|Akkuproblem|Batterie defekt|schwache "
                 "Batterie|Ladefehler)"
             ),
+            *SHAPES["battery/noun"],
         ),
         held_out=("(Akku|Batterie) schwach und leer",),
     ),
@@ -196,6 +210,7 @@ NOUNS: dict[str, Phrases] = {
                 "(Bremse defekt|Bremsenproblem|Bremsversagen|schlechte Bremsen|Bremsdefekt|"
                 "schwache Bremse)"
             ),
+            *SHAPES["brakes/noun"],
         ),
         held_out=("(Bremsdefekt|Bremse schwach)",),
     ),
@@ -204,12 +219,16 @@ NOUNS: dict[str, Phrases] = {
         train=(
             "(komische|laute|schleifende|seltsame) Geräusche( beim {doing}|)",
             "(Quietschen|Klappern|Rattern|Schleifgeräusch|Klopfen|Pfeifen)( beim {doing}|)",
+            *SHAPES["noise/noun"],
         ),
         held_out=("(lautes|starkes) Klappern beim {doing}",),
     ),
     "jam": Phrases(
         "maintenance-note/de/jam/noun",
-        train=("(Stau|Kartonstau|Blockade|Folienstau|Verklemmung|Störung durch Karton|Paketstau)",),
+        train=(
+            "(Stau|Kartonstau|Blockade|Folienstau|Verklemmung|Störung durch Karton|Paketstau)",
+            *SHAPES["jam/noun"],
+        ),
         held_out=("(Blockade|Stau) durch Kiste",),
     ),
     "broken_part": Phrases(
@@ -217,6 +236,7 @@ NOUNS: dict[str, Phrases] = {
         train=(
             "(verbogene|gebrochene|gerissene|lose|fehlende|kaputte|abgebrochene) " + _TEIL,
             _TEIL + " (gebrochen|verbogen|fehlt|abgebrochen)",
+            *SHAPES["broken_part/noun"],
         ),
         held_out=("beschädigte " + _TEIL,),
     ),
@@ -227,6 +247,7 @@ NOUNS: dict[str, Phrases] = {
                 "(Stromausfall|Kurzschluss|Elektrikfehler|kein Strom|Kabelbruch|defektes Kabel|"
                 "Sicherung defekt|Elektroproblem|Fehler {code}|Wackelkontakt)"
             ),
+            *SHAPES["electrical/noun"],
         ),
         held_out=("(Kabel|Sicherung) durchgebrannt, Kurzschluss",),
     ),
@@ -237,6 +258,7 @@ NOUNS: dict[str, Phrases] = {
                 "(Überhitzung|Motor überhitzt|Übertemperatur|Temperaturwarnung|Kühlproblem|"
                 "heißer Motor)"
             ),
+            *SHAPES["overheating/noun"],
         ),
         held_out=("Überhitzung, Motor zu heiß",),
     ),
@@ -247,6 +269,7 @@ NOUNS: dict[str, Phrases] = {
                 "(Reifenschaden|platter Reifen|kaputte Rolle|Rad lose|Reifen platt|loses Rad|"
                 "Rolle kaputt|abgefahrene Reifen|Plattfuß|defektes Rad)"
             ),
+            *SHAPES["wheel/noun"],
         ),
         held_out=("(Rolle|Rad) gerissen",),
     ),

@@ -5,6 +5,7 @@ A fault is said as a verb ("leaks oil") or as a noun ("oil leak").
 
 from __future__ import annotations
 
+from .maintenance_shapes_en import SHAPES
 from .phrase import Phrases
 
 _FLUID = (
@@ -28,6 +29,7 @@ VERBS: dict[str, Phrases] = {
             + " (on the floor|behind|everywhere)",
             "(spills|is spilling|spraying|pissing|weeping|seeping) " + _FLUID,
             "(hose|seal|cylinder|mast cylinder|pump) (is |)(leaking|leaks|drips|weeping)",
+            *SHAPES["leak/verb"],
         ),
         held_out=(
             "is (losing|leaking) " + _FLUID + " on the floor",
@@ -55,6 +57,7 @@ VERBS: dict[str, Phrases] = {
             "(needs|wants) a new battery",
             "battery (drains|empties|loses charge|dies) (fast|quickly|too fast|overnight|)",
             "(is |)(always|constantly) (empty|flat|on low battery|discharged)",
+            *SHAPES["battery/verb"],
         ),
         held_out=(
             "battery is empty (too fast|after {small} min)",
@@ -78,6 +81,7 @@ VERBS: dict[str, Phrases] = {
             ),
             "(needs|wants) (new |)(brake pads|brakes|brake shoes)",
             "(rolls|keeps rolling|rolls on|slides) when (braking|i brake|i hit the brake)",
+            *SHAPES["brakes/verb"],
         ),
         held_out=(
             "hand brake is not (holding|working)",
@@ -100,6 +104,7 @@ VERBS: dict[str, Phrases] = {
             + "| when {doing}|)",
             "(is |)(very |too |really |)(loud|noisy)( when {doing}|)",
             "sounds (bad|wrong|awful|strange|like a coffee grinder|rough)( when {doing}|)",
+            *SHAPES["noise/verb"],
         ),
         held_out=(
             "is making a (loud|strange) sound when {doing}",
@@ -124,6 +129,7 @@ VERBS: dict[str, Phrases] = {
                 "by a carton|open|closed)"
             ),
             "(blocked|stopped|held up) by a (box|carton|pallet|piece of wood|strap|plank)",
+            *SHAPES["jam/verb"],
         ),
         held_out=(
             "has a (box|carton) (stuck|jammed) (in|under) it",
@@ -149,6 +155,7 @@ VERBS: dict[str, Phrases] = {
                 "(was hit|got hit|hit) by a (truck|forklift|trailer), (panel|frame|rail|lip|"
                 "cover) (bent|cracked|broken)"
             ),
+            *SHAPES["broken_part/verb"],
         ),
         held_out=(
             "(handle|cover|mirror) (has |)broken off",
@@ -180,6 +187,7 @@ VERBS: dict[str, Phrases] = {
                 "boot|react)"
             ),
             "(shows|gives|throws) error (code |){code}( on the display| on the screen|)",
+            *SHAPES["electrical/verb"],
         ),
         held_out=(
             "screen is (black|dark), wont (turn|switch) on",
@@ -203,6 +211,7 @@ VERBS: dict[str, Phrases] = {
             "(is |)not (cooling|cold enough|cold|getting cold|cooling down)( any more| properly|)",
             "(too warm|too hot|warming up|stays warm)( inside|, {small} degrees|)",
             "(smells hot|smoking|smoke from the motor)",
+            *SHAPES["overheating/verb"],
         ),
         held_out=(
             "motor is (overheating|too hot) after {small} min",
@@ -224,6 +233,7 @@ VERBS: dict[str, Phrases] = {
             "(needs|wants) (a new|new) (wheel|wheels|tyre|tyres|tires|load wheels|castors)",
             "(lost|is losing) a (wheel|castor|tyre)",
             "(has a puncture|got a puncture|puncture front left|runs on a flat tyre)",
+            *SHAPES["wheel/verb"],
         ),
         held_out=(
             "rear (tyre|wheel) is (flat|broken)",
@@ -241,6 +251,7 @@ NOUNS: dict[str, Phrases] = {
             _FLUID + " on the floor",
             "leaking " + _FLUID,
             "(puddle|pool) of " + _FLUID,
+            *SHAPES["leak/noun"],
         ),
         held_out=("(small|big) " + _FLUID + " leak",),
     ),
@@ -250,6 +261,7 @@ NOUNS: dict[str, Phrases] = {
             "(dead|flat|weak|empty|low|bad) battery",
             "battery (problem|issue|fault|trouble|low|flat|empty)",
             "(charging|charge) (problem|fault|issue)",
+            *SHAPES["battery/noun"],
         ),
         held_out=("(weak|flat) battery problem",),
     ),
@@ -259,6 +271,7 @@ NOUNS: dict[str, Phrases] = {
             "(bad|weak|worn|no|soft|failed) brakes",
             "brake (problem|fault|failure|issue|defect)",
             "brakes (bad|weak|worn|failed|gone)",
+            *SHAPES["brakes/noun"],
         ),
         held_out=("(weak|bad) brakes, brake fault",),
     ),
@@ -267,6 +280,7 @@ NOUNS: dict[str, Phrases] = {
         train=(
             "(strange|loud|grinding|squeaking|odd|knocking|rattling|terrible) (noise|noises|sound)",
             "(noise|squeak|rattle|squeal|grinding|knocking) when {doing}",
+            *SHAPES["noise/noun"],
         ),
         held_out=("(loud|odd) rattling when {doing}",),
     ),
@@ -275,6 +289,7 @@ NOUNS: dict[str, Phrases] = {
         train=(
             "(jam|blockage|box jam|carton jam|paper jam|film jam|pallet jam)",
             "(stuck|jammed) (box|carton|pallet|film)",
+            *SHAPES["jam/noun"],
         ),
         held_out=("(carton|box) jam, blockage",),
     ),
@@ -285,6 +300,7 @@ NOUNS: dict[str, Phrases] = {
                 "(bent|broken|cracked|torn|missing|snapped|loose) (fork|mast|seat|mirror|handle|"
                 "lip|hinge|panel|cover|guard|spring|chain|trigger|arm|step)"
             ),
+            *SHAPES["broken_part/noun"],
         ),
         held_out=("(snapped|torn) (hinge|cover|seat), part missing",),
     ),
@@ -297,6 +313,7 @@ NOUNS: dict[str, Phrases] = {
                 "display|black screen|power cut)"
             ),
             "error (code |){code}",
+            *SHAPES["electrical/noun"],
         ),
         held_out=("(burnt cable|loose plug), electrical problem",),
     ),
@@ -308,6 +325,7 @@ NOUNS: dict[str, Phrases] = {
             "(temperature|overheat) warning",
             "cooling (problem|failure|fault)",
             "temperature too high",
+            *SHAPES["overheating/noun"],
         ),
         held_out=("overheating (pump|engine), too hot",),
     ),
@@ -320,6 +338,7 @@ NOUNS: dict[str, Phrases] = {
             ),
             "(wheel|tyre|tire) (problem|damage|worn|broken)",
             "puncture",
+            *SHAPES["wheel/noun"],
         ),
         held_out=("(damaged|worn) rear tyre",),
     ),

@@ -5,6 +5,7 @@ A fault is said as a verb ("leaks oil") or as a noun ("oil leak").
 
 from __future__ import annotations
 
+from .maintenance_shapes_es import SHAPES
 from .phrase import Phrases
 
 _ACEITE = "(aceite|aceite hidráulico|líquido|agua|líquido de frenos|refrigerante|ácido|fluido)"
@@ -24,6 +25,7 @@ VERBS: dict[str, Phrases] = {
             "(deja|dejó) " + _ACEITE + " (en el suelo|por el suelo|debajo)",
             "(hay|tiene) (un charco|una mancha|gotas) de " + _ACEITE + " (debajo|en el suelo)",
             "(manguera|junta|cilindro|bomba) (pierde|gotea|con fuga)",
+            *SHAPES["leak/verb"],
         ),
         held_out=("deja un charco de " + _ACEITE, "la (bomba|manguera) está perdiendo " + _ACEITE),
     ),
@@ -38,6 +40,7 @@ VERBS: dict[str, Phrases] = {
             "(necesita|le hace falta|pide) (una |)batería nueva",
             "se queda sin (batería|carga)( a los {small} minutos| enseguida|)",
             "(no aguanta|no mantiene) la carga",
+            *SHAPES["battery/verb"],
         ),
         held_out=("la batería se agota enseguida", "no mantiene (batería|carga), se descarga"),
     ),
@@ -52,6 +55,7 @@ VERBS: dict[str, Phrases] = {
             "(necesita|le hacen falta) (frenos|pastillas|frenos nuevos|zapatas)",
             "(sin freno|sin frenos|se quedó sin frenos|no tiene frenos)",
             "(resbala|sigue rodando|no para) al frenar",
+            *SHAPES["brakes/verb"],
         ),
         held_out=("el freno de mano no agarra", "frena muy mal, frenos flojos"),
     ),
@@ -67,6 +71,7 @@ VERBS: dict[str, Phrases] = {
             + _MUCHO
             + "| al {doing}|)",
             "(suena|se oye) (mal|raro|fatal|muy fuerte)( al {doing}|)",
+            *SHAPES["noise/verb"],
         ),
         held_out=("suena muy raro al {doing}", "hace un ruido extraño al {doing}"),
     ),
@@ -88,6 +93,7 @@ VERBS: dict[str, Phrases] = {
                 "algo la bloquea)"
             ),
             "(atasco|bloqueo) (de|por) (cajas|film|cartón|un palet)",
+            *SHAPES["jam/verb"],
         ),
         held_out=("se quedó atascada, no (abre|baja|cierra)", "un paquete se quedó trabado dentro"),
     ),
@@ -101,6 +107,7 @@ VERBS: dict[str, Phrases] = {
             ),
             "se (rompió|dobló|partió|soltó|cayó) (la|el) " + _PIEZA,
             "(la |el |)" + _PIEZA + " (está |)(partido|rajada|rajado|caída|colgando|dañada|dañado)",
+            *SHAPES["broken_part/verb"],
         ),
         held_out=("tiene el " + _PIEZA + " dañado", "se soltó la " + _PIEZA),
     ),
@@ -121,6 +128,7 @@ VERBS: dict[str, Phrases] = {
             "(no enciende|no arranca|no se enciende|no prende|no responde el panel)",
             "(da|muestra|marca) error {code}",
             "(cortocircuito|tiene un corto|hace corto|huele a cable quemado)",
+            *SHAPES["electrical/verb"],
         ),
         held_out=("el enchufe echa chispas", "pantalla apagada, no (enciende|arranca)"),
     ),
@@ -137,6 +145,7 @@ VERBS: dict[str, Phrases] = {
             "(no enfría|no enfría bien|ya no enfría|enfría poco|no hace frío)",
             "(aviso de temperatura|temperatura alta|temperatura muy alta|testigo de temperatura)",
             "(echa humo|sale humo del motor|huele a caliente|está a {small} grados por dentro)",
+            *SHAPES["overheating/verb"],
         ),
         held_out=("el motor se calienta demasiado al {doing}", "muy caliente, no enfría bien"),
     ),
@@ -151,6 +160,7 @@ VERBS: dict[str, Phrases] = {
             "(pinchó|ha pinchado|perdió) (una rueda|la rueda delantera|la rueda)",
             "(necesita|le hacen falta) (ruedas|ruedas nuevas|rodillos nuevos|una rueda nueva)",
             "(con |tiene |)(el |un |)(neumático|rodillo) (pinchado|gastado|roto|suelto|reventado)",
+            *SHAPES["wheel/verb"],
         ),
         held_out=("rueda trasera (rota|floja)", "tiene un neumático gastado"),
     ),
@@ -159,7 +169,11 @@ VERBS: dict[str, Phrases] = {
 NOUNS: dict[str, Phrases] = {
     "leak": Phrases(
         "maintenance-note/es/leak/noun",
-        train=("(fuga|pérdida|charco|goteo|escape) de " + _ACEITE, "(aceite|líquido) en el suelo"),
+        train=(
+            "(fuga|pérdida|charco|goteo|escape) de " + _ACEITE,
+            "(aceite|líquido) en el suelo",
+            *SHAPES["leak/noun"],
+        ),
         held_out=("(goteo|fuga) de " + _ACEITE + " en el suelo",),
     ),
     "battery": Phrases(
@@ -169,6 +183,7 @@ NOUNS: dict[str, Phrases] = {
                 "(batería baja|batería muerta|problema de batería|batería agotada|fallo de "
                 "carga|sin batería)"
             ),
+            *SHAPES["battery/noun"],
         ),
         held_out=("(batería descargada|problema de carga)",),
     ),
@@ -179,6 +194,7 @@ NOUNS: dict[str, Phrases] = {
                 "(frenos gastados|fallo de frenos|problema de frenos|freno flojo|sin frenos|"
                 "avería de freno)"
             ),
+            *SHAPES["brakes/noun"],
         ),
         held_out=("(frenos flojos|fallo de freno)",),
     ),
@@ -189,6 +205,7 @@ NOUNS: dict[str, Phrases] = {
                 "(ruido|sonido|chirrido|golpeteo|zumbido) (raro|fuerte|metálico|extraño|)( al "
                 "{doing}|)"
             ),
+            *SHAPES["noise/noun"],
         ),
         held_out=("(golpeteo|ruido) muy fuerte al {doing}",),
     ),
@@ -199,12 +216,17 @@ NOUNS: dict[str, Phrases] = {
                 "(atasco|bloqueo|caja atascada|film atascado|atasco de cajas|palet atascado|"
                 "cartón trabado)"
             ),
+            *SHAPES["jam/noun"],
         ),
         held_out=("(atasco|bloqueo) de film",),
     ),
     "broken_part": Phrases(
         "maintenance-note/es/broken_part/noun",
-        train=(_PIEZA + " " + _ROTO, "(falta|pérdida de) (tornillo|tapa|panel|espejo)"),
+        train=(
+            _PIEZA + " " + _ROTO,
+            "(falta|pérdida de) (tornillo|tapa|panel|espejo)",
+            *SHAPES["broken_part/noun"],
+        ),
         held_out=(_PIEZA + " (dañado|dañada)",),
     ),
     "electrical": Phrases(
@@ -215,6 +237,7 @@ NOUNS: dict[str, Phrases] = {
                 "corriente|chispas|problema eléctrico|error {code}|enchufe quemado|pantalla "
                 "negra)"
             ),
+            *SHAPES["electrical/noun"],
         ),
         held_out=("(cable quemado|chispas), fallo eléctrico",),
     ),
@@ -225,6 +248,7 @@ NOUNS: dict[str, Phrases] = {
                 "(sobrecalentamiento|motor caliente|temperatura alta|fallo de frío|motor "
                 "sobrecalentado|humo)"
             ),
+            *SHAPES["overheating/noun"],
         ),
         held_out=("(motor muy caliente|sobrecalentamiento del motor)",),
     ),
@@ -235,6 +259,7 @@ NOUNS: dict[str, Phrases] = {
                 "(rueda rota|rueda pinchada|pinchazo|rueda gastada|neumático reventado|rodillo "
                 "roto|rueda suelta)"
             ),
+            *SHAPES["wheel/noun"],
         ),
         held_out=("(rueda dañada|llanta rota)",),
     ),

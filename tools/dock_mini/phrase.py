@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 
 _CHOICE = re.compile(r"\(([^()]*)\)")
 _SLOT = re.compile(r"\{(\w+)\}")
@@ -52,9 +53,30 @@ class Phrases:
                 yield Phrase(f"{self.name}/{split}/{number}", split, text)
 
     def draw(self, split: Split, rng: random.Random) -> str:
-        """A phrase of `split`, its alternatives chosen, its slots still open."""
-        texts = self.train if split is Split.TRAIN else self.held_out
-        return expand(rng.choice(texts), rng)
+        """A phrase of `split`, its alternatives chosen, its slots still open.
+
+        Two patterns can expand to the same words; those of the held-out ones are never trained.
+        """
+        if split is Split.HELD_OUT:
+            return expand(rng.choice(self.held_out), rng)
+        while (text := expand(rng.choice(self.train), rng)).lower() in _expansions(self.held_out):
+            pass
+        return text
+
+
+@cache
+def _expansions(texts: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(text.lower() for pattern in texts for text in expansions(pattern))
+
+
+def expansions(text: str) -> Iterator[str]:
+    """Every text that `expand` can make of this one."""
+    match = _CHOICE.search(text)
+    if match is None:
+        yield _tidied(text)
+        return
+    for choice in match.group(1).split("|"):
+        yield from expansions(text[: match.start()] + choice + text[match.end() :])
 
 
 def expand(text: str, rng: random.Random) -> str:
@@ -62,6 +84,10 @@ def expand(text: str, rng: random.Random) -> str:
     while match := _CHOICE.search(text):
         choice = rng.choice(match.group(1).split("|"))
         text = text[: match.start()] + choice + text[match.end() :]
+    return _tidied(text)
+
+
+def _tidied(text: str) -> str:
     return " ".join(text.replace("<", "(").replace(">", ")").split(" ")).strip()
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from .dataset import ANSWER, BOS, EOS, SPECIAL_TOKENS, Row, Template, payload
+from .dataset import ANSWER, BOS, EOS, SPECIAL_TOKENS, Template, payload
 
 VOCAB_TOKENS = 4096
 SPLIT = (
@@ -22,14 +22,7 @@ SPLIT = (
 
 def train(texts: Iterable[str]) -> Tokenizer:
     """A tokeniser fitted to `texts`; the special tokens get the first ids."""
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(Regex(SPLIT), behavior="isolated"),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-        ]
-    )
-    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer = _split_like_qwen2(Tokenizer(models.BPE()))
     trainer = trainers.BpeTrainer(
         vocab_size=VOCAB_TOKENS,
         special_tokens=list(SPECIAL_TOKENS),
@@ -37,6 +30,13 @@ def train(texts: Iterable[str]) -> Tokenizer:
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
+    return tokenizer
+
+
+def assemble(tokens: dict[str, int], merges: list[tuple[str, str]]) -> Tokenizer:
+    """The tokeniser of a file: `tokens` by id, and the merges in their order."""
+    tokenizer = _split_like_qwen2(Tokenizer(models.BPE(tokens, merges)))
+    tokenizer.add_special_tokens(list(SPECIAL_TOKENS))
     return tokenizer
 
 
@@ -50,15 +50,30 @@ def encode_prompt(tokenizer: Tokenizer, template: Template, inputs: object) -> l
 
     The payload is text of a user: a special token's name in it stays text. Training rows hold none.
     """
-    pieces = (BOS + template.root, payload(template, inputs), template.suffix)
+    return encode_pieces(tokenizer, BOS + template.root, payload(template, inputs), template.suffix)
+
+
+def encode_pieces(tokenizer: Tokenizer, *pieces: str) -> list[int]:
+    """Pieces of text, each tokenised by itself."""
     return [token for piece in pieces for token in tokenizer.encode(piece).ids]
 
 
-def encode_answer(tokenizer: Tokenizer, row: Row) -> list[int]:
+def encode_answer(tokenizer: Tokenizer, answer: str) -> list[int]:
     """The answer and the end token."""
-    return [*tokenizer.encode(row.answer()).ids, tokenizer.token_to_id(EOS)]
+    return [*tokenizer.encode(answer).ids, tokenizer.token_to_id(EOS)]
 
 
 def answer_token(tokenizer: Tokenizer) -> int:
     """The id of the token that opens every answer."""
     return int(tokenizer.token_to_id(ANSWER))
+
+
+def _split_like_qwen2(tokenizer: Tokenizer) -> Tokenizer:
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(SPLIT), behavior="isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    return tokenizer

@@ -1,0 +1,140 @@
+"""More Spanish sentence shapes of dock-event, for training only, by phrase group."""
+
+from __future__ import annotations
+
+_CAMION = "(camión|el camión|tráiler|el tráiler|remolque|furgoneta|contenedor|vehículo|furgón)"
+_ROTAS = (
+    "(rotas|dañadas|aplastadas|mojadas|golpeadas|abiertas|reventadas|rasgadas|estropeadas|"
+    "hundidas|destrozadas)"
+)
+_ETIQUETA = "(etiqueta|código de barras|pegatina|etiqueta de envío|rótulo|label|adhesivo)"
+_FRIO = "(cámara|nevera|cámara frigorífica|frigo|congelador|frigorífico|equipo de frío|reefer)"
+
+SHAPES: dict[str, tuple[str, ...]] = {
+    "arrival": (
+        "(evento|estado|aviso)(:| -) (llegada|llegó|entrada|camión aquí)(,| /|;) {dock}",
+        "{dock} (está |ya |)(ocupado|tomado), {firm} (ha llegado|acaba de entrar|está dentro)",
+        "tenemos (a |){firm} en {dock}(, recién llegado| para descargar| esperando|)",
+        "(recién llegado|nuevo en el patio|acaba de entrar)(:|,) {firm}, {dock}",
+        "(hay que descargar|se puede descargar) (a |){firm} en {dock}, (ya está|llegó)",
+        "{firm} para {dock}(, ya llegó| está en el patio|, registrado| acaba de entrar)",
+        "(mercancía|entrega|carga) de {firm} (ahora|ya|lista) en {dock}(, para descargar|)",
+        _CAMION + " de {firm} (acoplado|está esperando|se colocó|aparcó) en {dock}",
+        "llegado (a|en) {dock}(:|,) " + _CAMION + " de {firm}",
+        "el " + _CAMION + " de {town} (está|llegó|ya llegó)(,| en|:) {dock}",
+        "{dock} - (llegada|entrada|camión aquí|entrega)( {firm}|)",
+        "nos (llegó|ha llegado|entra) " + _CAMION + " (a|en|por) {dock}",
+    ),
+    "departure": (
+        "(evento|estado|aviso)(:| -) (salida|salió|expedición|camión fuera)(,| /|;) {dock}",
+        "{dock} (se puede cerrar|para cerrar|cerrar), " + _CAMION + " (ya salió|se ha ido)",
+        "{firm} (se ha ido|ya salió|ha salido)(, {dock} queda libre| y {dock} está vacío|, {dock})",
+        "(acaba de salir|ya fuera|ya salió|fuera del patio)(:|,) {firm}, {dock}",
+        "(despachamos|despedimos|dejamos salir) (a |){firm} (de|en|desde) {dock}",
+        _CAMION + " (con destino |)a {town} (dejó|ha dejado|abandonó) {dock}",
+        "(ya no hay nadie|nadie) en {dock}, {firm} (se fue|salió)",
+        "el " + _CAMION + " que estaba en {dock} (ya se fue|salió|va en ruta|ha partido)",
+        "{dock} - (salida|expedición|camión fuera|se fue)( {firm}|)",
+        "(cargado|papeles firmados|con precinto), {firm} (salió|se fue|en ruta)(,| de|:) {dock}",
+    ),
+    "damage": (
+        "(evento|estado|aviso)(:| -) (daño|mercancía dañada)(,| /|;) {pallet}(, {cartons}|)",
+        "(daños|dañado|rotura)(:| -) {cartons}(, {pallet}| en {pallet}|, {dock}|)",
+        "{pallet}: {cartons} " + _ROTAS,
+        "{pallet} - {cartons} " + _ROTAS + "( al llegar| en {dock}|)",
+        "en {pallet} (hay|vemos|encontré|tenemos) {cartons} " + _ROTAS,
+        "(hay|vemos|se ven) daños en {pallet}(, {cartons}|: {cartons}|)",
+        "{cartons} de {pallet} (están|estaban|llegaron|quedaron) " + _ROTAS,
+        "(la lluvia|el golpe|la caída|una uña) (dañó|rompió|estropeó) {cartons} (de|en) {pallet}",
+        "{pallet} (llegó|vino|entró) (dañado|roto|aplastado|mojado)(, {cartons}|: {cartons}|)",
+        "(la esquina|un lado|la capa de abajo) de {pallet} (aplastada|rota|mojada)(, {cartons}|)",
+        "(para que sepan|malas noticias|ojo) en {dock}: {cartons} " + _ROTAS,
+        "(apartamos|hubo que apartar|separamos) {cartons} de {pallet}, (todas |)" + _ROTAS,
+        "(número de |)dañadas(:| -) {cartons}(, {pallet}|, {dock}|)",
+        "{pallet} (se resbaló de las uñas|se deslizó|se desplomó|se vino abajo)"
+        "(, {cartons} " + _ROTAS + "|)",
+        "(vieron|han visto) {pallet}? {cartons} " + _ROTAS,
+    ),
+    "temperature_alarm": (
+        "(evento|estado|aviso)(:| -) alarma de (temperatura|frío)(,| /|;) {dock}(, {temp}|)",
+        "{dock} - (alarma|alerta) de (temperatura|frío)(, {temp}|: {temp}|)",
+        "en {dock} (la |el |)" + _FRIO + " (está demasiado caliente|en alarma)(, {temp}|)",
+        _FRIO + " (de|en) {dock} (dio alarma|entró en alarma|da alarma)(, {temp}|)",
+        "alarma(:| -) " + _FRIO + " (caliente|no enfría|sin frío)(, {temp}|, {dock}|)",
+        "(medido|lectura|pantalla|sensor)(:|) {temp} en {dock}, (demasiado|alarma|muy alto)",
+        "{temp} en {dock}, (demasiado caliente|saltó la alarma|por encima del límite|alarma)",
+        "por qué (está|marca) (la |el |)" + _FRIO + " {temp}? (demasiado|suena la alarma|muy alto)",
+        "la alarma de (temperatura|frío) (ha saltado|está sonando|pita)( en {dock}|)(, {temp}|)",
+        "la mercancía de {pallet} (se calienta|está caliente|se descongela)(, {temp}|)",
+        "cadena de frío (rota|interrumpida)( en {dock}|)(, {temp}|: {temp}|)",
+        "(pone|marca|se lee) {temp} en (la |el |)" + _FRIO + ", (alarma|demasiado alto)",
+        _FRIO + " (averiado|en alarma), temperatura (subiendo|en {temp}|muy alta)",
+    ),
+    "missing_label": (
+        "(evento|estado|aviso)(:| -) (falta etiqueta|sin etiqueta)(,| /|;) {pallet}",
+        "{pallet}: " + _ETIQUETA + " (perdida|no está|ilegible|rota|falta)",
+        "{pallet} - (sin|falta|no hay) " + _ETIQUETA,
+        "en {pallet} (no hay|no vemos|no encuentro|falta la) " + _ETIQUETA,
+        "(tenemos|aquí está|encontramos) {pallet} sin (ninguna |)" + _ETIQUETA,
+        "(hay|tenemos|quedó) un palet sin " + _ETIQUETA + " en {dock}",
+        "{pallet} no se puede (escanear|identificar|leer), (sin|falta) " + _ETIQUETA,
+        "(el escáner|la pistola) no (lee|reconoce) {pallet}, " + _ETIQUETA + " (rota|no está)",
+        "a {pallet} se le (cayó|perdió|despegó) (la |)" + _ETIQUETA,
+        "(dónde está|quién tiene|alguien vio) (la |)" + _ETIQUETA + " de {pallet}?",
+        "(reetiquetar|etiquetar|volver a etiquetar) {pallet}( por favor|, no lleva nada|)",
+        "{pallet} no lleva (nada pegado|" + _ETIQUETA + "|ninguna " + _ETIQUETA + ")",
+        "{dock}, " + _ETIQUETA + " (perdida|ilegible|arrancada)( de {pallet}|)",
+    ),
+    "ask": (
+        "(acción|petición|nota)(:| -) (enviar a alguien|venir|llamarme|hace falta el encargado)",
+        "se (necesita|requiere|busca) (a alguien|un supervisor|al encargado|un técnico)( aquí|)",
+        "(hay|habría) alguien (libre |por ahí |)que pueda (venir|mirar|ayudar)?",
+        "(podrían|pueden|podéis) (por favor |)(venir|mandar a alguien|llamarme|echar un vistazo)?",
+        "(quiero|queremos|quisiera) que (alguien|el encargado|calidad) (venga|mire|lo vea)",
+        "(esperamos|espero) (a alguien|al encargado|a calidad)( para que mire|, vengan por favor)",
+        "(dame|denme|dadnos) (una llamada|un toque|un telefonazo)( por favor|)",
+        "(díganle|dile|avisa) (al encargado|a calidad|a {name}) que (venga|llame|mire)",
+        "(traigan|busquen|busca) (a un supervisor|al jefe|a alguien de calidad|ayuda)",
+        "(esto |aquí |)lo (tiene|debe) que ver (alguien|el jefe|el encargado|calidad)",
+    ),
+    "aside": (
+        "(de|firmado|remite)(:| -) {name}",
+        "(hora|anotado)(:| -) {clock}",
+        "(total|a bordo|carga)(:| -) {small} (palets|paradas|huecos)",
+        "({name} y yo|los de la mañana|el turno de noche) lo (apuntamos|apuntaron|vieron)",
+        "(cliente|proveedor|mercancía de)(:|) {firm}",
+        "(ruta|viaje|línea)(:|) {town}",
+        "(mando|mandamos|enviaré) (fotos|los papeles|un correo)( luego| después|)",
+        (
+            "(el chofer|el conductor) (es amable|llegó tarde|viene {small} minutos tarde|es "
+            "nuevo|come)"
+        ),
+        "(no sé por qué|no es la primera vez|día largo|ya casi viernes|buen tiempo|mucho viento)",
+        "(buen día|corto y cierro|muchas gracias|buenas tardes|hola equipo|hasta luego|un saludo)",
+        "(entrega|reserva|viaje) (nº |número |){order}",
+        "(apuntado|anotado|registrado) (por {name}|en el libro|en el sistema|a las {clock})",
+        "(la carretilla|el escáner) (está |)(cargando|libre|aparcada)",
+        "(segunda|tercera|última) (carga|vuelta) (hoy|del turno)",
+        "(el próximo|otro) (viene |llega |)a las {clock}",
+        "{goods} (dentro|encima|para {town})",
+        "(perdón por|disculpen) (las faltas|el retraso|el mensaje corto)",
+    ),
+    "benign": (
+        "(estado|mercancía|carga)(:| -) (ok|bien|intacta|completa|correcta)",
+        "(esta vez |)nada (dañado|roto|mojado|aplastado)",
+        "(sin|ninguna|no hay) (alarma|avería|rotura|incidencia)",
+        "(cada palet|todo|cada caja) (lleva su etiqueta|etiquetado|intacto|seco)",
+        "(temperatura|cadena de frío) (estaba |está |)(en orden|bien|comprobada y ok|en rango)",
+        "(revisado|mirado|comprobado)(, todo bien|, sin daños|, ok|: correcto)",
+        "todo (según lo previsto|completo|entero|seco y entero|fue bien)",
+    ),
+    "prelude": (
+        _CAMION + " (acoplado|ya está|acaba de entrar)(, pero| y|:|,)",
+        "{firm} (está aquí|ha entrado|ya descargado)(, pero| y|:|,)",
+        "(abrimos|abrí|al abrir) (las puertas|el tráiler|el contenedor)(:|,| y)",
+        "(en|durante) (el conteo|la recepción|el control)(:|,)",
+        "(antes de que saliera|mientras cargaban) el camión(:|,)",
+        "el camión (ya se fue|ya salió)(, pero|:|,)",
+        "mercancía de {firm} (entró|ya está)(, pero|:|,)",
+    ),
+}
