@@ -82,6 +82,12 @@ def _add_ask(commands: _Commands[argparse.ArgumentParser]) -> None:
 def _add_eval(commands: _Commands[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser("eval", help="score the model on its own sets")
     _add_config_option(parser)
+    parser.add_argument(
+        "--wire",
+        choices=("json", "compact", "both"),
+        default="both",
+        help="form that the model writes in; both: compact too where a template can have it",
+    )
     parser.add_argument("--json", action="store_true", help="for a machine")
     parser.set_defaults(command=_eval)
 
@@ -130,7 +136,7 @@ def _ask(given: argparse.Namespace) -> int:
 def _eval(given: argparse.Namespace) -> int:
     from edged.evaluation import evaluate
 
-    report = evaluate(config.load(given.config), given.config)
+    report = evaluate(config.load(given.config), given.config, given.wire)
     print(report.as_json() if given.json else report.as_text())
     return 0
 

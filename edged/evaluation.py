@@ -1,7 +1,8 @@
 """`edged eval`: the model's own sets, through the real engine process, scored.
 
 In:  `eval/{held_out,hand_written}/TEMPLATE.jsonl` beside the model's templates.
-Out: exact match per template and per field. The engine is one of its own, in a temporary folder.
+Out: exact match per template and per field, and tokens, for each form that an answer is written
+in. The engine is one of its own, in a temporary folder.
 """
 
 from __future__ import annotations
@@ -9,15 +10,14 @@ from __future__ import annotations
 import asyncio
 import json
 import tempfile
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from edged import config, templates
 from edged.engine.client import EngineClient, Lost
-from edged.engine.frames import Limits, Outcome, Ready, Step, Work
+from edged.engine.frames import Limits, Outcome, Ready, Step, Wire, Work
 from edged.errors import ConfigError, EngineUnusable
 from edged.models.installed import templates_dir
 
@@ -25,23 +25,40 @@ SETS = ("held_out", "hand_written")
 # While sets run the engine must not pause for want of a daemon's word.
 LEASE_S = 3600.0
 
+# Which wire forms are scored; `both`: compact beside JSON where a template can have it.
+Choice = Literal["json", "compact", "both"]
+
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One row of a set: the input of a template and the one right answer."""
+    """One row of a set: the input of a template, the one right answer, how it is to be written."""
 
     set: str
     template: templates.Template
     input: Any
     expected: Mapping[str, Any]
+    wire: Wire = "json"
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """One answer beside the right one."""
+
+    outcome: Outcome
+    is_exact: bool
+    fields: Mapping[str, bool]
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Scores of one model; shares are 0..1."""
+    """Scores of one model; shares are 0..1.
+
+    Attributes:
+        templates: name -> wire form -> set -> scores; and `fields` -> field -> set -> share.
+    """
 
     model: Mapping[str, str]
-    templates: Mapping[str, Mapping[str, Any]]
+    templates: Mapping[str, Mapping[str, Mapping[str, Any]]]
 
     def as_json(self) -> str:
         """Return the report for a machine."""
@@ -49,33 +66,46 @@ class Report:
 
     def as_text(self) -> str:
         """Return the report for a person."""
-        lines = [f"{self.model['name']}  {self.model['digest'][:23]}", ""]
-        lines.append(f"{'template':20} {'set':14} {'n':>5} {'exact':>7}")
-        for name, scores in self.templates.items():
-            for which in SETS:
-                if which in scores:
-                    score = scores[which]
-                    share = f"{score['exact_match']:7.3f}"
-                    lines.append(f"{name:20} {which:14} {score['n']:5d} {share}")
-            for field, shares in scores["fields"].items():
-                words = ", ".join(f"{which} {share:.3f}" for which, share in shares.items())
-                lines.append(f"    {field:30} {words}")
+        lines = [f"{self.model['name']}  {self.model['digest'][:23]}", "", _HEAD]
+        for name, forms in self.templates.items():
+            for wire, scores in forms.items():
+                lines += _lines(name, wire, scores)
         return "\n".join(lines)
 
 
-def evaluate(settings: config.Config, path: Path | None) -> Report:
+_HEAD = (
+    f"{'template':20} {'wire':8} {'set':14} {'n':>5} {'exact':>7}"
+    f" {'answer tokens':>14} {'forced':>7} {'KV tokens':>10}"
+)
+
+
+def _lines(name: str, wire: str, scores: Mapping[str, Any]) -> Iterator[str]:
+    for which in SETS:
+        if which in scores:
+            score = scores[which]
+            yield (
+                f"{name:20} {wire:8} {which:14} {score['n']:5d} {score['exact_match']:7.3f}"
+                f" {score['output_tokens']:14.1f} {score['forced_share']:7.3f}"
+                f" {score['kv_tokens']:10.1f}"
+            )
+    for field, shares in scores["fields"].items():
+        words = ", ".join(f"{which} {share:.3f}" for which, share in shares.items())
+        yield f"    {field:30} {words}"
+
+
+def evaluate(settings: config.Config, path: Path | None, choice: Choice) -> Report:
     """Return the scores of the configured model on its sets.
 
     Raises:
-        ConfigError: the model has no sets.
+        ConfigError: the model has no sets, or no template with the form asked for.
         EngineUnusable: the model cannot be loaded.
     """
-    cases = read_cases(settings)
+    cases = in_forms(read_cases(settings), choice)
     with tempfile.TemporaryDirectory(prefix="edged-eval-") as folder:
         place = Path(folder)
         alone = config.placed(settings, place, place / "engine.sock")
-        ready, answers = asyncio.run(_answered(EngineClient(alone, path), cases))
-    return scored(ready, cases, answers)
+        ready, outcomes = asyncio.run(_answered(EngineClient(alone, path), cases))
+    return scored(ready, cases, outcomes)
 
 
 def read_cases(settings: config.Config) -> list[Case]:
@@ -114,30 +144,87 @@ def _read_set(
             raise ConfigError(f"{file}: line {number}: {rule}: {error!r}") from error
 
 
-def scored(ready: Ready, cases: Sequence[Case], answers: Sequence[str | None]) -> Report:
-    """Return the shares of right answers.
+def in_forms(cases: Sequence[Case], choice: Choice) -> list[Case]:
+    """Return each case once for each form that is asked for and that its template can have.
+
+    Raises:
+        ConfigError: none is left.
+    """
+    wanted: tuple[Wire, ...] = ("json", "compact") if choice == "both" else (choice,)
+    forms = {case.template.name: case.template.wire_forms for case in cases}
+    found = [
+        replace(case, wire=wire)
+        for case in cases
+        for wire in wanted
+        if wire in forms[case.template.name]
+    ]
+    if not found:
+        raise ConfigError(
+            "--wire compact: no template with a set has a schema of fixed keys; use --wire json"
+        )
+    return found
+
+
+def scored(ready: Ready, cases: Sequence[Case], outcomes: Sequence[Outcome]) -> Report:
+    """Return the shares of right answers, and what they took.
 
     Args:
         ready: the model that answered.
         cases: what was asked.
-        answers: JSON text for each case; None where there was no answer.
+        outcomes: what came, for each case.
     """
-    exact: dict[tuple[str, str], list[bool]] = defaultdict(list)
-    fields: dict[tuple[str, str, str], list[bool]] = defaultdict(list)
-    for case, answer in zip(cases, answers, strict=True):
-        given = {} if answer is None else json.loads(answer)
-        exact[case.template.name, case.set].append(_same(given, case.expected))
-        for field, value in case.expected.items():
-            fields[case.template.name, field, case.set].append(
-                field in given and _same(given[field], value)
-            )
-    table: dict[str, dict[str, Any]] = {}
-    for (name, which), hits in sorted(exact.items()):
-        scores = table.setdefault(name, {"fields": {}})
-        scores[which] = {"n": len(hits), "exact_match": _share(hits)}
-    for (name, field, which), hits in fields.items():
-        table[name]["fields"].setdefault(field, {})[which] = _share(hits)
+    marks: dict[str, dict[str, dict[str, list[_Mark]]]] = {}
+    for case, outcome in sorted(zip(cases, outcomes, strict=True), key=_place):
+        forms = marks.setdefault(case.template.name, {})
+        forms.setdefault(case.wire, {}).setdefault(case.set, []).append(_marked(case, outcome))
+    table = {
+        name: {wire: _scores(sets) for wire, sets in forms.items()} for name, forms in marks.items()
+    }
     return Report({"name": ready.name, "digest": ready.digest}, table)
+
+
+def _place(pair: tuple[Case, Outcome]) -> tuple[str, bool]:
+    """Return the order of the report: by template, JSON first."""
+    case, _ = pair
+    return case.template.name, case.wire == "compact"
+
+
+def _marked(case: Case, outcome: Outcome) -> _Mark:
+    given = json.loads(outcome.text) if outcome.finish == "schema" else {}
+    fields = {
+        field: field in given and _same(given[field], value)
+        for field, value in case.expected.items()
+    }
+    return _Mark(outcome, _same(given, case.expected), fields)
+
+
+def _scores(sets: Mapping[str, Sequence[_Mark]]) -> dict[str, Any]:
+    """Return the scores of one template in one form."""
+    fields: dict[str, dict[str, float]] = {}
+    for which, marks in sets.items():
+        for field in {name: None for mark in marks for name in mark.fields}:
+            hits = [mark.fields[field] for mark in marks if field in mark.fields]
+            fields.setdefault(field, {})[which] = _share(hits)
+    return {"fields": fields} | {which: _score(marks) for which, marks in sets.items()}
+
+
+def _score(marks: Sequence[_Mark]) -> dict[str, Any]:
+    """Return the scores of one set; token counts are means over its answers.
+
+    `kv_tokens` are those that enter the KV cache: of the prompt what the template's root did not
+    hold already, and the answer. The answer's end is counted too, though nothing follows it.
+    """
+    outcomes = [mark.outcome for mark in marks]
+    written = sum(item.output_tokens for item in outcomes)
+    forced = sum(item.forced_tokens for item in outcomes)
+    entered = written + sum(item.prompt_tokens - item.cached_tokens for item in outcomes)
+    return {
+        "n": len(marks),
+        "exact_match": _share([mark.is_exact for mark in marks]),
+        "output_tokens": round(written / len(marks), 2),
+        "forced_share": round(forced / written, 4) if written else 0.0,
+        "kv_tokens": round(entered / len(marks), 2),
+    }
 
 
 def _same(given: Any, expected: Any) -> bool:
@@ -153,20 +240,24 @@ def _share(hits: Sequence[bool]) -> float:
     return round(sum(hits) / len(hits), 4)
 
 
-async def _answered(engine: EngineClient, cases: Sequence[Case]) -> tuple[Ready, list[str | None]]:
-    """Return the engine's answers, in the cases' order."""
+async def _answered(engine: EngineClient, cases: Sequence[Case]) -> tuple[Ready, list[Outcome]]:
+    """Return how each case ended, in the cases' order."""
     life = asyncio.ensure_future(engine.run())
     try:
         ready = await _ready(engine)
         engine.send(Limits(ready.context_tokens, ready.sequences, LEASE_S))
         for number, case in enumerate(cases):
-            engine.send(Work(str(number), case.template.prompt(case.input), case.template.schema))
+            engine.send(_work(number, case))
         outcomes = await _outcomes(engine, len(cases))
     finally:
         life.cancel()
         await asyncio.gather(life, return_exceptions=True)
-    texts = [outcomes[str(number)] for number in range(len(cases))]
-    return ready, [item.text if item.finish == "schema" else None for item in texts]
+    return ready, [outcomes[str(number)] for number in range(len(cases))]
+
+
+def _work(number: int, case: Case) -> Work:
+    template = case.template
+    return Work(str(number), template.prompt(case.input), template.schema, wire=case.wire)
 
 
 async def _ready(engine: EngineClient) -> Ready:

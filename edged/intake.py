@@ -147,7 +147,7 @@ class Intake:
 
     async def _measure(self, submission: Submission) -> Measured | None:
         job = submission.job
-        return await self._engine.measure(job.prompt, job.schema, MEASURE_S_MAX)
+        return await self._engine.measure(job.prompt, job.schema, job.wire, MEASURE_S_MAX)
 
     def _candidate(
         self, submission: Submission, measured: Measured | None, trimmed_tokens: int

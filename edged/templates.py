@@ -18,7 +18,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from edged.engine.frames import Prompt
+from edged.engine.compact import obstacle
+from edged.engine.frames import Prompt, Wire
 from edged.errors import ConfigError, Refusal
 
 _VARIABLE = re.compile(r"\{([a-z][a-z0-9_]*)\}")
@@ -45,6 +46,7 @@ class _File(BaseModel):
     payload: str
     suffix: str = ""
     json_schema: str | None = Field(None, alias="schema")
+    wire: Wire = "json"
     max_tokens: int | None = Field(None, ge=1)
     variables: dict[str, _Variable] = Field(min_length=1)
     example: _Example
@@ -59,6 +61,7 @@ class Template:
         schema: compact JSON text, its keys in the file's order; None for free text.
         max_tokens: answer cap when the request names none.
         digest: of the file's bytes, `sha256:` and 64 hex digits.
+        wire: how the model writes the answer; a device sees the same JSON in both forms.
     """
 
     name: str
@@ -72,6 +75,7 @@ class Template:
     example_input: str | Mapping[str, Any]
     example_answer: str
     digest: str
+    wire: Wire = "json"
 
     def prompt(self, given: str | Mapping[str, Any]) -> Prompt:
         """Return the prompt for one input.
@@ -86,6 +90,11 @@ class Template:
         values = self._values(given)
         payload = _VARIABLE.sub(lambda found: values[found[1]], self.payload)
         return Prompt(root=self.root, payload=payload, suffix=self.suffix)
+
+    @property
+    def wire_forms(self) -> tuple[Wire, ...]:
+        """Return the forms that an answer can be written in."""
+        return ("json",) if _no_compact_form(self) else ("json", "compact")
 
     def described(self) -> bytes:
         """Return the JSON that a device reads on the template's topic."""
@@ -155,6 +164,7 @@ def _read(path: Path) -> Template:
         example_input=file.example.input,
         example_answer=file.example.answer,
         digest=f"sha256:{hashlib.sha256(content).hexdigest()}",
+        wire=file.wire,
     )
     _check(path, template)
     return template
@@ -179,7 +189,7 @@ def _schema(path: Path, text: str | None) -> str | None:
 
 
 def _check(path: Path, template: Template) -> None:
-    """Refuse a file whose variables or example do not fit the rest of it."""
+    """Refuse a file whose variables, example or wire form do not fit the rest of it."""
     used, named = set(_VARIABLE.findall(template.payload)), set(template.variables)
     if used != named:
         names = ", ".join(sorted(used ^ named))
@@ -192,6 +202,17 @@ def _check(path: Path, template: Template) -> None:
         _answer(template)
     except ValueError as error:
         raise ConfigError(f"{path}: example.answer: not JSON: {error}") from error
+    problem = _no_compact_form(template)
+    if template.wire == "compact" and problem is not None:
+        raise ConfigError(f'{path}: wire = "compact": {problem}; or write wire = "json"')
+
+
+def _no_compact_form(template: Template) -> str | None:
+    """Return why answers cannot be written compactly; None when they can."""
+    if template.schema is None:
+        return "there is no schema; give one whose top level is an object of fixed keys"
+    problem = obstacle(json.loads(template.schema))
+    return None if problem is None else f"schema: {problem}"
 
 
 def _text(value: object) -> str:

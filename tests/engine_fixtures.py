@@ -30,6 +30,7 @@ from edged.engine.frames import (
     Ready,
     Sampling,
     Step,
+    Wire,
     Work,
     encode,
     receive_frame,
@@ -160,9 +161,11 @@ class Daemon:
         self.send(limits or Limits(100_000, 64, 60.0), *works)
         return [self.outcome(work.id) for work in works]
 
-    def measure(self, prompt: Prompt, schema: dict[str, Any] | None = None) -> Measured:
+    def measure(
+        self, prompt: Prompt, schema: dict[str, Any] | None = None, wire: Wire = "json"
+    ) -> Measured:
         text = None if schema is None else json.dumps(schema)
-        self.send(Measure("m", prompt, text))
+        self.send(Measure("m", prompt, text, wire))
         return self.until(Measured)
 
 
@@ -177,6 +180,7 @@ def work(
     stream: bool = False,
     priority: int = 5,
     sampling: Sampling | None = None,
+    wire: Wire = "json",
 ) -> Work:
     """Return a request with the defaults of a test."""
     return Work(
@@ -187,4 +191,5 @@ def work(
         max_tokens=max_tokens,
         stream=stream,
         priority=priority,
+        wire=wire,
     )

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from edged import config
 from edged.admission import CancelOrder, Refused, Submission, admit, read, trimmed
 from edged.contract import REASONS, Inbound
-from edged.engine.frames import Measured, Message, Sampling
+from edged.engine.frames import Measured, Message, Sampling, Wire
 from edged.errors import Refusal
 from edged.inputs import InputMap
 from edged.rows import Candidate
@@ -29,7 +29,7 @@ GATE = config.Input(
 )
 
 
-def template(name: str, *, schema: str | None = None) -> Template:
+def template(name: str, *, schema: str | None = None, wire: Wire = "json") -> Template:
     return Template(
         name=name,
         description="",
@@ -42,6 +42,7 @@ def template(name: str, *, schema: str | None = None) -> Template:
         example_input="a",
         example_answer="{}",
         digest="sha256:0",
+        wire=wire,
     )
 
 
@@ -55,7 +56,11 @@ SITE = Site(
         "plc": config.Client(response_topics=("plc/7/answer", "lines/+/out")),
         "texter": config.Client(default_template="note"),
     },
-    templates={"note": template("note"), "typed": template("typed", schema=SCHEMA)},
+    templates={
+        "note": template("note"),
+        "typed": template("typed", schema=SCHEMA),
+        "short": template("short", schema=SCHEMA, wire="compact"),
+    },
     inputs=InputMap([GATE]),
 )
 
@@ -292,6 +297,21 @@ def test_the_requests_schema_and_cap_go_before_the_templates() -> None:
         {"template": "typed", "input": "x", "schema": {"const": "é"}, "max_tokens": 9}
     ).job
     assert (job.schema, job.max_tokens) == ('{"const":"é"}', 9)
+
+
+@pytest.mark.parametrize(
+    ("asked", "wire"),
+    [
+        ({"template": "short", "input": "x"}, "compact"),
+        ({"template": "typed", "input": "x"}, "json"),
+        ({"template": "short", "input": "x", "schema": {"const": 1}}, "json"),
+        ({"prompt": "x"}, "json"),
+    ],
+)
+def test_only_a_templates_own_schema_is_written_in_its_form(
+    asked: dict[str, Any], wire: Wire
+) -> None:
+    assert submission(asked).job.wire == wire
 
 
 def test_stop_does_not_go_with_a_templates_schema() -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.broker import Mosquitto
 from tests.daemon_fixture import ROOT, Daemon
+from tests.engine_fixtures import write_config
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +67,7 @@ def test_ask_speaks_json_to_machines(daemon: Daemon) -> None:
 
 @pytest.fixture(scope="module")
 def evaluated() -> subprocess.CompletedProcess[str]:
-    return run("eval", "--json")
+    return run("eval", "--wire", "json", "--json")
 
 
 @pytest.mark.model
@@ -72,13 +75,10 @@ def test_eval_scores_every_template_on_both_sets(
     evaluated: subprocess.CompletedProcess[str],
 ) -> None:
     report = json.loads(evaluated.stdout)
-    sizes = {
-        name: (scores["held_out"]["n"], scores["hand_written"]["n"])
-        for name, scores in report["templates"].items()
-    }
-    assert len(sizes) >= 5
-    assert sum(hand_written for _, hand_written in sizes.values()) >= 120
-    assert all(held_out >= 100 for held_out, _ in sizes.values())
+    scores = [forms["json"] for forms in report["templates"].values()]
+    assert len(scores) >= 5
+    assert sum(score["hand_written"]["n"] for score in scores) >= 120
+    assert all(score["held_out"]["n"] >= 100 for score in scores)
 
 
 @pytest.mark.model
@@ -86,3 +86,24 @@ def test_eval_of_a_good_model_has_nothing_to_warn_of(
     evaluated: subprocess.CompletedProcess[str],
 ) -> None:
     assert evaluated.stderr == ""
+
+
+@pytest.mark.model
+def test_eval_compares_both_forms_unless_told_otherwise(tmp_path: Path) -> None:
+    shipped = ROOT / "edged/models/dock-mini"
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "eval/held_out").mkdir(parents=True)
+    shutil.copy(shipped / "templates/dock-event.toml", tmp_path / "templates")
+    rows = (shipped / "eval/held_out/dock-event.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "eval/held_out/dock-event.jsonl").write_text("".join(rows[:4]))
+    config = write_config(tmp_path, model={"templates_dir": str(tmp_path / "templates")})
+    report = json.loads(run("eval", "--json", "--config", str(config)).stdout)
+    forms = report["templates"]["dock-event"]
+    assert [(wire, scores["held_out"]["n"]) for wire, scores in forms.items()] == [
+        ("json", 4),
+        ("compact", 4),
+    ]
+    for scores in forms.values():
+        found = scores["held_out"]
+        assert 0 < found["forced_share"] < 1
+        assert found["kv_tokens"] > found["output_tokens"] > 0

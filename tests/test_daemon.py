@@ -11,11 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import paho.mqtt.client as paho
 import pytest
 
+from edged.templates import load
 from tests.broker import Mosquitto
-from tests.daemon_fixture import BOARD, Asker, Daemon, long_answer, wait_until
+from tests.daemon_fixture import BOARD, ROOT, Asker, Daemon, long_answer, wait_until
 
 pytestmark = pytest.mark.broker
 
@@ -88,6 +90,27 @@ def test_the_chunks_of_a_stream_join_to_the_answer(device: Asker) -> None:
     chunks = [reply for _, reply, _ in device.replies if reply["event"] == "chunk"]
     assert [chunk["seq"] for chunk in chunks] == list(range(len(chunks)))
     assert json.loads("".join(chunk["text"] for chunk in chunks)) == outcome["json"]
+
+
+def test_a_device_sees_the_json_of_a_template_that_is_written_compactly(
+    broker: Mosquitto, tmp_path: Path
+) -> None:
+    shipped = (ROOT / "edged/models/dock-mini/templates/dock-event.toml").read_text()
+    (tmp_path / "dock-event.toml").write_text(f'wire = "compact"\n{shipped}')
+    sections = named(tmp_path / "d", "edge-8") | {"model": {"templates_dir": str(tmp_path)}}
+    with Daemon(tmp_path / "d", broker, sections=sections) as daemon, Asker(broker) as device:
+        daemon.wait_for_log("connected to the broker")
+        device.listen()
+        device.send("edged/v1/dock/edge-8/req/dev/p", SHIPPED | {"stream": True})
+        outcome = device.outcome("p")
+    schema = load(tmp_path)["dock-event"].schema
+    assert schema is not None
+    jsonschema.validate(outcome["json"], json.loads(schema))
+    chunks = [reply["text"] for _, reply, _ in device.replies if reply["event"] == "chunk"]
+    text = "".join(chunks)
+    assert json.loads(text) == outcome["json"]
+    # The simulated model has a token for each byte.
+    assert outcome["usage"]["output_tokens"] < len(text.encode())
 
 
 def test_every_answer_says_its_joules_and_that_they_are_estimated(device: Asker) -> None:

@@ -91,6 +91,28 @@ def test_the_deltas_join_to_the_text(daemon: Daemon) -> None:
         assert len(parts) > 1 or not outcome.text
 
 
+def test_a_compact_answer_is_reported_as_the_object_and_counted_as_written(daemon: Daemon) -> None:
+    (outcome,) = daemon.ask(work("a", schema=EVENT, wire="compact", stream=True))
+    assert outcome.finish == "schema"
+    jsonschema.validate(json.loads(outcome.text), EVENT)
+    assert list(json.loads(outcome.text)) == list(EVENT["properties"])
+    assert "".join(delta.text for delta in daemon.deltas) == outcome.text
+    short = daemon.measure(Prompt(payload="pallet 7 at door 3"), EVENT, "compact")
+    long = daemon.measure(Prompt(payload="pallet 7 at door 3"), EVENT)
+    assert short.answer_tokens_max is not None
+    assert short.answer_tokens_min <= outcome.output_tokens <= short.answer_tokens_max
+    assert short.answer_tokens_min < long.answer_tokens_min
+    assert short.prompt_tokens == long.prompt_tokens == outcome.prompt_tokens
+
+
+def test_a_compact_answer_of_a_schema_without_fixed_keys_is_refused(daemon: Daemon) -> None:
+    (outcome,) = daemon.ask(work("a", schema=SCHEMAS["nested"], wire="compact"))
+    assert (outcome.finish, outcome.reason) == ("failed", "bad_schema")
+    assert "required" in outcome.detail
+    measured = daemon.measure(Prompt(payload="x"), SCHEMAS["nested"], "compact")
+    assert (measured.reason, measured.detail) == ("bad_schema", outcome.detail)
+
+
 def test_without_stream_there_are_no_deltas(daemon: Daemon) -> None:
     daemon.ask(work("a", schema=EVENT))
     assert daemon.deltas == []
@@ -164,6 +186,18 @@ def test_cancel_ends_one_and_leaves_its_neighbour_s_answer_as_it_was(daemon: Dae
     assert cancelled.finish == "cancelled"
     assert 0 < cancelled.output_tokens < 800
     assert near.text == alone.text
+
+
+def test_a_compact_answer_that_is_cancelled_is_the_beginning_of_an_object(daemon: Daemon) -> None:
+    schema = {"type": "object", "properties": {"note": LONG}, "required": ["note"]}
+    asked = work("long", schema=schema, wire="compact", stream=True)
+    daemon.send(Limits(100_000, 64, 60.0), asked)
+    daemon.until_true(lambda: len(daemon.deltas) > 3)
+    daemon.send(Cancel("long"))
+    outcome = daemon.outcome("long")
+    assert outcome.finish == "cancelled"
+    assert outcome.text.startswith('{"note":"')
+    assert "".join(delta.text for delta in daemon.deltas) == outcome.text
 
 
 def test_cancelling_what_waits_or_has_ended_is_harmless(daemon: Daemon) -> None:

@@ -2,15 +2,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from edged import config
-from edged.engine.frames import Ready
+from edged.engine.frames import Outcome, Ready
 from edged.errors import ConfigError
-from edged.evaluation import Case, Report, read_cases, scored
+from edged.evaluation import Case, Report, in_forms, read_cases, scored
 from edged.templates import Template, load
 
 TEMPLATES = load(Path(__file__).parent.parent / "edged/models/dock-mini/templates")
@@ -22,8 +23,27 @@ def case(template: Template, expected: Mapping[str, Any], which: str = "held_out
     return Case(which, template, "input", expected)
 
 
+def outcome(answer: str | None) -> Outcome:
+    if answer is None:
+        return Outcome("0", "failed", text='{"dock":', reason="cap")
+    return Outcome("0", "schema", text=answer)
+
+
 def scores(*pairs: tuple[Case, str | None]) -> Report:
-    return scored(READY, [item for item, _ in pairs], [answer for _, answer in pairs])
+    return scored(READY, [item for item, _ in pairs], [outcome(answer) for _, answer in pairs])
+
+
+def forms_of(report: Report, template: str) -> dict[str, Any]:
+    """Return the scores of a template by form, without tokens: they have tests of their own."""
+    return {
+        wire: {key: without_tokens(value) for key, value in scores.items()}
+        for wire, scores in report.templates[template].items()
+    }
+
+
+def without_tokens(value: Mapping[str, Any]) -> dict[str, Any]:
+    tokens = ("output_tokens", "forced_share", "kv_tokens")
+    return {key: inner for key, inner in value.items() if key not in tokens}
 
 
 RIGHT = {"dock": 4, "pallet": "a"}
@@ -45,15 +65,15 @@ RIGHT = {"dock": 4, "pallet": "a"}
 def test_an_answer_is_right_as_a_whole_and_field_by_field(
     answer: str | None, exact: float, dock: float, pallet: float
 ) -> None:
-    found = scores((case(LABEL, RIGHT), answer)).templates["label-read"]
+    found = forms_of(scores((case(LABEL, RIGHT), answer)), "label-read")["json"]
     assert found["held_out"] == {"n": 1, "exact_match": exact}
     assert found["fields"] == {"dock": {"held_out": dock}, "pallet": {"held_out": pallet}}
 
 
 def test_a_missing_field_is_not_the_answer_null() -> None:
     asked = case(LABEL, {"dock": None})
-    missing = scores((asked, "{}")).templates["label-read"]
-    said = scores((asked, '{"dock": null}')).templates["label-read"]
+    missing = scores((asked, "{}")).templates["label-read"]["json"]
+    said = scores((asked, '{"dock": null}')).templates["label-read"]["json"]
     assert (missing["fields"]["dock"]["held_out"], said["fields"]["dock"]["held_out"]) == (0, 1)
 
 
@@ -61,7 +81,7 @@ def test_a_missing_field_is_not_the_answer_null() -> None:
     ("answer", "expected"), [('{"dock": true}', 1), ('{"dock": 1}', True), ('{"dock": 0}', False)]
 )
 def test_true_is_not_one(answer: str, expected: object) -> None:
-    found = scores((case(LABEL, {"dock": expected}), answer)).templates["label-read"]
+    found = scores((case(LABEL, {"dock": expected}), answer)).templates["label-read"]["json"]
     assert found["held_out"]["exact_match"] == 0.0
     assert found["fields"]["dock"]["held_out"] == 0.0
 
@@ -73,15 +93,57 @@ def test_templates_and_sets_are_scored_apart() -> None:
         (case(LABEL, {"a": 1}), None),
         (case(LABEL, {"a": 1}, "hand_written"), '{"a": 1}'),
         (case(DOCK, {"b": 1}), '{"b": 1}'),
-    ).templates
-    assert found == {
-        "dock-event": {"fields": {"b": {"held_out": 1.0}}, "held_out": {"n": 1, "exact_match": 1}},
-        "label-read": {
-            "fields": {"a": {"held_out": 0.3333, "hand_written": 1.0}},
-            "held_out": {"n": 3, "exact_match": 0.3333},
-            "hand_written": {"n": 1, "exact_match": 1.0},
-        },
+    )
+    assert forms_of(found, "dock-event")["json"] == {
+        "fields": {"b": {"held_out": 1.0}},
+        "held_out": {"n": 1, "exact_match": 1},
     }
+    assert forms_of(found, "label-read")["json"] == {
+        "fields": {"a": {"held_out": 0.3333, "hand_written": 1.0}},
+        "held_out": {"n": 3, "exact_match": 0.3333},
+        "hand_written": {"n": 1, "exact_match": 1.0},
+    }
+
+
+def test_the_two_forms_of_a_template_are_scored_apart_json_first() -> None:
+    asked = case(LABEL, {"a": 1})
+    found = scores((replace(asked, wire="compact"), '{"a": 2}'), (asked, '{"a": 1}'))
+    assert forms_of(found, "label-read") == {
+        "json": {"fields": {"a": {"held_out": 1}}, "held_out": {"n": 1, "exact_match": 1}},
+        "compact": {"fields": {"a": {"held_out": 0}}, "held_out": {"n": 1, "exact_match": 0}},
+    }
+    assert list(found.templates["label-read"]) == ["json", "compact"]
+
+
+def test_tokens_are_means_over_the_answers_and_forced_ones_a_share_of_them() -> None:
+    first = Outcome(
+        "0", "schema", "{}", prompt_tokens=40, cached_tokens=19, output_tokens=30, forced_tokens=18
+    )
+    second = Outcome("1", "failed", prompt_tokens=30, output_tokens=10, forced_tokens=2)
+    found = scored(READY, [case(LABEL, {}), case(LABEL, {})], [first, second])
+    tokens = found.templates["label-read"]["json"]["held_out"]
+    assert (tokens["output_tokens"], tokens["forced_share"]) == (20.0, 0.5)
+    assert tokens["kv_tokens"] == ((40 - 19 + 30) + (30 + 10)) / 2
+
+
+FREE = replace(LABEL, name="free", schema=None)
+
+
+def test_both_forms_are_asked_where_a_template_can_have_them() -> None:
+    found = in_forms([case(LABEL, {}), case(FREE, {})], "both")
+    asked = [(item.template.name, item.wire) for item in found]
+    assert asked == [("label-read", "json"), ("label-read", "compact"), ("free", "json")]
+
+
+def test_one_form_alone_can_be_asked_for() -> None:
+    cases = [case(LABEL, {}), case(FREE, {})]
+    assert [item.wire for item in in_forms(cases, "json")] == ["json", "json"]
+    assert [item.template.name for item in in_forms(cases, "compact")] == ["label-read"]
+
+
+def test_a_form_that_no_template_can_have_is_an_error_that_says_what_to_do() -> None:
+    with pytest.raises(ConfigError, match="use --wire json"):
+        in_forms([case(FREE, {})], "compact")
 
 
 def test_a_machine_reads_model_and_templates() -> None:
@@ -92,7 +154,7 @@ def test_a_machine_reads_model_and_templates() -> None:
 
 def test_a_person_reads_every_share() -> None:
     text = scores((case(LABEL, {"ocr": 1}), '{"ocr": 1}')).as_text()
-    for word in ("dock-mini", "label-read", "held_out", "1.000", "ocr"):
+    for word in ("dock-mini", "label-read", "json", "held_out", "1.000", "ocr"):
         assert word in text
 
 

@@ -94,6 +94,7 @@ def test_an_accepted_prompt_is_there_after_reopening(tmp_path: Path) -> None:
         max_tokens=9,
         sampling=Sampling(temperature=0.5, seed=7, stop=("a", "b")),
         template=("note", "sha256:0"),
+        wire="compact",
     )
     asked = candidate(
         job=job,

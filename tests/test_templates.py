@@ -187,3 +187,54 @@ def test_two_templates_of_one_name_are_an_error(tmp_path: Path) -> None:
     write(tmp_path, QUESTION, "b.toml")
     with pytest.raises(ConfigError, match="two templates have the same name: stock"):
         load(tmp_path)
+
+
+FIXED = '{"type":"object","properties":{"é":{"type":"integer"}},"required":["é"]}'
+
+
+def compact_file(schema: str) -> str:
+    lines = [line for line in QUESTION.splitlines() if not line.startswith("schema")]
+    lines[lines.index("max_tokens = 20")] = f'wire = "compact"{schema and chr(10)}{schema}'
+    return "\n".join(lines)
+
+
+def test_a_template_is_written_as_json_unless_it_says_otherwise(stock: Template) -> None:
+    assert stock.wire == "json"
+
+
+def test_a_device_sees_no_difference_between_the_forms(tmp_path: Path) -> None:
+    write(tmp_path, compact_file(f"schema = '{FIXED}'"))
+    found = load(tmp_path)["stock"]
+    assert found.wire == "compact"
+    told = json.loads(found.described())
+    assert (told["schema"], told["example"]["answer"]) == (json.loads(FIXED), {"é": 1})
+    assert "wire" not in told
+
+
+@pytest.mark.parametrize(
+    ("schema", "words"),
+    [
+        ("", ["no schema"]),
+        ('schema = \'{"type":"array"}\'', ["schema", "'array'"]),
+        (f"schema = '{FIXED[:-5]}]}}'", ["required"]),
+    ],
+)
+def test_a_compact_template_without_fixed_keys_is_an_error_that_says_what_to_do(
+    tmp_path: Path, schema: str, words: list[str]
+) -> None:
+    path = write(tmp_path, compact_file(schema))
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path)
+    wanted = [str(path), 'wire = "compact"', 'or write wire = "json"', *words]
+    assert [word for word in wanted if word not in str(caught.value)] == []
+
+
+def test_a_form_that_does_not_exist_is_an_error_by_its_key(tmp_path: Path) -> None:
+    write(tmp_path, QUESTION.replace("max_tokens = 20", 'wire = "short"'))
+    with pytest.raises(ConfigError, match="wire = 'short'"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("path", sorted(SHIPPED.glob("*.toml")), ids=lambda path: path.stem)
+def test_a_shipped_template_can_have_both_forms(path: Path) -> None:
+    assert load(SHIPPED)[path.stem].wire_forms == ("json", "compact")

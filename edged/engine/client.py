@@ -32,6 +32,7 @@ from edged.engine.frames import (
     Ready,
     Step,
     ToEngine,
+    Wire,
     encode,
     read_frame,
 )
@@ -126,14 +127,16 @@ class EngineClient:
         """The engine is done with `id`."""
         self._in_flight.discard(id)
 
-    async def measure(self, prompt: Prompt, schema: str | None, wait_s: float) -> Measured | None:
+    async def measure(
+        self, prompt: Prompt, schema: str | None, wire: Wire, wait_s: float
+    ) -> Measured | None:
         """Return what a prompt would take; None if the engine does not say within `wait_s`."""
         if self.state.phase != "ready":
             return None
         name = str(next(self._names))
         future: asyncio.Future[Measured] = asyncio.get_running_loop().create_future()
         self._measures[name] = future
-        self.send(Measure(name, prompt, schema))
+        self.send(Measure(name, prompt, schema, wire))
         try:
             async with asyncio.timeout(wait_s):
                 return await future

@@ -23,6 +23,9 @@ PROTOCOL_VERSION = 1
 FRAME_BYTES_MAX = 8 * 2**20
 _LENGTH = struct.Struct(">I")
 
+# How the model writes an answer with a schema: the JSON itself, or its values (see compact).
+Wire = Literal["json", "compact"]
+
 
 @dataclass(frozen=True, slots=True)
 class Message:
@@ -79,6 +82,7 @@ class Measure:
     id: str
     prompt: Prompt
     schema: str | None = None
+    wire: Wire = "json"
     kind: Literal["measure"] = "measure"
 
 
@@ -92,6 +96,7 @@ class Work:
         max_tokens: answer cap; None means the schema's maximum, else `answer_tokens_default`.
         stream: whether deltas are wanted.
         priority: 0..9, 9 is most urgent; decides who is prefilled first.
+        wire: how the model writes the answer; deltas and `Outcome` are the JSON in both forms.
     """
 
     id: str
@@ -101,6 +106,7 @@ class Work:
     max_tokens: int | None = None
     stream: bool = False
     priority: int = 5
+    wire: Wire = "json"
     kind: Literal["work"] = "work"
 
 

@@ -6,15 +6,19 @@ Threads: the intake thread's; tokenising and compiling never make a step wait.
 
 from __future__ import annotations
 
+import json
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from edged.engine.backend import Vocabulary
+from edged.engine.compact import Expander, obstacle, wire_schema
 from edged.engine.constraints import Constraint, Constraints
 from edged.engine.formats import Format, prompt_tokens
-from edged.engine.frames import Measure, Measured, Prompt, Work
+from edged.engine.frames import Measure, Measured, Work
+from edged.engine.schema_size import compact
 from edged.engine.sequence import PromptTokens, Sequence
 from edged.errors import Refusal
 
@@ -37,7 +41,7 @@ class Preparer:
     def measured(self, frame: Measure) -> Measured:
         """Return how many tokens a request takes, or why it would be refused."""
         try:
-            prompt, constraint = self._parts(frame.prompt, frame.schema)
+            prompt, constraint = self._parts(frame)
         except Refusal as refusal:
             return Measured(frame.id, reason=refusal.reason, detail=refusal.detail)
         least = constraint.answer_tokens_min if constraint else 1
@@ -55,7 +59,7 @@ class Preparer:
         Raises:
             Refusal: `bad_schema`, `too_long` or `malformed`.
         """
-        prompt, constraint = self._parts(frame.prompt, frame.schema)
+        prompt, constraint = self._parts(frame)
         cap = self._cap_tokens(frame, prompt, constraint)
         seed = frame.sampling.seed
         if seed is None and frame.sampling.temperature > 0:
@@ -72,6 +76,7 @@ class Preparer:
             generator=np.random.default_rng(None if seed is None else seed % 2**64),
             seed=seed,
             arrived_s=arrived_s,
+            expand=_expand(frame),
         )
 
     def _end_tokens(self) -> frozenset[int]:
@@ -83,7 +88,8 @@ class Preparer:
             if len(tokens) == 1 and not self.vocabulary.piece(tokens[0])
         )
 
-    def _parts(self, prompt: Prompt, schema: str | None) -> tuple[PromptTokens, Constraint | None]:
+    def _parts(self, frame: Work | Measure) -> tuple[PromptTokens, Constraint | None]:
+        schema = _written_schema(frame)
         constraint = None if schema is None else self.constraints.constraint(schema)
         if constraint and constraint.answer_tokens_min >= self.context_tokens:
             raise Refusal(
@@ -91,7 +97,7 @@ class Preparer:
                 f"its shortest answer has {constraint.answer_tokens_min} tokens; prompt and answer "
                 f"have at most {self.context_tokens} together",
             )
-        tokens = prompt_tokens(prompt, self.vocabulary, self.form)
+        tokens = prompt_tokens(frame.prompt, self.vocabulary, self.form)
         if not len(tokens):
             raise Refusal("malformed", "prompt: it is empty; the model needs at least one token")
         return tokens, constraint
@@ -118,3 +124,23 @@ class Preparer:
                 f"the prompt has {len(prompt)} tokens and its answer needs {answer_tokens}; "
                 f"together at most {self.context_tokens} are possible",
             )
+
+
+def _written_schema(frame: Work | Measure) -> str | None:
+    """Return the schema of what the model writes, which is not what is reported if compact."""
+    if frame.schema is None or frame.wire == "json":
+        return frame.schema
+    try:
+        schema = json.loads(frame.schema)
+    except ValueError as error:
+        raise Refusal("bad_schema", f"schema is not JSON: {error}") from error
+    problem = obstacle(schema)
+    if problem is not None:
+        raise Refusal("bad_schema", f"schema has no compact form: {problem}")
+    return compact(wire_schema(schema))
+
+
+def _expand(frame: Work) -> Callable[[str], str]:
+    if frame.schema is None or frame.wire == "json":
+        return str
+    return Expander(json.loads(frame.schema)).add

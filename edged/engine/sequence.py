@@ -6,6 +6,7 @@ Threads: made by the intake thread, then the step thread's alone. Times are mono
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -54,6 +55,7 @@ class Sequence:
         matcher: None for free text.
         end_tokens: special tokens that end an answer beside the vocabulary's own.
         seed: of `generator`; None when nothing is drawn.
+        expand: makes the reported text of what the model wrote, piece by piece.
         is_reported: False for the canary, which no daemon asked for.
         order: smaller came earlier; set when the step thread takes it.
         tokens: prompt, then answer.
@@ -73,6 +75,7 @@ class Sequence:
     generator: np.random.Generator
     seed: int | None
     arrived_s: float
+    expand: Callable[[str], str] = str
     is_reported: bool = True
     order: int = 0
     tokens: list[int] = field(init=False)
@@ -90,7 +93,7 @@ class Sequence:
 
     def __post_init__(self) -> None:
         self.tokens = [*self.prompt.root, *self.prompt.own]
-        self.text = AnswerText(self.work.sampling.stop)
+        self.text = AnswerText(self.work.sampling.stop, self.expand)
         self.n_prefill = len(self.tokens)
 
     @property

@@ -1,27 +1,33 @@
 """Bytes of tokens become text that can be sent: whole characters, cut at stop strings.
 
-In:  the bytes of each token.     Out: new text, as soon as it is certain.
+In:  the bytes of each token.     Out: new text, as soon as it is certain, as it is to be told.
 Pure. Does not know: tokens, sequences.
 """
 
 from __future__ import annotations
 
 import codecs
+from collections.abc import Callable
 
 
 class AnswerText:
     """The text of one answer as it grows.
 
+    Args:
+        stop: texts that end it.
+        expand: makes what is told of each certain piece; as it is, unless the form is compact.
+
     Attributes:
-        text: what is certain so far.
+        text: what is told so far.
         is_stopped: whether a stop string was met; it and what follows are not part of the text.
     """
 
-    def __init__(self, stop: tuple[str, ...] = ()) -> None:
+    def __init__(self, stop: tuple[str, ...] = (), expand: Callable[[str], str] = str) -> None:
         self.text = ""
         self.is_stopped = False
         self._stop = tuple(word for word in stop if word)
         self._held = ""
+        self._expand = expand
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def add(self, piece: bytes) -> str:
@@ -44,8 +50,9 @@ class AnswerText:
 
     def _release(self, count: int) -> str:
         certain, self._held = self._held[:count], self._held[count:]
-        self.text += certain
-        return certain
+        told = self._expand(certain)
+        self.text += told
+        return told
 
 
 def _first_stop(text: str, stop: tuple[str, ...]) -> int | None:
