@@ -14,12 +14,16 @@ from tests.engine_fixtures import Daemon, engine_process, write_config
 from tools.dock_mini.check import Model, Result
 from tools.dock_mini.dataset import MODEL_DIR, TEMPLATES, Row, load_templates, read_rows
 
-pytestmark = pytest.mark.model
+pytestmark = [
+    pytest.mark.model,
+    # llguidance 1.9.1 calls llama_token_get_attr, which llama-cpp-python 0.3.36 deprecates.
+    pytest.mark.filterwarnings("ignore:llama_token_get_attr:DeprecationWarning"),
+]
 
-# Near ties: two tokens whose logits lie closer than flash attention rounds.
+# Near ties: tokens whose logits lie closer than flash attention rounds. Of few rows one may flip.
 DIFFERENT_MAX = 0.005
 EXACT_MATCH_BAND = 0.005
-KV_DIFFERENT_MAX = 0.05
+KV_DIFFERENT_MAX = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +91,7 @@ def test_the_engine_answers_as_a_naive_loop_does(tmp_path: Path, rows_each: int)
     assert compared.exact_match_moved <= max(EXACT_MATCH_BAND, 1 / len(rows))
 
 
-@pytest.mark.parametrize("rows_each", [10, pytest.param(60, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("rows_each", [10, pytest.param(120, marks=pytest.mark.slow)])
 def test_an_8_bit_kv_cache_hardly_changes_an_answer(tmp_path: Path, rows_each: int) -> None:
     rows = held_out(rows_each)
     answers = []
@@ -96,5 +100,5 @@ def test_an_8_bit_kv_cache_hardly_changes_an_answer(tmp_path: Path, rows_each: i
         folder.mkdir()
         answers.append(engine_answers(rows, folder, kv_type))
     compared = Compared(rows, *answers)
-    assert compared.different <= KV_DIFFERENT_MAX
-    assert compared.exact_match_moved <= KV_DIFFERENT_MAX
+    assert compared.different <= max(KV_DIFFERENT_MAX, 1 / len(rows))
+    assert compared.exact_match_moved <= max(EXACT_MATCH_BAND, 1 / len(rows))

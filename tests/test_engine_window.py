@@ -137,6 +137,17 @@ def test_a_root_whose_old_cells_others_took_over_still_gives_the_same_logits(
     assert rms(branched(llama, root, 5), naive_rows) < RMS_MAX
 
 
+def test_a_root_of_many_windows_leaves_room_for_its_branches(path: Path) -> None:
+    llama = Llama(path, Shape(1024, 32, 3, 1), lambda share: True)
+    for start in range(0, 800, 32):
+        llama.decode([Run(0, start, [start % 250] * 32, False)])
+    for branch in (1, 2):
+        llama.share(0, branch, 800)
+    for place in range(800, 896, 16):
+        assert len(llama.decode([Run(branch, place, [5] * 16, True) for branch in (1, 2)])) == 2
+    llama.close()
+
+
 def test_parts_of_a_root_cannot_be_shared_under_a_window(llama: Llama) -> None:
     llama.decode([Run(0, 0, ROOT, False)])
     with pytest.raises(ValueError, match="sliding window"):
