@@ -155,6 +155,8 @@ _WRITERS: dict[str, Writer] = {
 _REFUSED_WRITERS: dict[str, Writer] = {"mamba": _mamba, "jamba": _jamba}
 ARCHITECTURES = tuple(_WRITERS)
 WINDOWED = ("gemma2", "gemma3", "gemma4")
+# Their heads are as wide as a block of q8_0.
+WIDE_HEADED = ("qwen3", *WINDOWED)
 REFUSED = tuple(_REFUSED_WRITERS)
 
 
