@@ -42,6 +42,8 @@ def _topic_filter(value: str) -> str:
 
 
 TopicFilter = Annotated[str, AfterValidator(_topic_filter)]
+# Source: ggml's names of its types.
+KvType = Literal["f16", "q8_0"]
 # TOML has neither paths nor tuples: these two are converted, nothing else is.
 File = Annotated[Path, Strict(False)]
 TopicFilters = Annotated[tuple[TopicFilter, ...], Strict(False)]
@@ -119,6 +121,9 @@ class Engine(Section):
         None, description="its UNIX socket; unset: $RUNTIME_DIRECTORY (systemd), else state_dir"
     )
     step_s_max: float = Field(0.5, ge=0.02, le=10, description="longest step planned")
+    kv_type: KvType = Field(
+        "f16", description="how the KV cache keeps its values; q8_0 takes about half the memory"
+    )
     chunk_tokens: int = Field(64, ge=8, le=2048, description="prefill chunk of one step, at most")
     lease_s: float = Field(2.0, ge=0.5, le=60, description="an engine unheard for so long pauses")
     answer_tokens_default: int = Field(

@@ -12,7 +12,7 @@ import pytest
 
 from edged.engine.frames import Cancel, Hello, Limits, Measure, Measured, Prompt, Sampling, Work
 from tests.engine_fixtures import Daemon, EngineProcess, engine_process, work, write_config
-from tests.tiny_gguf import write_tiny_gguf
+from tests.tiny_gguf import ARCHITECTURES, write_tiny_gguf
 
 pytestmark = pytest.mark.model
 
@@ -39,19 +39,16 @@ SCHEMAS: dict[str, dict[str, Any]] = {
 }
 
 
-def backends() -> list[Any]:
-    return ["sim", pytest.param("llama", marks=pytest.mark.model)]
-
-
-@pytest.fixture(scope="module", params=backends())
+@pytest.fixture(scope="module", params=["sim", *ARCHITECTURES])
 def engine(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[EngineProcess]:
     folder = tmp_path_factory.mktemp("engine")
-    model = {}
-    if request.param == "llama":
-        model = {"path": str(write_tiny_gguf(folder / "tiny.gguf")), "threads": 1}
-    config = write_config(folder, engine={"backend": request.param}, model=model)
+    tables: dict[str, dict[str, Any]] = {"engine": {"backend": "sim"}}
+    if request.param != "sim":
+        path = write_tiny_gguf(folder / "tiny.gguf", architecture=request.param)
+        tables = {"model": {"path": str(path), "threads": 1}}
+    config = write_config(folder, **tables)
     with engine_process(config, folder) as started:
         yield started
 

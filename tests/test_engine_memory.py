@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+import logging
+import re
 from pathlib import Path
 
 import pytest
 
+from edged.config import KvType
 from edged.engine.gguf_file import GgufHeader, read_header
+from edged.engine.llama import Llama, Shape
 from edged.engine.memory import available_bytes, check_fits, forecast
 from edged.engine.threads import compute_threads
 from edged.errors import EngineUnusable
-from tests.tiny_gguf import write_tiny_gguf
+from tests.tiny_gguf import ARCHITECTURES, REFUSED, WIDE_HEADED, write_tiny_gguf
 
+KV_TYPES: tuple[KvType, KvType] = ("f16", "q8_0")
 # Source: Qwen2.5-1.5B-Instruct, Q4_K_M: the metadata and size that its GGUF file has.
 QWEN = GgufHeader(
     "qwen2",
@@ -25,23 +30,85 @@ QWEN = GgufHeader(
 
 
 def test_the_kv_cache_is_counted_by_layers_and_kv_heads() -> None:
-    assert forecast(QWEN, n_cells=8192, n_batch=128).kv_bytes == 8192 * 28 * 2 * (128 + 128) * 2
+    need = forecast(QWEN, n_cells=8192, n_batch=128, n_sequences=25)
+    assert need.kv_bytes == 8192 * 28 * 2 * (128 + 128) * 2
+
+
+def test_a_kv_cache_of_8_bits_takes_about_half() -> None:
+    f16, q8_0 = (
+        forecast(QWEN, n_cells=8192, n_batch=128, n_sequences=25, kv_type=kind) for kind in KV_TYPES
+    )
+    assert q8_0.kv_bytes / f16.kv_bytes == 34 / 64
+
+
+def test_heads_that_8_bit_blocks_do_not_divide_are_refused(tmp_path: Path) -> None:
+    path = write_tiny_gguf(tmp_path / "tiny.gguf")
+    with pytest.raises(EngineUnusable, match=r"engine\.kv_type = q8_0 .* 32; .* 16; .* f16"):
+        check_fits(read_header(path), path, n_cells=256, n_batch=8, n_sequences=2, kv_type="q8_0")
+
+
+@pytest.mark.model
+@pytest.mark.parametrize(
+    ("architecture", "kv_type"),
+    [(name, "f16") for name in ARCHITECTURES] + [(name, "q8_0") for name in WIDE_HEADED],
+)
+def test_the_forecast_is_what_llama_cpp_allocates(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, architecture: str, kv_type: KvType
+) -> None:
+    path = write_tiny_gguf(tmp_path / "tiny.gguf", architecture=architecture, layers=4)
+    header = read_header(path)
+    for n_cells, n_batch, n_sequences in ((8192, 128, 25), (2048, 128, 25), (4096, 576, 81)):
+        caplog.clear()
+        with caplog.at_level(logging.DEBUG, "llama.cpp"):
+            shape = Shape(n_cells, n_batch, n_sequences, 1, kv_type)
+            Llama(path, shape, lambda share: True).close()
+        need = forecast(
+            header, n_cells=n_cells, n_batch=n_batch, n_sequences=n_sequences, kv_type=kv_type
+        )
+        # The log rounds to hundredths of a MiB.
+        assert need.kv_bytes == pytest.approx(logged_bytes(caplog, "KV"), abs=2**14)
+        buffers_bytes = logged_bytes(caplog, "compute") + logged_bytes(caplog, "output")
+        assert need.compute_bytes == pytest.approx(buffers_bytes, rel=0.12)
+
+
+def logged_bytes(caplog: pytest.LogCaptureFixture, what: str) -> float:
+    sizes = re.findall(rf" {what} buffer size += +([0-9.]+) MiB", caplog.text)
+    return 2**20 * sum(map(float, sizes))
+
+
+@pytest.mark.parametrize("architecture", REFUSED)
+def test_a_recurrent_or_hybrid_file_is_refused_by_name_before_it_is_loaded(
+    tmp_path: Path, architecture: str
+) -> None:
+    path = write_tiny_gguf(tmp_path / "tiny.gguf", architecture=architecture)
+    with pytest.raises(EngineUnusable, match=f"architecture {architecture} .* recurrent"):
+        check_fits(read_header(path), path, n_cells=256, n_batch=8, n_sequences=2)
+
+
+@pytest.mark.model
+@pytest.mark.parametrize(("architecture", "kind"), [("mamba", "recurrent"), ("jamba", "hybrid")])
+def test_what_only_llama_cpp_knows_to_be_recurrent_is_refused_by_name_too(
+    tmp_path: Path, architecture: str, kind: str
+) -> None:
+    path = write_tiny_gguf(tmp_path / "tiny.gguf", architecture=architecture)
+    with pytest.raises(EngineUnusable, match=f"{architecture} is a {kind} model"):
+        Llama(path, Shape(256, 8, 2, 1), lambda share: True)
 
 
 def test_a_model_that_fits_is_let_through() -> None:
-    check_fits(QWEN, Path("m.gguf"), n_cells=256, n_batch=8)
+    check_fits(QWEN, Path("m.gguf"), n_cells=256, n_batch=8, n_sequences=2)
 
 
 @pytest.mark.parametrize("key", ["ssm.conv_kernel", "wkv.head_size", "shortconv.l_cache"])
 def test_a_recurrent_model_is_refused_by_its_architecture(key: str) -> None:
     header = GgufHeader("lfm9", {f"lfm9.{key}": 4}, 1000)
     with pytest.raises(EngineUnusable, match="lfm9"):
-        check_fits(header, Path("m.gguf"), n_cells=256, n_batch=8)
+        check_fits(header, Path("m.gguf"), n_cells=256, n_batch=8, n_sequences=2)
 
 
 def test_a_model_over_the_memory_is_refused_with_what_to_do() -> None:
     with pytest.raises(EngineUnusable, match=r"model\.context_tokens"):
-        check_fits(QWEN, Path("m.gguf"), n_cells=2**30, n_batch=128)
+        check_fits(QWEN, Path("m.gguf"), n_cells=2**30, n_batch=128, n_sequences=25)
 
 
 def test_the_free_memory_is_what_the_kernel_says(tmp_path: Path) -> None:

@@ -152,6 +152,39 @@ def test_a_parked_sequence_keeps_its_tokens_and_resumes() -> None:
     assert runs[0].is_sampled
 
 
+def test_whoever_was_parked_waits_until_one_has_left() -> None:
+    one, two = sequence("one"), sequence("two", priority=1)
+    residents, backend = filled(one, two)
+    step(residents, backend)
+    residents.make_room()
+    residents.admit(LIMITS)
+    assert running(residents) == ["one"]
+    residents.leave(one)
+    residents.admit(LIMITS)
+    assert running(residents) == ["two"]
+
+
+def test_an_empty_cache_that_was_full_lets_the_next_one_in() -> None:
+    one = sequence("one")
+    residents, backend = filled(one, sequence("two", priority=1))
+    step(residents, backend)
+    residents.make_room()
+    residents.leave(one)
+    residents.add(sequence("three", priority=9))
+    residents.admit(LIMITS)
+    assert running(residents) == ["three", "two"]
+
+
+def test_who_has_outgrown_a_smaller_context_sits_out_and_makes_room_for_others() -> None:
+    long, short = sequence("long", own=b"x" * 90), sequence("short")
+    residents, backend = filled(long)
+    step(residents, backend)
+    residents.add(short)
+    smaller = Limits(50, 1, 60.0)
+    assert [run.sequence for run in step(residents, backend, smaller)] == [short.kv]
+    assert long.n_past == 90
+
+
 def test_the_least_urgent_is_parked() -> None:
     low, high = sequence("low", priority=1), sequence("high", priority=9)
     residents, _ = filled(low, high)

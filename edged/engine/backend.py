@@ -92,7 +92,10 @@ class Backend(Protocol):
         """
 
     def share(self, source: int, target: int, tokens: int) -> None:
-        """Let the empty sequence `target` begin with the first `tokens` of `source`."""
+        """Let the empty sequence `target` begin with the first `tokens` of `source`.
+
+        Under a sliding window that is all that `source` holds.
+        """
 
     def drop(self, sequence: int) -> None:
         """Empty a sequence; cells shared with others stay theirs."""
@@ -106,10 +109,15 @@ class Guard:
 
     Source: llama.cpp 0c1e57098 (llama-cpp-python 0.3.36): GGML_ASSERT ends the process when a
     batch is over n_batch or a sequence id over n_seq_max; a gap in positions fails the decode.
+    Layers with a sliding window give up what lies before the window of a sequence's own end, so
+    they can be shared from that end alone; llama.cpp would answer from what is left.
     """
 
-    def __init__(self, n_batch: int, n_sequences: int, n_vocab: int) -> None:
+    def __init__(
+        self, n_batch: int, n_sequences: int, n_vocab: int, *, has_window: bool = False
+    ) -> None:
         self._n_batch = n_batch
+        self._has_window = has_window
         self._n_vocab = n_vocab
         self._held = [0] * n_sequences
 
@@ -138,6 +146,10 @@ class Guard:
         """Check and take down that `target` begins like `source`."""
         if self._held[target] or tokens > self._held[source]:
             raise ValueError(f"sharing {tokens} tokens of {source} with {target}")
+        if self._has_window and tokens < self._held[source]:
+            raise ValueError(
+                f"sharing {tokens} of {self._held[source]} tokens under a sliding window"
+            )
         self._held[target] = tokens
 
     def note_drop(self, sequence: int) -> None:

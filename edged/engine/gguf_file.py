@@ -63,6 +63,12 @@ class GgufHeader:
             return max((int(one) for one in value), default=0)
         return int(value)
 
+    def numbers(self, name: str, count: int) -> list[int]:
+        """Return a number for each of `count` layers: a list's own, or the same for all."""
+        value = self.keys.get(f"{self.architecture}.{name}", 0)
+        listed = value if isinstance(value, list) else [value] * count
+        return [int(one) for one in [*listed, *[0] * count][:count]]
+
 
 def read_header(path: Path) -> GgufHeader:
     """Return the header of a GGUF file whose tensors are all there.

@@ -18,11 +18,17 @@ import llama_cpp
 import numpy as np
 from numpy.typing import NDArray
 
+from edged.config import KvType
 from edged.engine.backend import Guard, KvFull, Run
 from edged.engine.llama_log import LlamaLog
 from edged.engine.llama_vocabulary import LlamaVocabulary
 from edged.engine.sampling import Row
 from edged.errors import EngineUnusable
+
+_GGML_TYPES: dict[KvType, int] = {
+    "f16": llama_cpp.GGML_TYPE_F16,
+    "q8_0": llama_cpp.GGML_TYPE_Q8_0,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +40,14 @@ class Shape:
         n_batch: tokens in one decode.
         n_sequences: KV sequence ids, and rows of logits in one decode; llama.cpp has 256 at most.
         n_threads: compute threads.
+        kv_type: how the KV cache keeps its values.
     """
 
     n_cells: int
     n_batch: int
     n_sequences: int
     n_threads: int
+    kv_type: KvType = "f16"
 
 
 class Llama:
@@ -65,13 +73,23 @@ class Llama:
         self.n_cells = int(llama_cpp.llama_n_ctx(self._context))
         self.n_batch = shape.n_batch
         self.n_sequences = shape.n_sequences
-        self._guard = Guard(shape.n_batch, shape.n_sequences, self.vocabulary.n_tokens)
+        self._guard = Guard(
+            shape.n_batch,
+            shape.n_sequences,
+            self.vocabulary.n_tokens,
+            has_window=self.window_tokens > 0,
+        )
         self._batch = _Batch(shape.n_batch)
 
     @property
     def n_ctx_train(self) -> int:
         """Longest sequence that the model was trained for."""
         return int(llama_cpp.llama_model_n_ctx_train(self._model))
+
+    @property
+    def window_tokens(self) -> int:
+        """Tokens back that the layers with a sliding window see; 0 where there are none."""
+        return int(llama_cpp.llama_model_n_swa(self._model))
 
     @property
     def chat_template(self) -> str | None:
@@ -198,9 +216,15 @@ def _refuse_unfit(model: Any, path: Path) -> None:
     for kind, is_so in unfit.items():
         if is_so:
             raise EngineUnusable(
-                f"{path}: it is {kind}; edged shares template roots between sequences and "
-                "needs a decoder whose memory is attention alone"
+                f"{path}: {_architecture(model)} is {kind}; edged shares template roots between "
+                "sequences and needs a decoder whose memory is attention alone"
             )
+
+
+def _architecture(model: Any) -> str:
+    name = ctypes.create_string_buffer(64)
+    llama_cpp.llama_model_meta_val_str(model, b"general.architecture", name, len(name))
+    return name.value.decode("utf-8", "replace")
 
 
 def _context(model: Any, shape: Shape, log: LlamaLog) -> Any:
@@ -212,6 +236,11 @@ def _context(model: Any, shape: Shape, log: LlamaLog) -> Any:
     parameters.n_outputs_max = shape.n_sequences
     parameters.n_threads = parameters.n_threads_batch = shape.n_threads
     parameters.kv_unified = True
+    # A smaller cache for the layers with a sliding window can be full while this one has room: a
+    # root's cells are never used again as long as a sequence shares them, in or out of the window.
+    parameters.swa_full = True
+    parameters.type_k = parameters.type_v = _GGML_TYPES[shape.kv_type]
+    # Where V is q8_0, llama.cpp turns AUTO into ENABLED: it has no other way to read it.
     parameters.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_AUTO
     context = llama_cpp.llama_init_from_model(model, parameters)
     if not context:

@@ -12,7 +12,7 @@ from edged.config import Config
 from edged.engine.formats import RoleFormat, role_format
 from edged.engine.gguf_file import read_header
 from edged.engine.memory import check_fits
-from edged.engine.opened import n_batch, n_cells
+from edged.engine.opened import n_batch, n_cells, n_sequences
 from edged.models.installed import Installed, find_model
 
 
@@ -38,5 +38,12 @@ def check_model(config: Config) -> Servable:
     model = find_model(config.model)
     form = None if model.form is None else role_format(model.form, model.form_origin)
     header = read_header(model.path)
-    check_fits(header, model.path, n_cells=n_cells(config), n_batch=n_batch(config))
+    check_fits(
+        header,
+        model.path,
+        n_cells=n_cells(config),
+        n_batch=n_batch(config),
+        n_sequences=n_sequences(config),
+        kv_type=config.engine.kv_type,
+    )
     return Servable(model, form)

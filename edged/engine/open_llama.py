@@ -32,6 +32,7 @@ def open_llama(config: Config, progress: Progress) -> Opened:
         n_batch=n_batch(config),
         n_sequences=n_sequences(config),
         n_threads=config.model.threads or compute_threads(),
+        kv_type=config.engine.kv_type,
     )
     progress(0.0)
     digest = file_digest(model.path, config.state_dir)

@@ -34,6 +34,7 @@ class Residents:
         self._free = list(range(backend.n_sequences))
         self._cells: dict[int, int] = {}
         self._arrivals = 0
+        self._is_full = False
         self.running: dict[int, Sequence] = {}
         self.waiting: list[Sequence] = []
 
@@ -60,19 +61,23 @@ class Residents:
         """Let waiting sequences into the KV cache, most urgent first, as far as limits and room go.
 
         One whose root still fills waits for it; so a burst of requests prefills its root once.
+        After the backend ran out of cells nobody enters until a sequence has left: whoever was
+        parked would be back at once and fill the cache again.
         """
         self._roots.clear_wanted()
+        if self._is_full and self.running:
+            return
         self.waiting.sort(key=_urgency)
         for sequence in list(self.waiting):
-            ahead = sum(_urgency(one) < _urgency(sequence) for one in self.running.values())
+            ahead = sum(_urgency(one) < _urgency(sequence) for one in self._active(limits))
             if ahead + self._wanting() >= limits.sequences:
                 return
             if sequence.cells <= limits.context_tokens and not self._enter(sequence, limits):
                 return
 
     def offers(self, limits: Limits) -> list[Waiting]:
-        """Return what could enter the next batch; sequences over the limit sit this step out."""
-        active = sorted(self.running.values(), key=_urgency)[: limits.sequences]
+        """Return what could enter the next batch; sequences over a limit sit this step out."""
+        active = sorted(self._active(limits), key=_urgency)[: limits.sequences]
         return [_of_sequence(one) for one in active if one.ending is None] + [
             _of_root(root) for root in self._roots.filling()
         ]
@@ -93,6 +98,7 @@ class Residents:
         if sequence.kv is None:
             self.waiting.remove(sequence)
             return
+        self._is_full = False
         del self.running[sequence.kv]
         root = self._root_of.pop(sequence.kv, None)
         if root is not None:
@@ -109,14 +115,22 @@ class Residents:
         root = self._roots.least_used()
         if root is not None:
             self._evict(root)
-            return True
-        if len(self.running) < 2:
+        elif len(self.running) > 1:
+            self._park(max(self.running.values(), key=_urgency))
+        else:
             return False
-        last = max(self.running.values(), key=_urgency)
-        self.leave(last)
-        last.park()
-        self.waiting.append(last)
+        self._is_full = True
         return True
+
+    def _park(self, sequence: Sequence) -> None:
+        self.leave(sequence)
+        sequence.park()
+        self.waiting.append(sequence)
+
+    def _active(self, limits: Limits) -> list[Sequence]:
+        """Return those whose tokens so far fit the context granted; the others keep their cells."""
+        every = self.running.values()
+        return [one for one in every if len(one.tokens) <= limits.context_tokens]
 
     def _wanting(self) -> int:
         return sum(1 for root in self._roots.filling())
@@ -140,18 +154,18 @@ class Residents:
         return True
 
     def _share(self, root: Root | None, sequence: Sequence) -> None:
-        is_first_time = sequence.cached_tokens is None
+        # Whoever made it necessary has paid for it; all others found it there.
+        found = len(root.tokens) if root is not None and root.is_paid else 0
+        # One that was parked counts as found only what it found each time.
+        known = found if sequence.cached_tokens is None else sequence.cached_tokens
+        sequence.cached_tokens = min(known, found)
         if root is None or sequence.kv is None:
-            sequence.cached_tokens = sequence.cached_tokens or 0
             return
         self._backend.share(root.kv, sequence.kv, len(root.tokens))
         sequence.n_past = len(root.tokens)
         self._root_of[sequence.kv] = root
         root.users += 1
-        if is_first_time:
-            # Whoever made it necessary has paid for it; all others found it there.
-            sequence.cached_tokens = len(root.tokens) if root.is_paid else 0
-            root.is_paid = True
+        root.is_paid = True
 
     def _root_for(self, sequence: Sequence) -> Root | None:
         """Return its root, new if need be; None when it has none or none can be kept."""
