@@ -18,7 +18,7 @@ from edged.contract import (
     Inbound,
     Request,
 )
-from edged.engine.frames import Measured, Message, Prompt, Sampling
+from edged.engine.frames import Measured, Message, OnCap, Prompt, Sampling
 from edged.errors import Refusal
 from edged.requests import fingerprint, given_id, read_request, readable_id
 from edged.rows import Candidate, Job
@@ -247,7 +247,9 @@ def _submission(
 def _job(request: Request, site: Site, rights: config.Client) -> Job:
     template = _template(request, site)
     schema = None if template is None else template.schema
+    on_cap: OnCap = "close" if template is None else template.on_cap
     if request.answer_schema is not None:
+        on_cap = "close"
         schema = json.dumps(request.answer_schema, ensure_ascii=False, separators=(",", ":"))
     if schema is not None and request.stop:
         raise Refusal("malformed", "stop cannot be combined with the template's schema")
@@ -257,6 +259,7 @@ def _job(request: Request, site: Site, rights: config.Client) -> Job:
         max_tokens=request.max_tokens or (template.max_tokens if template else None),
         sampling=_sampling(request),
         template=None if template is None else (template.name, template.digest),
+        on_cap=on_cap,
     )
 
 

@@ -311,4 +311,5 @@ def _work(row: Row, job: Job) -> Work:
         max_tokens=job.max_tokens,
         stream=row.stream,
         priority=row.priority,
+        on_cap=job.on_cap,
     )

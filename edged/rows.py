@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 
 from edged.contract import Destination
-from edged.engine.frames import Message, Prompt, Sampling
+from edged.engine.frames import Message, OnCap, Prompt, Sampling
 
 
 class State(StrEnum):
@@ -32,6 +32,7 @@ class Job:
         max_tokens: answer cap; None: the engine's bound.
         template: name and digest of the template, for the reply; None without one.
         trimmed_tokens: what `on_long` = `trim` took from the prompt.
+        on_cap: what becomes of an answer with a schema that reaches its cap.
     """
 
     prompt: Prompt
@@ -40,6 +41,7 @@ class Job:
     sampling: Sampling = field(default_factory=Sampling)
     template: tuple[str, str] | None = None
     trimmed_tokens: int = 0
+    on_cap: OnCap = "close"
 
     def to_json(self) -> str:
         """Return the text that the spool keeps until the outcome."""
@@ -58,6 +60,8 @@ class Job:
             sampling=Sampling(**(sampling | {"stop": tuple(sampling["stop"])})),
             template=tuple(table["template"]) if table["template"] else None,
             trimmed_tokens=table["trimmed_tokens"],
+            # Rows of an earlier version do not have it.
+            on_cap=table.get("on_cap", "close"),
         )
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from edged.engine.frames import Prompt
+from edged.engine.frames import OnCap, Prompt
 from edged.errors import ConfigError, Refusal
 
 _VARIABLE = re.compile(r"\{([a-z][a-z0-9_]*)\}")
@@ -46,6 +46,7 @@ class _File(BaseModel):
     suffix: str = ""
     json_schema: str | None = Field(None, alias="schema")
     max_tokens: int | None = Field(None, ge=1)
+    on_cap: OnCap = "close"
     variables: dict[str, _Variable] = Field(min_length=1)
     example: _Example
 
@@ -58,6 +59,7 @@ class Template:
         variables: name -> description, in the file's order.
         schema: compact JSON text, its keys in the file's order; None for free text.
         max_tokens: answer cap when the request names none.
+        on_cap: whether an answer that reaches its cap is closed by the schema, or fails.
         digest: of the file's bytes, `sha256:` and 64 hex digits.
     """
 
@@ -69,6 +71,7 @@ class Template:
     variables: Mapping[str, str]
     schema: str | None
     max_tokens: int | None
+    on_cap: OnCap
     example_input: str | Mapping[str, Any]
     example_answer: str
     digest: str
@@ -152,6 +155,7 @@ def _read(path: Path) -> Template:
         variables={name: item.description for name, item in file.variables.items()},
         schema=_schema(path, file.json_schema),
         max_tokens=file.max_tokens,
+        on_cap=file.on_cap,
         example_input=file.example.input,
         example_answer=file.example.answer,
         digest=f"sha256:{hashlib.sha256(content).hexdigest()}",

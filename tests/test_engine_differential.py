@@ -88,7 +88,9 @@ def plain_answer(llama: Llama, asked: Work) -> tuple[str, bool]:
     forced: list[int] = []
     while asked.max_tokens is None or len(answer) < asked.max_tokens:
         if matcher is not None:
-            forced += matcher.forced()
+            ahead = matcher.ahead()
+            matcher.take(*ahead)
+            forced += ahead
             if matcher.is_complete and not forced:
                 break
         if forced:
@@ -200,6 +202,6 @@ def test_the_schema_s_text_survives_tokens_of_several_bytes(llama: Llama) -> Non
     constraints = Constraints(words.guidance, words.n_tokens, Lengths())
     value = {"theater": ['":', "null"]}
     matcher = constraints.constraint(json.dumps({"const": value})).matcher()
-    forced = matcher.forced()
+    forced = matcher.ahead()
     assert json.loads(b"".join(map(words.piece, forced))) == value
     assert len(forced) < len(json.dumps(value, separators=(",", ":")))

@@ -15,6 +15,7 @@ from edged.engine.backend import Vocabulary
 from edged.engine.constraints import Constraint, Constraints
 from edged.engine.formats import Format, prompt_tokens
 from edged.engine.frames import Measure, Measured, Prompt, Work
+from edged.engine.room import Room
 from edged.engine.sequence import PromptTokens, Sequence
 from edged.errors import Refusal
 
@@ -72,6 +73,7 @@ class Preparer:
             generator=np.random.default_rng(None if seed is None else seed % 2**64),
             seed=seed,
             arrived_s=arrived_s,
+            room=_room(frame, constraint, cap),
         )
 
     def _end_tokens(self) -> frozenset[int]:
@@ -118,3 +120,12 @@ class Preparer:
                 f"the prompt has {len(prompt)} tokens and its answer needs {answer_tokens}; "
                 f"together at most {self.context_tokens} are possible",
             )
+
+
+def _room(frame: Work, constraint: Constraint | None, cap_tokens: int) -> Room | None:
+    """Return what closes the answer at its cap; None where it cannot come so far, or shall fail."""
+    if constraint is None or constraint.closings is None or frame.on_cap == "error":
+        return None
+    most = constraint.answer_tokens_max
+    is_safe = most is not None and most <= cap_tokens
+    return None if is_safe else Room(constraint.closings, cap_tokens)
