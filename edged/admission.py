@@ -18,7 +18,7 @@ from edged.contract import (
     Inbound,
     Request,
 )
-from edged.engine.frames import Measured, Message, Prompt, Sampling, Wire
+from edged.engine.frames import Measured, Message, OnCap, Prompt, Sampling, Wire
 from edged.errors import Refusal
 from edged.requests import fingerprint, given_id, read_request, readable_id
 from edged.rows import Candidate, Job
@@ -248,7 +248,9 @@ def _job(request: Request, site: Site, rights: config.Client) -> Job:
     template = _template(request, site)
     schema = None if template is None else template.schema
     wire: Wire = "json" if template is None else template.wire
+    on_cap: OnCap = "close" if template is None else template.on_cap
     if request.answer_schema is not None:
+        on_cap = "close"
         schema = json.dumps(request.answer_schema, ensure_ascii=False, separators=(",", ":"))
         wire = "json"  # the compact form was chosen for the template's own schema
     if schema is not None and request.stop:
@@ -260,6 +262,7 @@ def _job(request: Request, site: Site, rights: config.Client) -> Job:
         sampling=_sampling(request),
         template=None if template is None else (template.name, template.digest),
         wire=wire,
+        on_cap=on_cap,
     )
 
 

@@ -190,7 +190,9 @@ def _put_text(reply: Reply, outcome: Outcome, *, is_json: bool) -> None:
     else:
         reply.text = outcome.text
     reply.finish = outcome.finish
-    reply.confidence = outcome.confidence
+    reply.filled = list(outcome.filled) or None
+    # What the closing wrote, nobody is sure of.
+    reply.confidence = 0.0 if outcome.filled else outcome.confidence
     reply.calibrated = False
     reply.seed = outcome.seed
 

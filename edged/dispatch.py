@@ -312,4 +312,5 @@ def _work(row: Row, job: Job) -> Work:
         stream=row.stream,
         priority=row.priority,
         wire=job.wire,
+        on_cap=job.on_cap,
     )

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 
 from edged.contract import Destination
-from edged.engine.frames import Message, Prompt, Sampling, Wire
+from edged.engine.frames import Message, OnCap, Prompt, Sampling, Wire
 
 
 class State(StrEnum):
@@ -33,6 +33,7 @@ class Job:
         template: name and digest of the template, for the reply; None without one.
         trimmed_tokens: what `on_long` = `trim` took from the prompt.
         wire: how the model writes the answer; the template's, if its schema counts.
+        on_cap: what becomes of an answer with a schema that reaches its cap.
     """
 
     prompt: Prompt
@@ -42,6 +43,7 @@ class Job:
     template: tuple[str, str] | None = None
     trimmed_tokens: int = 0
     wire: Wire = "json"
+    on_cap: OnCap = "close"
 
     def to_json(self) -> str:
         """Return the text that the spool keeps until the outcome."""
@@ -60,8 +62,9 @@ class Job:
             sampling=Sampling(**(sampling | {"stop": tuple(sampling["stop"])})),
             template=tuple(table["template"]) if table["template"] else None,
             trimmed_tokens=table["trimmed_tokens"],
-            # Rows written before there was a choice have none.
+            # Rows of an earlier version have neither.
             wire=table.get("wire", "json"),
+            on_cap=table.get("on_cap", "close"),
         )
 
 

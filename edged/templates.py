@@ -19,7 +19,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edged.engine.compact import obstacle
-from edged.engine.frames import Prompt, Wire
+from edged.engine.frames import OnCap, Prompt, Wire
 from edged.errors import ConfigError, Refusal
 
 _VARIABLE = re.compile(r"\{([a-z][a-z0-9_]*)\}")
@@ -48,6 +48,7 @@ class _File(BaseModel):
     json_schema: str | None = Field(None, alias="schema")
     wire: Wire = "json"
     max_tokens: int | None = Field(None, ge=1)
+    on_cap: OnCap = "close"
     variables: dict[str, _Variable] = Field(min_length=1)
     example: _Example
 
@@ -60,6 +61,7 @@ class Template:
         variables: name -> description, in the file's order.
         schema: compact JSON text, its keys in the file's order; None for free text.
         max_tokens: answer cap when the request names none.
+        on_cap: whether an answer that reaches its cap is closed by the schema, or fails.
         digest: of the file's bytes, `sha256:` and 64 hex digits.
         wire: how the model writes the answer; a device sees the same JSON in both forms.
     """
@@ -72,6 +74,7 @@ class Template:
     variables: Mapping[str, str]
     schema: str | None
     max_tokens: int | None
+    on_cap: OnCap
     example_input: str | Mapping[str, Any]
     example_answer: str
     digest: str
@@ -161,6 +164,7 @@ def _read(path: Path) -> Template:
         variables={name: item.description for name, item in file.variables.items()},
         schema=_schema(path, file.json_schema),
         max_tokens=file.max_tokens,
+        on_cap=file.on_cap,
         example_input=file.example.input,
         example_answer=file.example.answer,
         digest=f"sha256:{hashlib.sha256(content).hexdigest()}",

@@ -34,7 +34,9 @@ def plain_answer(llama: Llama, asked: Work) -> tuple[str, bool]:
     forced: list[int] = []
     while asked.max_tokens is None or len(answer) < asked.max_tokens:
         if matcher is not None:
-            forced += matcher.forced()
+            ahead = matcher.ahead()
+            matcher.take(*ahead)
+            forced += ahead
             if matcher.is_complete and not forced:
                 break
         if forced:

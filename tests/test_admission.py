@@ -39,6 +39,7 @@ def template(name: str, *, schema: str | None = None, wire: Wire = "json") -> Te
         variables={"text": "any"},
         schema=schema,
         max_tokens=40,
+        on_cap="error",
         example_input="a",
         example_answer="{}",
         digest="sha256:0",
@@ -288,7 +289,7 @@ def test_an_unknown_template_is_refused_with_those_that_are_there() -> None:
 def test_a_template_gives_prompt_schema_and_cap() -> None:
     job = submission({"template": "typed", "input": "x"}).job
     assert (job.prompt.root, job.prompt.payload) == ("root", "x")
-    assert (job.schema, job.max_tokens) == (SCHEMA, 40)
+    assert (job.schema, job.max_tokens, job.on_cap) == (SCHEMA, 40, "error")
     assert job.template == ("typed", "sha256:0")
 
 
@@ -296,7 +297,7 @@ def test_the_requests_schema_and_cap_go_before_the_templates() -> None:
     job = submission(
         {"template": "typed", "input": "x", "schema": {"const": "é"}, "max_tokens": 9}
     ).job
-    assert (job.schema, job.max_tokens) == ('{"const":"é"}', 9)
+    assert (job.schema, job.max_tokens, job.on_cap) == ('{"const":"é"}', 9, "close")
 
 
 @pytest.mark.parametrize(

@@ -127,6 +127,12 @@ def test_with_a_schema_the_answer_is_json(text: str, answer: object) -> None:
     assert "text" not in table
 
 
+def test_what_a_closing_wrote_is_named_and_nobody_is_sure_of_it() -> None:
+    outcome = replace(OUTCOME, finish="length", text='{"dock":1}', filled=("dock",))
+    table = body(ANSWERS.outcome(run(schema=SCHEMA), outcome, None))
+    assert (table["finish"], table["filled"], table["confidence"]) == ("length", ["dock"], 0.0)
+
+
 def test_json_text_without_a_schema_stays_text() -> None:
     table = body(ANSWERS.outcome(run(), replace(OUTCOME, text='{"dock": 4}'), None))
     assert table["text"] == '{"dock": 4}'

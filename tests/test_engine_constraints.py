@@ -29,7 +29,9 @@ def answer(constraint: Constraint, seed: int) -> bytes:
     """Return an answer of random allowed tokens."""
     matcher, random, tokens = constraint.matcher(), np.random.default_rng(seed), list[int]()
     while len(tokens) < TOKENS_MAX:
-        tokens += matcher.forced()
+        forced = matcher.ahead()
+        matcher.take(*forced)
+        tokens += forced
         if matcher.is_complete:
             break
         token = int(random.choice(np.flatnonzero(matcher.mask())))
@@ -145,7 +147,9 @@ def test_what_json_readers_do_not_agree_on_is_refused(text: str) -> None:
 
 def test_what_is_forced_is_the_whole_answer_of_a_constant() -> None:
     matcher = compiled({"const": {"dock": 4}}).matcher()
-    assert bytes(matcher.forced()) == b'{"dock":4}'
+    forced = matcher.ahead()
+    assert bytes(forced) == b'{"dock":4}'
+    matcher.take(*forced)
     assert matcher.is_complete
 
 
@@ -160,17 +164,15 @@ def test_a_number_may_end_and_may_go_on() -> None:
 def test_each_request_has_its_own_matcher() -> None:
     constraint = compiled({"enum": ["ab", "cd"]})
     one, two = constraint.matcher(), constraint.matcher()
-    one.forced()
-    one.take(ord("a"))
-    two.forced()
-    two.take(ord("c"))
-    assert (bytes(one.forced()), bytes(two.forced())) == (b'b"', b'd"')
+    one.take(*b'"a')
+    two.take(*b'"c')
+    assert (bytes(one.ahead()), bytes(two.ahead())) == (b'b"', b'd"')
 
 
 def test_a_matcher_can_be_used_by_another_thread() -> None:
     matcher = compiled({"const": 12}).matcher()
     found: list[list[int]] = []
-    thread = threading.Thread(target=lambda: found.append(matcher.forced()))
+    thread = threading.Thread(target=lambda: found.append(matcher.ahead()))
     thread.start()
     thread.join()
     assert bytes(found[0]) == b"12"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -281,7 +282,7 @@ def test_measure_tells_what_would_be_refused(daemon: Daemon, frame: Measure, rea
         (work("a", "a" * 5000), "too_long"),
         (work("a", max_tokens=5000), "too_long"),
         (work("a", schema=EVENT, max_tokens=2), "malformed"),
-        (work("a", schema=NUMBERS, max_tokens=25), "cap"),
+        (replace(work("a", schema=NUMBERS, max_tokens=25), on_cap="error"), "cap"),
     ],
 )
 def test_what_cannot_be_answered_fails_with_its_reason(
@@ -290,6 +291,19 @@ def test_what_cannot_be_answered_fails_with_its_reason(
     (outcome,) = daemon.ask(asked)
     assert (outcome.finish, outcome.reason) == ("failed", reason)
     assert outcome.detail
+
+
+def test_an_answer_with_a_schema_is_closed_at_its_cap(daemon: Daemon) -> None:
+    least = daemon.measure(Prompt(payload="a"), NUMBERS).answer_tokens_min
+    every = [work(str(n), schema=NUMBERS, max_tokens=least + n, stream=True) for n in range(12)]
+    for outcome in daemon.ask(*every):
+        assert outcome.finish in ("schema", "length")
+        assert outcome.output_tokens <= least + int(outcome.id)
+        jsonschema.validate(json.loads(outcome.text), NUMBERS)
+        parts = [delta.text for delta in daemon.deltas if delta.id == outcome.id]
+        assert "".join(parts) == outcome.text
+    assert daemon.outcomes["0"].finish == "length"
+    assert daemon.outcomes["0"].filled[-1] == "[11]"
 
 
 def test_free_text_ends_at_its_cap(daemon: Daemon) -> None:

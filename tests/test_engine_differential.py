@@ -157,6 +157,6 @@ def test_the_schema_s_text_survives_tokens_of_several_bytes(llama: Llama) -> Non
     constraints = Constraints(words.guidance, words.n_tokens, Lengths())
     value = {"theater": ['":', "null"]}
     matcher = constraints.constraint(json.dumps({"const": value})).matcher()
-    forced = matcher.forced()
+    forced = matcher.ahead()
     assert json.loads(b"".join(map(words.piece, forced))) == value
     assert len(forced) < len(json.dumps(value, separators=(",", ":")))

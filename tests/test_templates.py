@@ -65,6 +65,11 @@ def test_the_digest_is_of_the_files_bytes(stock: Template) -> None:
     assert stock.digest == f"sha256:{expected}"
 
 
+def test_a_template_says_what_becomes_of_an_answer_at_its_cap(stock: Template) -> None:
+    assert stock.on_cap == "close"
+    assert {template.on_cap for template in load(SHIPPED).values()} == {"error"}
+
+
 def test_an_input_fills_the_payload_and_leaves_root_and_suffix(stock: Template) -> None:
     prompt = stock.prompt({"table": "a 1", "question": "how many a?"})
     assert (prompt.root, prompt.payload, prompt.suffix) == (

@@ -18,10 +18,17 @@ from llguidance.numpy import allocate_token_bitmask, fill_next_token_bitmask
 from numpy.typing import NDArray
 
 from edged.engine import schema
+from edged.engine.byte_matcher import ByteMatcher, byte_tokenizer
+from edged.engine.closing import Closer
+from edged.engine.closing_bound import ClosingBound
+from edged.engine.room import Closings
+from edged.engine.schema_choice import Choices
 from edged.engine.schema_size import compact
 from edged.errors import Refusal
 
 COMPILED_MAX = 64
+# The first closing is looked for while the prompt is admitted, and finds what later ones reuse.
+FIRST_STEPS_MAX = 20_000
 # No \uXXXX: an escape then has 2 bytes and no character more than 4 (see schema_size).
 ESCAPES = 'bfnrt"\\'
 # Source: llguidance 1.9.1, LLParserLimits: about 50k lexer fuel or 20k items per millisecond on
@@ -48,15 +55,13 @@ class Matcher:
         self._n_vocab = n_vocab
         self._bits = allocate_token_bitmask(1, n_vocab)
 
-    def forced(self) -> list[int]:
-        """Return the tokens that must come next, and take them.
+    def ahead(self) -> list[int]:
+        """Return the tokens that must come next.
 
         Raises:
             MatcherFailed: the automaton gave up.
         """
         tokens: list[int] = self._matcher.compute_ff_tokens()
-        if tokens:
-            self._matcher.consume_tokens(tokens)
         self._raise_if_failed()
         return tokens
 
@@ -73,13 +78,13 @@ class Matcher:
             raise MatcherFailed("no token of the vocabulary continues the answer")
         return allowed.view(np.bool_)
 
-    def take(self, token: int) -> None:
-        """Take a sampled token.
+    def take(self, *tokens: int) -> None:
+        """Take the next tokens.
 
         Raises:
-            MatcherFailed: the token was not allowed.
+            MatcherFailed: one of them was not allowed.
         """
-        self._matcher.consume_token(token)
+        self._matcher.consume_tokens(list(tokens))
         self._raise_if_failed()
 
     @property
@@ -102,14 +107,17 @@ class Constraint:
     """A compiled schema.
 
     Attributes:
-        answer_tokens_min: tokens of the shortest answer.
+        answer_tokens_min: these suffice for an answer: its closing before anything was written.
+            A bound from below where no closing was found.
         answer_tokens_max: no answer has more; None when the schema does not bound it.
+        closings: None where no closing was found: such answers fail at their cap.
     """
 
     compiled: LLMatcher
     n_vocab: int
     answer_tokens_min: int
     answer_tokens_max: int | None
+    closings: Closings | None
 
     def matcher(self) -> Matcher:
         """Return a matcher for one more answer."""
@@ -123,6 +131,7 @@ class Constraints:
         self._tokenizer = tokenizer
         self._n_vocab = n_vocab
         self._lengths = lengths
+        self._bytes = byte_tokenizer()
         self._known: OrderedDict[str, Constraint] = OrderedDict()
 
     def constraint(self, text: str) -> Constraint:
@@ -151,9 +160,22 @@ class Constraints:
         compiled = LLMatcher(self._tokenizer, grammar, log_level=0, limits=limits)
         if compiled.is_error():
             raise Refusal("bad_schema", f"schema: {_first_line(compiled.get_error())}")
-        shortest = len(self._tokenizer.tokenize_str(checked.shortest))
+        closings = self._closings(checked.schema, grammar, limits)
+        least = None if closings is None else closings.tokens(b"", FIRST_STEPS_MAX)
+        if least is None:
+            closings, least = None, tuple(self._tokenizer.tokenize_str(checked.shortest))
         # A token has at least one byte.
-        return Constraint(compiled, self._n_vocab, max(1, shortest), checked.bytes_max)
+        return Constraint(compiled, self._n_vocab, max(1, len(least)), checked.bytes_max, closings)
+
+    def _closings(
+        self, bounded: dict[str, Any], grammar: str, limits: LLParserLimits
+    ) -> Closings | None:
+        start = ByteMatcher.begin(self._bytes, grammar, limits)
+        if start is None:
+            return None
+        choices = Choices(bounded)
+        closer = Closer(bounded, choices, start)
+        return Closings(closer, ClosingBound(bounded, choices), self._tokenizer)
 
 
 def _first_line(text: str) -> str:

@@ -19,6 +19,8 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from edged.errors import EngineLost
 
+OnCap = Literal["close", "error"]
+
 PROTOCOL_VERSION = 1
 FRAME_BYTES_MAX = 8 * 2**20
 _LENGTH = struct.Struct(">I")
@@ -97,6 +99,7 @@ class Work:
         stream: whether deltas are wanted.
         priority: 0..9, 9 is most urgent; decides who is prefilled first.
         wire: how the model writes the answer; deltas and `Outcome` are the JSON in both forms.
+        on_cap: whether an answer that reaches its cap is closed by its schema, or fails.
     """
 
     id: str
@@ -107,6 +110,7 @@ class Work:
     stream: bool = False
     priority: int = 5
     wire: Wire = "json"
+    on_cap: OnCap = "close"
     kind: Literal["work"] = "work"
 
 
@@ -190,9 +194,12 @@ class Outcome:
 
     Attributes:
         finish: `stop` (end token or stop string), `schema` (the value is complete), `length`
-            (the cap), `cancelled`, or `failed` (then `reason` and `detail` say why).
+            (the cap; an answer with a schema was closed at it), `cancelled`, or `failed` (then
+            `reason` and `detail` say why).
         cached_tokens: prompt tokens that needed no prefill.
-        forced_tokens: output tokens that the schema left no choice about; never sampled.
+        forced_tokens: output tokens that the schema left no choice about, or that closed the
+            answer at its cap; never sampled.
+        filled: paths of the values that the closing wrote, such as `dock` or `lines[2].count`.
         ttft_s, total_s: from the arrival of `Work`; ttft_s is None before the first token.
         confidence: lowest probability of a sampled token, unmasked, 0..1; None if none was sampled.
         context_tokens, sequences: the limits it ran under.
@@ -210,6 +217,7 @@ class Outcome:
     ttft_s: float | None = None
     total_s: float = 0.0
     confidence: float | None = None
+    filled: tuple[str, ...] = ()
     seed: int | None = None
     context_tokens: int = 0
     sequences: int = 0

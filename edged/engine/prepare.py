@@ -10,14 +10,16 @@ import json
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from edged.engine.backend import Vocabulary
-from edged.engine.compact import Expander, obstacle, wire_schema
+from edged.engine.compact import Expander, named_path, obstacle, wire_schema
 from edged.engine.constraints import Constraint, Constraints
 from edged.engine.formats import Format, prompt_tokens
 from edged.engine.frames import Measure, Measured, Work
+from edged.engine.room import Room
 from edged.engine.schema_size import compact
 from edged.engine.sequence import PromptTokens, Sequence
 from edged.errors import Refusal
@@ -77,6 +79,8 @@ class Preparer:
             seed=seed,
             arrived_s=arrived_s,
             expand=_expand(frame),
+            place=_place(frame),
+            room=_room(frame, constraint, cap),
         )
 
     def _end_tokens(self) -> frozenset[int]:
@@ -144,3 +148,18 @@ def _expand(frame: Work) -> Callable[[str], str]:
     if frame.schema is None or frame.wire == "json":
         return str
     return Expander(json.loads(frame.schema)).add
+
+
+def _place(frame: Work) -> Callable[[str], str]:
+    if frame.schema is None or frame.wire == "json":
+        return str
+    return partial(named_path, schema=json.loads(frame.schema))
+
+
+def _room(frame: Work, constraint: Constraint | None, cap_tokens: int) -> Room | None:
+    """Return what closes the answer at its cap; None where it cannot come so far, or shall fail."""
+    if constraint is None or constraint.closings is None or frame.on_cap == "error":
+        return None
+    most = constraint.answer_tokens_max
+    is_safe = most is not None and most <= cap_tokens
+    return None if is_safe else Room(constraint.closings, cap_tokens)

@@ -36,10 +36,17 @@ _ENDLESS = Rope(math.inf, ())
 
 
 class Sizes:
-    """Measures one bounded schema; references are followed, recursion is met."""
+    """Measures one bounded schema; references are followed, recursion is met.
 
-    def __init__(self, root: dict[str, Any]) -> None:
+    Args of the constructor:
+        root: the schema.
+        is_ample: strings and numbers count with the most that their shortest text can have, for a
+            bound from above; else with the least.
+    """
+
+    def __init__(self, root: dict[str, Any], *, is_ample: bool = False) -> None:
         self._root = root
+        self._is_ample = is_ample
         self._open: list[str] = []
         self._longest: dict[str, float] = {}
         self._shortest: dict[str, Rope] = {}
@@ -56,6 +63,10 @@ class Sizes:
                 k: v.length for k, v in self._shortest.items()
             }:
                 return None if math.isinf(found.length) else found
+
+    def least(self, node: Any) -> float:
+        """Return the characters of the shortest value of a subschema; after `shortest`."""
+        return self._short(node).length
 
     def bytes_max(self) -> int | None:
         """Return the bytes of the longest answer, or None when nothing bounds it."""
@@ -89,14 +100,14 @@ class Sizes:
 
     def _short_of_type(self, kind: str, node: dict[str, Any]) -> Rope:
         if kind == "string":
-            shortest, _ = _string_chars(node)
+            shortest = _string_chars(node)[self._is_ample and not _is_plain(node)]
             return _joined('"', Rope(shortest, ("a",), shortest), '"')
         if kind == "array":
             return self._short_array(node)
         if kind == "object":
             return self._short_object(node)
         if kind in ("number", "integer"):
-            return _text(_short_number(node))
+            return _text("0" * _long_number(node) if self._is_ample else _short_number(node))
         return _text("true" if kind == "boolean" else "null")
 
     def _short_array(self, node: dict[str, Any]) -> Rope:
@@ -190,6 +201,10 @@ def _string_chars(node: dict[str, Any]) -> tuple[int, int]:
         shortest, longest = width(node["pattern"])
         low, high = max(low, shortest), high if longest is None else min(high, longest)
     return int(low), int(high)
+
+
+def _is_plain(node: dict[str, Any]) -> bool:
+    return "pattern" not in node and "format" not in node
 
 
 def _short_number(node: dict[str, Any]) -> str:

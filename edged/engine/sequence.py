@@ -14,7 +14,9 @@ import numpy as np
 
 from edged.engine.backend import Vocabulary
 from edged.engine.constraints import Matcher, MatcherFailed
+from edged.engine.filled import filled
 from edged.engine.frames import Limits, Outcome, Work
+from edged.engine.room import Room
 from edged.engine.sampling import NoToken, Row, sample
 from edged.engine.text import AnswerText
 
@@ -39,11 +41,12 @@ class PromptTokens:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """Why an answer is over."""
+    """Why an answer is over; `filled`: paths of the values that its closing wrote."""
 
     finish: Finish
     reason: str | None = None
     detail: str = ""
+    filled: tuple[str, ...] = ()
 
 
 @dataclass(slots=True, eq=False)
@@ -56,6 +59,8 @@ class Sequence:
         end_tokens: special tokens that end an answer beside the vocabulary's own.
         seed: of `generator`; None when nothing is drawn.
         expand: makes the reported text of what the model wrote, piece by piece.
+        place: names a place in what the model wrote as the place in the reported text.
+        room: what is left of the cap; None where the answer is not closed at it.
         is_reported: False for the canary, which no daemon asked for.
         order: smaller came earlier; set when the step thread takes it.
         tokens: prompt, then answer.
@@ -76,6 +81,8 @@ class Sequence:
     seed: int | None
     arrived_s: float
     expand: Callable[[str], str] = str
+    place: Callable[[str], str] = str
+    room: Room | None = None
     is_reported: bool = True
     order: int = 0
     tokens: list[int] = field(init=False)
@@ -158,13 +165,16 @@ class Sequence:
             ttft_s=self.ttft_s,
             total_s=now_s - self.arrived_s,
             confidence=self.confidence,
+            filled=ending.filled,
             seed=self.seed,
             context_tokens=limits.context_tokens,
             sequences=limits.sequences,
         )
 
     def _take_sampled(self, token: int) -> str:
-        new = self._append(token)
+        if not self._has_room([token], is_chosen=True):
+            return self._close()
+        new = self._append([token])
         if self.text.is_stopped:
             return new + self.end(Ending("stop"))
         if self.matcher is not None:
@@ -181,26 +191,55 @@ class Sequence:
         if self.matcher is None:
             return ""
         try:
-            forced = self.matcher.forced()
+            forced = self.matcher.ahead()
+            if not self._has_room(forced, is_chosen=False):
+                return self._close()
+            self.matcher.take(*forced)
         except MatcherFailed as error:
             return self._fail("bad_schema", f"the schema cannot be followed further: {error}")
         is_over = self.n_answer + len(forced) > self.cap_tokens
         forced = forced[: self.cap_tokens - self.n_answer]
         self.n_forced += len(forced)
-        new = "".join(self._append(token) for token in forced)
-        if self.matcher.is_complete and not is_over:
-            return new + self.end(Ending("schema"))
-        if self.n_answer >= self.cap_tokens:
-            if self.matcher.is_accepting and not is_over:
-                return new + self.end(Ending("schema"))
-            return new + self._fail(
-                "cap", f"the answer was not complete at its cap of {self.cap_tokens} tokens"
-            )
-        return new
+        return self._append(forced) + self._end_if_whole(self.matcher, is_over=is_over)
 
-    def _append(self, token: int) -> str:
-        self.tokens.append(token)
-        return self.text.add(self.vocabulary.piece(token))
+    def _end_if_whole(self, matcher: Matcher, *, is_over: bool) -> str:
+        if matcher.is_complete and not is_over:
+            return self.end(Ending("schema"))
+        if self.n_answer < self.cap_tokens:
+            return ""
+        if matcher.is_accepting and not is_over:
+            # A number that could have gone on.
+            return self.end(Ending("length" if self.room else "schema"))
+        return self._fail(
+            "cap", f"the answer was not complete at its cap of {self.cap_tokens} tokens"
+        )
+
+    def _has_room(self, tokens: list[int], *, is_chosen: bool) -> bool:
+        """Return whether the answer can still be closed behind these tokens."""
+        if self.room is None or not tokens:
+            return True
+        return self.room.takes(list(map(self.vocabulary.piece, tokens)), is_chosen=is_chosen)
+
+    def _close(self) -> str:
+        """Complete the answer with the shortest closing; no pass of the model follows."""
+        assert self.room is not None, "only an answer with a room is closed"
+        assert self.matcher is not None, "only an answer with a schema has a room"
+        closing = list(self.room.closing or ())
+        try:
+            self.matcher.take(*closing)
+        except MatcherFailed as error:
+            return self._fail("cap", f"the closing at the cap was refused: {error}")
+        if not self.matcher.is_accepting:
+            return self._fail("cap", "the closing at the cap did not complete the answer")
+        self.n_forced += len(closing)
+        new = self._append(closing)
+        answer = self.room.text + b"".join(map(self.vocabulary.piece, closing))
+        places = map(self.place, filled(answer, self.room.chosen_bytes))
+        return new + self.end(Ending("length", filled=tuple(places)))
+
+    def _append(self, tokens: list[int]) -> str:
+        self.tokens += tokens
+        return "".join(self.text.add(self.vocabulary.piece(token)) for token in tokens)
 
     def _fail(self, reason: str, detail: str) -> str:
         return self.end(Ending("failed", reason, detail))
