@@ -30,6 +30,8 @@ from edged.engine.threads import compute_threads
 from edged.errors import ConfigError
 
 SCRIPT_KEY = "edged.bench.script"
+# What a figure depends on, beside edged itself.
+PACKAGES = ("llama-cpp-python", "llguidance")
 CPUINFO = Path("/proc/cpuinfo")
 
 
@@ -85,6 +87,7 @@ def bench(order: Order) -> dict[str, Any]:
 
 async def _bench(order: Order) -> dict[str, Any]:
     scripted = _is_scripted(order.setting.model)
+    versions = {peer.name: peers.version(peer) for peer in order.peers}
     inside = await measured_inside(order.setting)
     async with AsyncExitStack() as stack:
         engine = await stack.enter_async_context(resident(order.setting))
@@ -107,7 +110,7 @@ async def _bench(order: Order) -> dict[str, Any]:
     }
     measured = {name: part for name, part in parts.items() if NOT_AVAILABLE not in part}
     return {
-        **_circumstances(order, engine, inside),
+        **_circumstances(order, engine, inside, versions),
         "workloads": parts,
         "compute_bound_share": report.compute_bound_share(measured),
         "overhead_share": round(inside.overhead_share, 4),
@@ -160,17 +163,17 @@ def _is_scripted(model: Path) -> bool:
     return known is not None
 
 
-def _circumstances(order: Order, engine: ResidentEngine, inside: Inside) -> dict[str, Any]:
+def _circumstances(
+    order: Order, engine: ResidentEngine, inside: Inside, versions: Mapping[str, str]
+) -> dict[str, Any]:
     ready, setting = engine.ready, order.setting
     return {
         "machine": {"cpu": _cpu_name(), "system": platform.platform()},
         "build": {
             "edged": edged.__version__,
             "python": platform.python_version(),
-            **{
-                name: importlib.metadata.version(name)
-                for name in ("llama-cpp-python", "llguidance")
-            },
+            **{package: importlib.metadata.version(package) for package in PACKAGES},
+            "peers": versions,
         },
         "model": {
             "name": ready.name,

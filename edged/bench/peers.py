@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib.metadata
 import json
 import os
 import socket
+import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable
@@ -81,6 +83,24 @@ def parse(words: str) -> list[Peer]:
     if words == "xllamacpp":
         return [Peer(name, slots) for slots in SLOTS]
     raise ConfigError(f"--peer {words}: unknown; there are: {', '.join(PEERS)}")
+
+
+def version(peer: Peer) -> str:
+    """Return what the peer says of its version.
+
+    Raises:
+        ConfigError: xllamacpp is not installed.
+    """
+    if peer.program is not None:
+        done = subprocess.run(
+            [peer.program, "--version"], capture_output=True, text=True, check=False
+        )
+        said = (done.stdout + done.stderr).splitlines()
+        return next((line for line in said if line.startswith("version")), "version unknown")
+    try:
+        return importlib.metadata.version("xllamacpp")
+    except importlib.metadata.PackageNotFoundError as error:
+        raise ConfigError("--peer xllamacpp: not installed; tools/setup bench") from error
 
 
 @asynccontextmanager

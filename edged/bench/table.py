@@ -19,11 +19,13 @@ def table(report: Mapping[str, Any]) -> str:
 
 def _head(report: Mapping[str, Any]) -> list[str]:
     machine, model, setting = report["machine"], report["model"], report["setting"]
+    build = report["build"]
+    peers = "".join(f", {peer} {version}" for peer, version in build["peers"].items())
     return [
         f"Machine: {machine['cpu']}, {setting['threads']} threads, {machine['system']}.",
         f"Model: {model['name']}, {model['bytes'] / 2**20:.0f} MiB, {model['digest'][:23]}.",
-        f"Build: edged {report['build']['edged']}, llama-cpp-python "
-        f"{report['build']['llama-cpp-python']}, llguidance {report['build']['llguidance']}.",
+        f"Build: edged {build['edged']}, llama-cpp-python {build['llama-cpp-python']}, "
+        f"llguidance {build['llguidance']}{peers}.",
         f"n = {report['repeat']} of each, interleaved; median (least to most) of answers/s; "
         "a ratio is the median over pairs.",
     ]
