@@ -14,7 +14,7 @@ from edged.bench import report, script
 from edged.bench.inside import Inside
 from edged.bench.overhead import buffer_bytes
 from edged.bench.report import Need, Spread
-from edged.bench.system import Answer, PeerFailed, Run, is_right
+from edged.bench.system import Answer, PeerFailed, Run, counted_rss_bytes, is_right
 from edged.bench.table import table
 from edged.bench.workload import WORKLOADS, Ask, as_json, measured
 from tools.fill_benchmarks import BEGIN, END, filled
@@ -178,13 +178,28 @@ def test_a_peer_is_asked_for_the_record_where_edged_writes_bare_values() -> None
     assert as_json(asked("text-cold")) == asked("text-cold")
 
 
-def test_llama_cpp_s_buffers_are_summed() -> None:
+def test_llama_cpp_s_own_buffers_are_summed_and_the_mapped_file_is_not() -> None:
     lines = [
-        "load_tensors:   CPU_Mapped model buffer size =   1.50 MiB",
+        "load_tensors:   CPU_Mapped model buffer size =   700.00 MiB",
+        "load_tensors:   CPU_REPACK model buffer size =   1.50 MiB",
         "load_tensors: loading model tensors",
         "llama_kv_cache:        CPU KV buffer size =     8.00 MiB",
     ]
     assert buffer_bytes(lines) == 9.5 * 2**20
+
+
+def test_resident_memory_leaves_out_one_mapped_file() -> None:
+    smaps = [
+        "7f00-7f01 r--p 00000000 fe:00 17 /models/m.gguf",
+        "Rss:                 800 kB",
+        "Pss:                 400 kB",
+        "7f02-7f03 rw-p 00000000 00:00 0 ",
+        "Rss:                   7 kB",
+        "7f04-7f05 r-xp 00000000 fe:00 18 /lib/not/models/m.gguf.so",
+        "Rss:                   3 kB",
+        "VmFlags: rd ex mr mw me",
+    ]
+    assert counted_rss_bytes(smaps, "/models/m.gguf") == 10 * 1024
 
 
 REPORT: dict[str, Any] = {

@@ -85,11 +85,6 @@ def test_a_long_prompt_fills_its_room_and_no_more(room: int, least: int, step: i
     assert least + (steps + 1) * step > room
 
 
-def test_other_prompts_stay_as_they_are() -> None:
-    usual = WORKLOADS[0]
-    assert lengthened(usual, 1000, [10, 20]) == usual
-
-
 @pytest.mark.parametrize(
     ("words", "problem"),
     [

@@ -15,7 +15,8 @@ from typing import Any
 from edged.bench.system import Answer, PeerFailed
 from edged.bench.workload import Ask
 
-ANSWER_S_MAX = 600.0
+# On a slow board the last of 64 prompts waits long.
+ANSWER_S_MAX = 3600.0
 
 
 @dataclass(frozen=True, slots=True)

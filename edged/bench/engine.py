@@ -101,7 +101,7 @@ async def _bench(order: Order) -> dict[str, Any]:
             if item.form != "compact" or has_wire()
         ]
         runs = await _runs(order.repeat, can_run, [engine, *others])
-        beyond_bytes = system.rss_bytes(engine.pid) - inside.buffers_bytes
+        beyond_bytes = system.rss_bytes(engine.pid, order.setting.model) - inside.buffers_bytes
     parts = {
         item.name: _part(item, runs, inside, is_scripted=scripted)
         if item.form != "compact" or has_wire()
@@ -120,8 +120,12 @@ async def _bench(order: Order) -> dict[str, Any]:
 
 async def _lengthened(item: Workload, engine: ResidentEngine) -> Workload:
     """Return the workload, a long one as long as the engine's context allows."""
+    if not item.is_long:
+        return item
     trials = [workload.measured(replace(item, long_words=steps), 0)[0] for steps in (0, 1)]
-    counts = [await engine.prompt_tokens(trial) for trial in trials]
+    # One token of free text is the least that can be asked for; its answer tells the prompt's.
+    asks = [replace(trial, form="text", schema=None, max_tokens=1) for trial in trials]
+    counts = [(await engine.answer(ask)).prompt_tokens for ask in asks]
     room_tokens = engine.ready.context_tokens - trials[0].max_tokens
     return workload.lengthened(item, room_tokens, counts)
 

@@ -29,7 +29,8 @@ from edged.engine.outlet import Outlet
 
 BATCH = 8
 # Source: llama.cpp 0c1e57098: load_tensors, llama_kv_cache and sched_reserve say it of each buffer.
-_BUFFER = re.compile(r"buffer size = +([0-9.]+) MiB")
+# What is mapped is the file itself, in the page cache: another figure leaves its pages out, too.
+_BUFFER = re.compile(r"(?<!_Mapped model )buffer size = +([0-9.]+) MiB")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,8 @@ class Overhead:
 
     Attributes:
         share: of the time, outside llama_decode, at a batch of 8.
-        buffers_bytes: of weights, KV cache, outputs and compute, as llama.cpp says.
+        buffers_bytes: of weights that are not mapped, KV cache, outputs and compute, as llama.cpp
+            says.
     """
 
     share: float
@@ -160,6 +162,6 @@ class _Buffers(logging.Handler):
 
 
 def buffer_bytes(lines: Sequence[str]) -> int:
-    """Return the bytes of all buffers that these lines of llama.cpp's log name."""
+    """Return the bytes of the buffers that these lines of llama.cpp's log name, mapped ones not."""
     sizes = [float(size) for line in lines for size in _BUFFER.findall(line)]
     return round(sum(sizes) * 2**20)

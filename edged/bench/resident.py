@@ -24,8 +24,6 @@ from edged.errors import EngineUnusable
 
 # The benchmark is no daemon: nothing renews the lease while a workload runs.
 LEASE_S = 24 * 3600.0
-# The first schema makes llguidance's tokenizer, too.
-MEASURE_S_MAX = 60.0
 
 
 class ResidentEngine:
@@ -67,18 +65,6 @@ class ResidentEngine:
             outcome.cached_tokens,
             outcome.forced_tokens,
         )
-
-    async def prompt_tokens(self, ask: Ask) -> int:
-        """Return how many tokens its prompt has.
-
-        Raises:
-            EngineUnusable: the engine does not say, or would refuse it.
-        """
-        measured = await self._client.measure(ask.prompt, ask.schema, MEASURE_S_MAX)
-        if measured is None or measured.reason is not None:
-            why = "no answer" if measured is None else measured.detail
-            raise EngineUnusable(f"the engine cannot take a prompt of the benchmark: {why}")
-        return measured.prompt_tokens
 
     async def listen(self) -> None:
         """Hand each outcome to whoever waits for it, until cancelled."""

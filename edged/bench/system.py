@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from edged.bench.workload import Ask
 from edged.errors import EdgedError
 
 PROC = Path("/proc")
+_MAPPING = re.compile(r"[0-9a-f]+-[0-9a-f]+ ")
 
 
 class PeerFailed(EdgedError):
@@ -153,10 +155,21 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def rss_bytes(pid: int) -> int:
-    """Return the resident memory of a process, mapped files included.
+def rss_bytes(pid: int, without: Path) -> int:
+    """Return the resident memory of a process but for its mapping of one file: shared page cache.
 
-    Source: proc(5), /proc/PID/statm, second field, in pages.
+    Source: proc(5), /proc/PID/smaps: a line for each mapping, its path last, then `Rss:` in kB.
     """
-    pages = (PROC / str(pid) / "statm").read_text().split()[1]
-    return int(pages) * os.sysconf("SC_PAGE_SIZE")
+    lines = (PROC / str(pid) / "smaps").read_text(encoding="utf-8").splitlines()
+    return counted_rss_bytes(lines, str(without.resolve()))
+
+
+def counted_rss_bytes(smaps: Sequence[str], without: str) -> int:
+    """Return the resident bytes in the lines of an smaps file, one path's left out."""
+    total_kb, is_counted = 0, True
+    for line in smaps:
+        if _MAPPING.match(line):
+            is_counted = not line.endswith(f" {without}")
+        elif line.startswith("Rss:") and is_counted:
+            total_kb += int(line.split()[1])
+    return total_kb * 1024

@@ -104,15 +104,13 @@ def warm_up(workload: Workload, repetition: int) -> list[Ask]:
 
 
 def lengthened(workload: Workload, room_tokens: int, prompt_tokens: Sequence[int]) -> Workload:
-    """Return it with payloads that fill the context, where it is to be long.
+    """Return it with payloads that fill the context.
 
     Args:
-        workload: any.
+        workload: a long one.
         room_tokens: of the context, for the prompt.
         prompt_tokens: of its prompts with 0 and with 1 step of words more.
     """
-    if not workload.is_long:
-        return workload
     least, one_more = prompt_tokens
     steps = max(0, room_tokens - least) // max(1, one_more - least)
     return replace(workload, long_words=steps)
