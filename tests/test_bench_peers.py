@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -79,6 +80,13 @@ def test_nobody_there_is_a_peer_that_failed() -> None:
 def test_a_peer_that_still_loads_is_not_healthy(code: int, expected: bool) -> None:
     with listening(code, "{}") as (address, _):
         assert asyncio.run(is_healthy(address)) == expected
+
+
+def test_one_prompt_without_an_answer_ends_the_run_in_words() -> None:
+    with listening(500, "full") as (address, _):
+        peer = HttpPeer("peer", "", os.getpid(), address, peers._gbnf)
+        with pytest.raises(PeerFailed, match="it answers 500: full"):
+            asyncio.run(timed(peer, [ASK] * 3, None, "json-cold", 0))
 
 
 def test_free_text_is_held_to_no_schema() -> None:

@@ -25,6 +25,7 @@ from edged.bench.resident import ResidentEngine, has_wire, resident
 from edged.bench.system import Run, Setting, System
 from edged.bench.table import NOT_AVAILABLE
 from edged.bench.workload import Workload
+from edged.engine.frames import Ready
 from edged.engine.gguf_file import read_header
 from edged.engine.threads import compute_threads
 from edged.errors import ConfigError
@@ -89,33 +90,23 @@ async def _bench(order: Order) -> dict[str, Any]:
     scripted = _is_scripted(order.setting.model)
     versions = {peer.name: peers.version(peer) for peer in order.peers}
     inside = await measured_inside(order.setting)
-    async with AsyncExitStack() as stack:
-        engine = await stack.enter_async_context(resident(order.setting))
-        others: list[System] = [
-            await stack.enter_async_context(peers.started(peer, order.setting))
-            for peer in order.peers
-        ]
-        can_run = [
-            await _lengthened(item, engine)
-            for item in order.workloads
-            if item.form != "compact" or has_wire()
-        ]
-        runs = await _runs(order.repeat, can_run, [engine, *others])
+    async with resident(order.setting) as engine:
+        can_run = [await _lengthened(item, engine) for item in order.workloads if _has(item)]
+        runs = await _runs_beside(order, can_run, engine)
         beyond_bytes = system.rss_bytes(engine.pid, order.setting.model) - inside.buffers_bytes
-    parts = {
-        item.name: _part(item, runs, inside, is_scripted=scripted)
-        if item.form != "compact" or has_wire()
-        else {NOT_AVAILABLE: "this edged has no compact wire form"}
-        for item in order.workloads
-    }
-    measured = {name: part for name, part in parts.items() if NOT_AVAILABLE not in part}
+    parts = {item.name: _part(item, runs, inside, is_scripted=scripted) for item in order.workloads}
     return {
-        **_circumstances(order, engine, inside, versions),
+        **_circumstances(order, engine.ready, inside, versions),
         "workloads": parts,
-        "compute_bound_share": report.compute_bound_share(measured),
+        "compute_bound_share": report.compute_bound_share(parts),
         "overhead_share": round(inside.overhead_share, 4),
         "rss_beyond_model_bytes": beyond_bytes,
     }
+
+
+def _has(item: Workload) -> bool:
+    """Return whether this edged can be asked so."""
+    return item.form != "compact" or has_wire()
 
 
 async def _lengthened(item: Workload, engine: ResidentEngine) -> Workload:
@@ -128,6 +119,18 @@ async def _lengthened(item: Workload, engine: ResidentEngine) -> Workload:
     counts = [(await engine.answer(ask)).prompt_tokens for ask in asks]
     room_tokens = engine.ready.context_tokens - trials[0].max_tokens
     return workload.lengthened(item, room_tokens, counts)
+
+
+async def _runs_beside(
+    order: Order, workloads: Sequence[Workload], engine: ResidentEngine
+) -> list[Run]:
+    """Start the peers, then run everything on everyone."""
+    async with AsyncExitStack() as stack:
+        others: list[System] = [
+            await stack.enter_async_context(peers.started(peer, order.setting))
+            for peer in order.peers
+        ]
+        return await _runs(order.repeat, workloads, [engine, *others])
 
 
 async def _runs(repeat: int, workloads: Sequence[Workload], systems: Sequence[System]) -> list[Run]:
@@ -145,6 +148,8 @@ async def _runs(repeat: int, workloads: Sequence[Workload], systems: Sequence[Sy
 def _part(
     item: Workload, runs: Sequence[Run], inside: Inside, *, is_scripted: bool
 ) -> Mapping[str, Any]:
+    if not _has(item):
+        return {NOT_AVAILABLE: "this edged has no compact wire form"}
     own = [run for run in runs if run.workload == item.name]
     if item.form != "compact":
         report.check_same_prompts(own)
@@ -168,9 +173,9 @@ def _is_scripted(model: Path) -> bool:
 
 
 def _circumstances(
-    order: Order, engine: ResidentEngine, inside: Inside, versions: Mapping[str, str]
+    order: Order, ready: Ready, inside: Inside, versions: Mapping[str, str]
 ) -> dict[str, Any]:
-    ready, setting = engine.ready, order.setting
+    setting = order.setting
     return {
         "machine": {"cpu": _cpu_name(), "system": platform.platform()},
         "build": {

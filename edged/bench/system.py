@@ -107,16 +107,18 @@ class Run:
 
 
 async def asked(system: System, asks: Sequence[Ask], at_once: int | None) -> list[Answer]:
-    """Return the answers, in order; `at_once` of them are waited for at the same time."""
+    """Return the answers, in order; `at_once` of them are waited for at the same time.
+
+    Raises:
+        EdgedError: one of them did not come.
+    """
     places = asyncio.Semaphore(at_once or len(asks) or 1)
 
     async def one(ask: Ask) -> Answer:
         async with places:
             return await system.answer(ask)
 
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(one(ask)) for ask in asks]
-    return [task.result() for task in tasks]
+    return await asyncio.gather(*map(one, asks))
 
 
 async def timed(
