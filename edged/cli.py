@@ -39,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_check(commands)
     _add_ask(commands)
     _add_eval(commands)
+    _add_bench(commands)
     _add_config(commands)
     return parser
 
@@ -92,6 +93,27 @@ def _add_eval(commands: _Commands[argparse.ArgumentParser]) -> None:
     parser.set_defaults(command=_eval)
 
 
+def _add_bench(commands: _Commands[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser("bench", help="measure, beside peers where they are named")
+    kinds = parser.add_subparsers(required=True, metavar="KIND")
+    engine = kinds.add_parser("engine", help="answers per second of the engine process")
+    engine.add_argument("--model", type=Path, metavar="FILE", help="default: the shipped model")
+    engine.add_argument(
+        "--peer",
+        action="append",
+        default=[],
+        help="llama-server:PATH or xllamacpp; may be given again",
+    )
+    engine.add_argument(
+        "--workload", action="append", default=[], metavar="NAME", help="default: all of them"
+    )
+    engine.add_argument("--repeat", type=int, default=5, help="pairs of each (default: 5)")
+    engine.add_argument("--threads", type=int, help="compute threads of all (default: edged's)")
+    engine.add_argument("--quick", action="store_true", help="few prompts: a trial, no figures")
+    engine.add_argument("--json", type=Path, metavar="FILE", help="write the whole report here")
+    engine.set_defaults(command=_bench_engine)
+
+
 def _add_config(commands: _Commands[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser("config", help="print the example configuration")
     parser.add_argument("--example", action="store_true", required=True)
@@ -138,6 +160,26 @@ def _eval(given: argparse.Namespace) -> int:
 
     report = evaluate(config.load(given.config), given.config, given.wire)
     print(report.as_json() if given.json else report.as_text())
+    return 0
+
+
+def _bench_engine(given: argparse.Namespace) -> int:
+    from edged.bench import engine
+    from edged.bench.table import table
+    from edged.models.installed import find_model
+
+    order = engine.ordered(
+        given.model or find_model(config.Model()).path,
+        peer_words=given.peer,
+        names=given.workload,
+        repeat=given.repeat,
+        threads=given.threads,
+        is_quick=given.quick,
+    )
+    found = engine.bench(order)
+    if given.json is not None:
+        given.json.write_text(engine.as_json(found), encoding="utf-8")
+    print(table(found))
     return 0
 
 

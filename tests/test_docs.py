@@ -125,7 +125,16 @@ def test_every_command_of_edged_exists(page: Path) -> None:
     assert [command for command in commands if not is_command(command)] == []
 
 
-@pytest.mark.parametrize("command", ["edged fly", "edged run --fast", "edged ask --tmplate x"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "edged fly",
+        "edged run --fast",
+        "edged ask --tmplate x",
+        "edged bench",
+        "edged bench engine --x",
+    ],
+)
 def test_a_command_that_does_not_exist_is_found(command: str) -> None:
     assert edged_commands(f"`{command}`") == [command]
     assert not is_command(command)
@@ -343,5 +352,11 @@ def is_command(command: str) -> bool:
     assert isinstance(commands, argparse._SubParsersAction)
     if not words or words[0] not in commands.choices:
         return False
-    known = commands.choices[words[0]]._option_string_actions
-    return all(word in known for word in words[1:] if word.startswith("--"))
+    parser, *words = commands.choices[words[0]], *words[1:]
+    inner = [item for item in parser._actions if isinstance(item, argparse._SubParsersAction)]
+    if inner:  # `edged bench engine`
+        if not words or words[0] not in inner[0].choices:
+            return False
+        parser = inner[0].choices[words[0]]
+    known = parser._option_string_actions
+    return all(word in known for word in words if word.startswith("--"))
