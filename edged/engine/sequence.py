@@ -17,7 +17,7 @@ from edged.engine.constraints import Matcher, MatcherFailed
 from edged.engine.filled import filled
 from edged.engine.frames import Limits, Outcome, Work
 from edged.engine.room import Room
-from edged.engine.sampling import NoToken, Row, sample
+from edged.engine.sampling import NoToken, Row, Sampled, sample
 from edged.engine.text import AnswerText
 
 Finish = Literal["stop", "schema", "length", "cancelled", "failed"]
@@ -131,10 +131,12 @@ class Sequence:
             return self._fail("bad_schema", f"the schema cannot be followed further: {error}")
         except NoToken as error:
             return self._fail("engine_failed", str(error))
-        surest = 1.0 if self.confidence is None else self.confidence
-        self.confidence = min(chosen.probability, surest)
         if self.vocabulary.is_end(chosen.token) or chosen.token in self.end_tokens:
+            self._trust(chosen)
             return self.end(Ending("schema" if self.matcher else "stop"))
+        if not self._has_room([chosen.token], is_chosen=True):
+            return self._close()
+        self._trust(chosen)
         return self._take_sampled(chosen.token)
 
     def park(self) -> None:
@@ -171,9 +173,11 @@ class Sequence:
             sequences=limits.sequences,
         )
 
+    def _trust(self, chosen: Sampled) -> None:
+        surest = 1.0 if self.confidence is None else self.confidence
+        self.confidence = min(chosen.probability, surest)
+
     def _take_sampled(self, token: int) -> str:
-        if not self._has_room([token], is_chosen=True):
-            return self._close()
         new = self._append([token])
         if self.text.is_stopped:
             return new + self.end(Ending("stop"))
