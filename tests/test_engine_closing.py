@@ -272,12 +272,13 @@ def test_a_template_may_rather_fail_at_its_cap() -> None:
     assert (outcome.finish, outcome.reason, outcome.filled) == ("failed", "cap", ())
 
 
-def test_nobody_looks_for_a_closing_while_there_is_room() -> None:
+def test_no_room_is_kept_where_the_longest_answer_fits() -> None:
     schema = SCHEMAS["record"]
-    assert answered(work("a", schema=schema)).room is None
-    sequence = answered(work("a", schema=schema, max_tokens=CONTEXT_TOKENS // 2))
-    assert sequence.room is not None
-    assert sequence.room.closing is None
+    longest = preparer().constraints.constraint(json.dumps(schema)).answer_tokens_max
+    assert longest is not None
+    ample = replace(preparer(), context_tokens=2 * longest)
+    assert ample.sequence(work("a", schema=schema), 0.0).room is None
+    assert ample.sequence(work("a", schema=schema, max_tokens=longest - 1), 0.0).room is not None
 
 
 @pytest.mark.parametrize(
