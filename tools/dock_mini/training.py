@@ -78,7 +78,7 @@ def train(corpus: Corpus, run: Run, plan: Plan, checkpoint: Path) -> None:
     print(f"{n_parameters(run.weights):,} parameters, from step {run.step}", flush=True)
     while (progress := plan.progress(run.step, run.trained_s)) < 1:
         losses.append(_step(run, plan, progress, next(stream), forward))
-        if run.step % 20 == 0:
+        if run.step % 50 == 0:
             print(
                 f"step {run.step}  {progress:.0%}  loss {sum(losses) / len(losses):.4f}  "
                 f"lr x{plan.lr_factor(run.step, progress):.2f}  {run.trained_s / 60:.1f} min",
