@@ -39,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_check(commands)
     _add_ask(commands)
     _add_eval(commands)
+    _add_bench(commands)
     _add_config(commands)
     return parser
 
@@ -84,6 +85,14 @@ def _add_eval(commands: _Commands[argparse.ArgumentParser]) -> None:
     _add_config_option(parser)
     parser.add_argument("--json", action="store_true", help="for a machine")
     parser.set_defaults(command=_eval)
+
+
+def _add_bench(commands: _Commands[argparse.ArgumentParser]) -> None:
+    from edged.bench.power import add_parser as add_power
+
+    parser = commands.add_parser("bench", help="benchmarks")
+    benchmarks = parser.add_subparsers(required=True, metavar="BENCHMARK")
+    add_power(benchmarks)
 
 
 def _add_config(commands: _Commands[argparse.ArgumentParser]) -> None:
