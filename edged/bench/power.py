@@ -65,17 +65,20 @@ def run(given: argparse.Namespace) -> int:
     played = {name: scenario_arms(SCENARIOS[name], soc) for name in names}
     print("\n".join(table(played)))
     report = _report(played)
-    report["steadiness"] = steadiness(soc)
+    if not given.scenario:
+        report["steadiness"] = steadiness(soc)
+        report["governor_cpu_share"] = cpu_share(SCENARIOS["saturated"], soc, drawn(soc, 0))
+        print(f"\nsteadiness, nominal plant at 4 W: {report['steadiness']}")
     if not given.scenario and given.plants > 0:
-        shares = {f"{one.name}@{cell}": (one, name) for one in SOCS.values() for name, cell in CELLS}
+        shares = {
+            f"{one.name}@{cell}": (one, name) for one in SOCS.values() for name, cell in CELLS
+        }
         drawn_plants = {
             key: [on_plant(SCENARIOS[name], one, seed) for seed in range(1, given.plants + 1)]
             for key, (one, name) in shares.items()
         }
         report |= summary(drawn_plants)
         print("\n" + "\n".join(share_table(drawn_plants)))
-    report["governor_cpu_share"] = cpu_share(SCENARIOS["saturated"], soc, drawn(soc, 0))
-    print(f"\nsteadiness, nominal plant at 4 W: {report['steadiness']}")
     if given.json:
         given.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     if given.plot:

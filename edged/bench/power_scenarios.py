@@ -19,6 +19,7 @@ from edged.power.budget import Budget, Limits
 # The board idles first, as after every start: the floor is learned then.
 LEAD_S = 15.0
 NEVER_S = 1e9
+INA226 = Chip()
 END_S = 315.0
 
 
@@ -40,7 +41,7 @@ class Scenario:
     end_s: float = END_S
     knobs: frozenset[str] = KNOBS
     ambient_c: float = 25.0
-    chip: Chip = Chip()
+    chip: Chip = INA226
     fault: Fault | None = None
     plant: Callable[[Soc], Soc] = lambda soc: soc
 
@@ -103,9 +104,7 @@ SCENARIOS = {
     for scenario in (
         Scenario("saturated"),
         Scenario("saturated_3w", budgets=((0.0, 3.0),)),
-        Scenario(
-            "load_step", load=_load_step, loaded=((60.0, 180.0), (240.0, END_S))
-        ),
+        Scenario("load_step", load=_load_step, loaded=((60.0, 180.0), (240.0, END_S))),
         Scenario("prefill_burst", load=_prefill_burst, loaded=((60.0, 100.0), (180.0, 220.0))),
         Scenario(
             "budget_step",

@@ -24,7 +24,7 @@ class Opp:
 
     @property
     def activity(self) -> float:
-        """f V^2: dynamic power in units of the domain's capacitance."""
+        """F V^2: dynamic power in units of the domain's capacitance."""
         return self.clock_hz * self.supply_v**2
 
 
@@ -60,7 +60,7 @@ class Soc:
         rail_efficiency: of the regulators between board input and SoC.
         decode_s: a decode step of one sequence at full clocks, s.
         sequence_share: what each further sequence adds to it, as a share.
-        prefill_fixed_s, prefill_token_s: a chunk of n tokens takes fixed + n x token at full clocks.
+        prefill_fixed_s, prefill_token_s: a chunk of n tokens takes fixed + n x token, full clocks.
         prefill_stretch, decode_stretch: what its time depends on.
         spin_s: worker threads spin so long after a step before they sleep.
         ddr_tail_s: the DDR governor keeps the clock so long after the last traffic.

@@ -87,9 +87,7 @@ class Budget:
         """Return both limits at the board's input."""
         above_w = self.idle_w or 0.0 if self.basis == "over_idle" else 0.0
         peak_w = PEAK_RATIO * self.budget_w if self.peak_w is None else self.peak_w
-        return Limits(
-            self.budget_w + above_w, self.window_s, peak_w + above_w, self.peak_window_s
-        )
+        return Limits(self.budget_w + above_w, self.window_s, peak_w + above_w, self.peak_window_s)
 
     def is_held(self, *, board_known: bool, metered: bool) -> bool:
         """Return whether steps are held to it at all."""

@@ -66,7 +66,7 @@ def _is_sane(name: str, value: object) -> bool:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     if name.endswith("_ticks"):
-        return isinstance(value, int) and 0 <= value
+        return isinstance(value, int) and value >= 0
     if name.endswith(("_gain", "_pace")):
         return GAIN_MIN <= value <= GAIN_MAX
     return 0 <= value <= 1 if name == "band" else 0 < value < 1000

@@ -151,7 +151,10 @@ class Ledger:
 
     def _peak_owed_j(self, end_s: float, end_j: float, step_s: float, step_w: float) -> float:
         """Return by how much the peak window that ends with the step is over its limit."""
-        window_s, allowed_j = self._limits.peak_window_s, self.peak_aim_w * self._limits.peak_window_s
+        window_s, allowed_j = (
+            self._limits.peak_window_s,
+            self.peak_aim_w * self._limits.peak_window_s,
+        )
         if step_s >= window_s:
             return step_w * window_s - allowed_j
         return end_j - self.joules_at(end_s - window_s) - allowed_j

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 
 # So many unusable readings in a row lose the meter; so many good ones bring it back.
 TRUST_READINGS = 8
-# Equal for so long, while the forecast moved by so much, is stuck: an idle board may be that still.
+# Equal for so long is stuck where the forecast moved by so much meanwhile, or is so far off: an
+# idle board may be that still.
 STUCK_READINGS = 8
 MOVED_RATIO = 1.1
+OFF_RATIO = 1.2
 STALE_S = 1.0
 # A running board draws more than this; below it the meter or its shunt is wrong.
 ALIVE_W = 0.3
@@ -94,14 +96,24 @@ class Trust:
             return f"the meter reads {power_w} W"
         if not 0 <= reading.age_s <= STALE_S + reading.averaging_s:
             return f"the meter's reading is {reading.age_s:.1f} s old"
-        lowest_w, highest_w = self._expected_w
-        if self._equal >= STUCK_READINGS and highest_w > MOVED_RATIO * lowest_w:
+        if self._equal >= STUCK_READINGS and self._is_wrong(power_w, floor_w):
             return f"the meter is stuck at {power_w:.3f} W"
         if power_w < max(ALIVE_W, FLOOR_RATIO * (floor_w or 0.0)):
             return f"the meter reads {power_w:.2f} W, less than a running board draws"
         if power_w > ABSURD_RATIO * most_w:
             return f"the meter reads {power_w:.1f} W, more than this board can draw"
         return None
+
+    def _is_wrong(self, power_w: float, floor_w: float | None) -> bool:
+        """Return whether equal readings cannot be true: the forecast moved, or says another thing.
+
+        The latter counts once the floor of this board was learned.
+        """
+        lowest_w, highest_w = self._expected_w
+        if highest_w > MOVED_RATIO * lowest_w:
+            return True
+        is_off = highest_w > OFF_RATIO * power_w or power_w > OFF_RATIO * lowest_w
+        return floor_w is not None and is_off
 
     def _count_equal(self, power_w: float, expected_w: float) -> None:
         """Count readings that are equal, and how far the forecast moved meanwhile."""

@@ -148,7 +148,9 @@ class Board:
         if phase is None:
             self._pause(until_s, base_w)
         else:
-            self._draw(until_s, base_w + (point.prefill_w if phase == "prefill" else point.decode_w))
+            self._draw(
+                until_s, base_w + (point.prefill_w if phase == "prefill" else point.decode_w)
+            )
             self._step_end_s = until_s
 
     def _pause(self, until_s: float, base_w: float) -> None:
