@@ -93,6 +93,13 @@ def test_a_meter_that_fails_gives_way_to_the_forecast_and_the_state_says_so(faul
     assert "meter" in governor.standing.why
 
 
+def test_a_wrong_shunt_is_seen_although_the_board_was_never_idle() -> None:
+    governor = law()
+    board, _ = simulate(governor, backlog(0.0), fault=lambda now_s, power_w: power_w / 10)
+    assert governor.source is Source.FORECAST
+    assert worst_w(board, 10.0) <= 1.01 * 4.0
+
+
 def test_a_meter_that_comes_back_is_believed_again() -> None:
     governor = law()
     simulate(governor, backlog(), fault=lambda now, watts: None if 20 < now < 40 else watts)

@@ -98,7 +98,7 @@ def test_under_the_limit_there_is_no_pause() -> None:
 def test_an_even_load_over_the_limit_uses_almost_all_of_it() -> None:
     drawn = drive(ledger(), [(0.1, 4.8)] * 600, metered=True)
     mean_w = (drawn.end_j - drawn.joules_at(drawn.end_s - 40.0)) / 40.0
-    assert 0.98 * LIMITS.mean_w <= mean_w <= LIMITS.mean_w
+    assert 0.98 * LIMITS.mean_w <= mean_w <= 1.005 * LIMITS.mean_w
 
 
 def test_an_hour_of_idle_earns_about_one_step_and_no_more() -> None:

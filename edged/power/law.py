@@ -36,6 +36,8 @@ MIX_S = 60.0
 # Never aim closer to a limit than this, whatever the meter claims of itself.
 GUARD_MIN = 0.004
 GUARD_MAX = 0.5
+# Nor this close with a forecast alone: its mean error is not its worst one.
+FORECAST_GUARD = 0.03
 # A forecast that no meter checks grows less certain: so much more band per second.
 BAND_PER_S = 0.0005
 # Ticks of learning after which the forecast of an unknown board counts as an estimate.
@@ -151,7 +153,9 @@ class Law:
     def observe(self, now_s: float, reading: Metered | None) -> None:
         """Take a tick: a reading, or None where the meter does not answer."""
         self._advance(now_s)
-        floor_w = self.forecast.learned.floor_w
+        # A known board's nominal floor counts until its own was learned: work may come at once.
+        known = self.settings.board_known
+        floor_w = self.forecast.floor_w if known else self.forecast.learned.floor_w
         expected_w = self._expected_w(now_s, reading)
         usable = self._trust.takes(reading, expected_w, floor_w, self._most_w)
         if usable and reading is not None:
@@ -201,7 +205,7 @@ class Law:
             guard = error_share
         elif self.settings.board_known or learned.decode_ticks >= KNOWN_TICKS:
             self._source = Source.FORECAST
-            guard = learned.band + BAND_PER_S * (now_s - self._lost_s)
+            guard = max(FORECAST_GUARD, learned.band) + BAND_PER_S * (now_s - self._lost_s)
         else:
             self._source = Source.NOBODY
             guard = GUARD_MAX

@@ -107,7 +107,7 @@ class Trust:
     def _is_wrong(self, power_w: float, floor_w: float | None) -> bool:
         """Return whether equal readings cannot be true: the forecast moved, or says another thing.
 
-        The latter counts once the floor of this board was learned.
+        The latter counts where the board's floor is known.
         """
         lowest_w, highest_w = self._expected_w
         if highest_w > MOVED_RATIO * lowest_w:
