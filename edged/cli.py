@@ -94,6 +94,8 @@ def _add_eval(commands: _Commands[argparse.ArgumentParser]) -> None:
 
 
 def _add_bench(commands: _Commands[argparse.ArgumentParser]) -> None:
+    from edged.bench.power import add_parser as add_power
+
     parser = commands.add_parser("bench", help="measure, beside peers where they are named")
     kinds = parser.add_subparsers(required=True, metavar="KIND")
     engine = kinds.add_parser("engine", help="answers per second of the engine process")
@@ -112,6 +114,7 @@ def _add_bench(commands: _Commands[argparse.ArgumentParser]) -> None:
     engine.add_argument("--quick", action="store_true", help="few prompts: a trial, no figures")
     engine.add_argument("--json", type=Path, metavar="FILE", help="write the whole report here")
     engine.set_defaults(command=_bench_engine)
+    add_power(kinds)
 
 
 def _add_config(commands: _Commands[argparse.ArgumentParser]) -> None:

@@ -1,0 +1,199 @@
+"""The forecast: seconds and watts of a step before it runs, and what is learned from each.
+
+In:  a prior table of the board, metered means, measured seconds.     Out: `Forecast`, and its
+`Learned` part, which outlives restarts.
+Pure. One gain for the watts and one for the seconds of each phase scale the whole table: a ratio
+measured at one point holds for the others well enough, and cannot wind up at a steady point.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Literal
+
+from edged.board.soc import Point, Soc
+
+Phase = Literal["prefill", "decode"]
+# The first ticks count fully, later ones so much: a memory of about 30 ticks.
+GAIN_WEIGHT = 0.03
+# The idle floor moves slowly: heat, a cable plugged in.
+FLOOR_WEIGHT = 0.02
+BAND_WEIGHT = 0.02
+# A gain further off than this is a broken meter or another board, not this one.
+GAIN_MIN, GAIN_MAX = 0.4, 2.5
+# Band of the prior before anything was learned: what plants drawn from the stated ranges show.
+PRIOR_BAND = 0.25
+# Prefill chunks. Powers of two: the NPU pads others up to the next one.
+CHUNKS_TOKENS = (32, 64, 128, 256, 512)
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What this board taught; kept over restarts as a JSON object.
+
+    Attributes:
+        floor_w: idle watts, NPU off; None until the board was seen idle with a meter.
+        prefill_gain, decode_gain: metered watts above idle over the prior's.
+        prefill_pace, decode_pace: measured seconds over the prior's.
+        prefill_ticks, decode_ticks: how many ticks taught the gains.
+        band: mean error of the forecast against the meter, as a share.
+    """
+
+    floor_w: float | None = None
+    prefill_gain: float = 1.0
+    decode_gain: float = 1.0
+    prefill_pace: float = 1.0
+    decode_pace: float = 1.0
+    prefill_ticks: int = 0
+    decode_ticks: int = 0
+    band: float = PRIOR_BAND
+
+    def as_json(self) -> dict[str, float | int | None]:
+        """Return it as a JSON object."""
+        return asdict(self)
+
+    @staticmethod
+    def from_json(kept: Mapping[str, object]) -> Learned:
+        """Return what was kept; whatever is missing or makes no sense is as at the start."""
+        fresh = Learned()
+        found = {item.name: kept.get(item.name) for item in fields(Learned)}
+        sane = {name: value for name, value in found.items() if _is_sane(name, value)}
+        return replace(fresh, **sane)  # type: ignore[arg-type]  # names and types were checked
+
+
+def _is_sane(name: str, value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    if name.endswith("_ticks"):
+        return isinstance(value, int) and value >= 0
+    if name.endswith(("_gain", "_pace")):
+        return GAIN_MIN <= value <= GAIN_MAX
+    return 0 <= value <= 1 if name == "band" else 0 < value < 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One engine step: a prefill chunk, or one token for each of so many sequences."""
+
+    phase: Phase
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Mix:
+    """What the work is made of: prompt tokens for each output token, sequences in the batch."""
+
+    prefill_per_output: float
+    sequences: int
+
+
+class Forecast:
+    """The prior table of one board, scaled by what was learned.
+
+    `points` are the operating points that the board's knobs can reach, full speed last.
+    """
+
+    def __init__(self, soc: Soc, points: Sequence[Point], learned: Learned) -> None:
+        self.soc = soc
+        self.points = points
+        self.learned = learned
+
+    @property
+    def floor_w(self) -> float:
+        """Return the idle watts, learned or nominal."""
+        return self.soc.idle_w if self.learned.floor_w is None else self.learned.floor_w
+
+    def step_w(self, point: Point, phase: Phase) -> float:
+        """Return the watts at the board's input while a step of this phase runs."""
+        if phase == "prefill":
+            return self.floor_w + self.learned.prefill_gain * point.prefill_w
+        return self.floor_w + self.learned.decode_gain * point.decode_w
+
+    def step_s(self, point: Point, step: Step) -> float:
+        """Return how long a step takes."""
+        if step.phase == "prefill":
+            return self.prefill_s(point, step.tokens)
+        return self.decode_s(point, step.tokens)
+
+    def prefill_s(self, point: Point, tokens: int) -> float:
+        """Return the seconds of a prefill chunk."""
+        soc = self.soc
+        full_s = soc.prefill_fixed_s + tokens * soc.prefill_token_s
+        return self.learned.prefill_pace * point.prefill_slow * full_s
+
+    def decode_s(self, point: Point, sequences: int) -> float:
+        """Return the seconds of a decode step."""
+        full_s = self.soc.decode_s * (1 + self.soc.sequence_share * (sequences - 1))
+        return self.learned.decode_pace * point.decode_slow * full_s
+
+    def paused_w(self, point: Point, pause_s: float) -> float:
+        """Return the mean watts at the board's input of a pause between steps."""
+        return self.floor_w + point.paused_w(pause_s, self.soc)
+
+    def chunk_tokens(self, point: Point, step_s_max: float) -> int:
+        """Return the largest chunk that stays within `step_s_max`; at least the smallest."""
+        chunk = CHUNKS_TOKENS[0]
+        for tokens in CHUNKS_TOKENS[1:]:
+            if self.prefill_s(point, tokens) > step_s_max:
+                break
+            chunk = tokens
+        return chunk
+
+    def output_cost(self, point: Point, mix: Mix, step_s_max: float) -> tuple[float, float]:
+        """Return seconds and joules (board input) of one output token with its share of prefill."""
+        chunk = self.chunk_tokens(point, step_s_max)
+        prefill_s = mix.prefill_per_output * self.prefill_s(point, chunk) / chunk
+        decode_s = self.decode_s(point, mix.sequences) / mix.sequences
+        joules = prefill_s * self.step_w(point, "prefill") + decode_s * self.step_w(point, "decode")
+        return prefill_s + decode_s, joules
+
+    def learn_power(self, phase: Phase, metered_w: float, expected_w: float) -> None:
+        """Take a tick that was almost all one phase: what the meter said, what was expected."""
+        above_w = expected_w - self.floor_w
+        if above_w <= 0:
+            return
+        now = self.learned
+        ratio = (metered_w - self.floor_w) / above_w
+        band = now.band + BAND_WEIGHT * (abs(metered_w / expected_w - 1) - now.band)
+        if phase == "prefill":
+            gain = _learned(now.prefill_gain, ratio, now.prefill_ticks)
+            ticks = now.prefill_ticks + 1
+            self.learned = replace(now, prefill_gain=gain, prefill_ticks=ticks, band=band)
+        else:
+            gain = _learned(now.decode_gain, ratio, now.decode_ticks)
+            ticks = now.decode_ticks + 1
+            self.learned = replace(now, decode_gain=gain, decode_ticks=ticks, band=band)
+
+    def learn_floor(self, metered_w: float) -> None:
+        """Take a tick in which the board was idle, NPU off."""
+        floor_w = self.learned.floor_w
+        if floor_w is not None:
+            metered_w = floor_w + FLOOR_WEIGHT * (metered_w - floor_w)
+        self.learned = replace(self.learned, floor_w=metered_w)
+
+    def learn_pace(self, phase: Phase, measured_s: float, expected_s: float) -> None:
+        """Take a step's measured seconds."""
+        if not (measured_s > 0 and expected_s > 0):
+            return
+        # Bounded: one step that waited for the CPU must not teach ten times the pace.
+        ratio = min(2.0, max(0.5, measured_s / expected_s))
+        now = self.learned
+        if phase == "prefill":
+            self.learned = replace(now, prefill_pace=_scaled(now.prefill_pace, ratio))
+        else:
+            self.learned = replace(now, decode_pace=_scaled(now.decode_pace, ratio))
+
+
+def _learned(gain: float, ratio: float, ticks: int) -> float:
+    """Return the gain after one more tick: a running mean at first, then an EWMA."""
+    weight = max(GAIN_WEIGHT, 1 / (ticks + 1))
+    return _bounded(gain * (1 + weight * (ratio - 1)))
+
+
+def _scaled(pace: float, ratio: float) -> float:
+    return _bounded(pace * (1 + 0.1 * (ratio - 1)))
+
+
+def _bounded(gain: float) -> float:
+    return min(GAIN_MAX, max(GAIN_MIN, gain))

@@ -1,0 +1,361 @@
+"""The law that holds the watts: which operating point, and whether the next step may start.
+
+In:  meter readings and the moments of steps, each with its time.     Out: the operating point to
+set, the chunk, the pause before a step, the standing for `state`.
+No I/O and no clock: daemon, engine and virtual board run the same object in their own time.
+The caller's order: `observe` every tick, `choose` every second, `pause_s` before each step until it
+is 0, `begin`, the step itself, `end`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass
+
+from edged.power.budget import (
+    BLIND_DUTY,
+    Limits,
+    Smallest,
+    Source,
+    Standing,
+    State,
+    feasibility,
+)
+from edged.power.choice import Choice, Terms, best, ladder
+from edged.power.forecast import CHUNKS_TOKENS, Forecast, Mix, Phase, Step
+from edged.power.ledger import PAUSE_S_MAX, Ledger
+from edged.power.plausible import Metered, Trust
+
+# A reading teaches a gain when so much of it was one phase.
+PURE_SHARE = 0.9
+# The floor is learned when nothing ran for so long: spinning, DDR tail and NPU tail are over.
+QUIET_S = 4.0
+# Memory of what the work is made of.
+MIX_S = 60.0
+# Never aim closer to a limit than this, whatever the meter claims of itself.
+GUARD_MIN = 0.004
+GUARD_MAX = 0.5
+# Nor this close with a forecast alone: its mean error is not its worst one.
+FORECAST_GUARD = 0.03
+# A forecast that no meter checks grows less certain: so much more band per second.
+BAND_PER_S = 0.0005
+# Ticks of learning after which the forecast of an unknown board counts as an estimate.
+KNOWN_TICKS = 50
+# So many ticks of each phase make a gain that can be chosen by.
+TAUGHT_TICKS = 40
+# A pause is on average this share of a bunch: some only wait for the window or the peak.
+USUAL_PAUSE = 0.6
+# A reading below the forecast by more than this is charged as this: no sudden headroom.
+CHARGED_SHARE = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the law does not decide.
+
+    Attributes:
+        step_s_max: longest step planned.
+        sequences_max: sequences in the batch.
+        board_known: whether the prior is of this board, so that its forecast is an estimate.
+        enforce: whether steps are held at all.
+        bunch_s: usual pause. A longer one wastes less on spinning and on the DDR clock's tail; a
+            shorter one makes the mean of a window steadier.
+    """
+
+    step_s_max: float = 0.5
+    sequences_max: int = 8
+    board_known: bool = True
+    enforce: bool = True
+    bunch_s: float = 0.45
+
+
+@dataclass(frozen=True, slots=True)
+class _Stretch:
+    """A stretch of time in which one phase ran, or none."""
+
+    start_s: float
+    end_s: float
+    phase: Phase | None
+
+
+class Law:
+    """Holds one board to its limits."""
+
+    def __init__(
+        self, forecast: Forecast, limits: Limits, settings: Settings, now_s: float
+    ) -> None:
+        self.forecast = forecast
+        self.settings = settings
+        self._ledger = Ledger(limits, settings.bunch_s, now_s)
+        self._trust = Trust()
+        self._source = Source.NOBODY
+        self._lost_s = now_s
+        self._last_step_end_s = -math.inf
+        self._last_step_s = 0.0
+        self._running: tuple[Step, float] | None = None
+        self._stretches: deque[_Stretch] = deque([_Stretch(now_s, now_s, None)], maxlen=64)
+        self._mix = Mix(4.0, settings.sequences_max)
+        self._prefilled = self._decoded = 0.0
+        self._mixed_s = now_s
+        self._paused_s = 0.0
+        self._choice = Choice(len(forecast.points) - 1, 1.0, 0.0, now_s)
+        self._standing = Standing(State.OK, "full speed fits")
+        self._ladder = ladder(forecast, settings.step_s_max, settings.bunch_s)
+        self._usable_points = self._ladder
+        self._most_w = max(
+            forecast.floor_w + max(point.prefill_w, point.decode_w) for point in forecast.points
+        )
+        self._is_taught = self._has_learned()
+        self._set_guard(0.0, now_s)
+        self.choose(now_s)
+
+    @property
+    def point(self) -> int:
+        """Return the index of the operating point to set."""
+        return self._choice.point
+
+    @property
+    def chunk_tokens(self) -> int:
+        """Return the prefill chunk: within `step_s_max` and within the peak."""
+        return self.forecast.chunk_tokens(
+            self.forecast.points[self.point], self.settings.step_s_max
+        )
+
+    @property
+    def standing(self) -> Standing:
+        """Return the state of the budget."""
+        return self._standing
+
+    @property
+    def source(self) -> Source:
+        """Return who says the watts now."""
+        return self._source
+
+    @property
+    def why_source(self) -> str:
+        """Return what is thought of the meter, in words."""
+        return self._trust.why
+
+    def mean_w(self, now_s: float) -> float:
+        """Return the mean of the last window as the ledger knows it."""
+        return self._ledger.mean_w(now_s)
+
+    def set_limits(self, limits: Limits, now_s: float) -> None:
+        """Change the budget; a cut acts at once."""
+        self._advance(now_s)
+        self._ledger.set_limits(limits, now_s)
+        self._choice = self._choice.undecided()
+        self.choose(now_s)
+
+    # --- the meter -------------------------------------------------------------------------
+
+    def observe(self, now_s: float, reading: Metered | None) -> None:
+        """Take a tick: a reading, or None where the meter does not answer."""
+        self._advance(now_s)
+        # A known board's nominal floor counts until its own was learned: work may come at once.
+        known = self.settings.board_known
+        floor_w = self.forecast.floor_w if known else self.forecast.learned.floor_w
+        expected_w = self._expected_w(now_s, reading)
+        usable = self._trust.takes(reading, expected_w, floor_w, self._most_w)
+        if usable and reading is not None:
+            self._charge(reading, now_s - reading.age_s, expected_w)
+        else:
+            self._ledger.meter_as_forecast(now_s)
+        self._set_guard(reading.error_share if usable and reading else 0.0, now_s)
+
+    def _expected_w(self, now_s: float, reading: Metered | None) -> float:
+        """Return the forecast's mean of the time that a reading is of."""
+        if reading is None or not (math.isfinite(reading.age_s) and reading.averaging_s > 0):
+            return self.forecast.floor_w
+        forecast, end_s = self._ledger.forecast, now_s - reading.age_s
+        drawn_j = forecast.joules_at(end_s) - forecast.joules_at(end_s - reading.averaging_s)
+        return drawn_j / reading.averaging_s
+
+    def _charge(self, reading: Metered, end_s: float, expected_w: float) -> None:
+        """Enter a usable reading into the ledger; learn from it where it is one thing only."""
+        ledger, start_s = self._ledger, end_s - reading.averaging_s
+        gap_s = end_s - ledger.metered_s
+        if gap_s > 2 * reading.averaging_s:  # ticks were missed: the mean is not of that time
+            ledger.meter_as_forecast(start_s)
+        ledger.meter(end_s, max(reading.power_w, CHARGED_SHARE * expected_w))
+        if self._trust.is_trusted and self._trust.is_news:
+            self._learn(reading.power_w, expected_w, start_s - reading.averaging_s / 2, end_s)
+
+    def _learn(self, metered_w: float, expected_w: float, start_s: float, end_s: float) -> None:
+        if start_s - self._last_step_end_s > QUIET_S and self._running is None:
+            self.forecast.learn_floor(metered_w)
+            return
+        shares: dict[Phase | None, float] = {}
+        for stretch in reversed(self._stretches):
+            if stretch.end_s <= start_s:
+                break
+            inside_s = min(end_s, stretch.end_s) - max(start_s, stretch.start_s)
+            if inside_s > 0:
+                shares[stretch.phase] = shares.get(stretch.phase, 0.0) + inside_s
+        for phase, inside_s in shares.items():
+            if phase is not None and inside_s >= PURE_SHARE * (end_s - start_s):
+                self.forecast.learn_power(phase, metered_w, expected_w)
+
+    def _set_guard(self, error_share: float, now_s: float) -> None:
+        """Take the band of whoever says the watts now as the share to keep free."""
+        learned = self.forecast.learned
+        if self._trust.is_trusted:
+            self._source, self._lost_s = Source.METER, now_s
+            guard = error_share
+        elif self.settings.board_known or learned.decode_ticks >= KNOWN_TICKS:
+            self._source = Source.FORECAST
+            guard = max(FORECAST_GUARD, learned.band) + BAND_PER_S * (now_s - self._lost_s)
+        else:
+            self._source = Source.NOBODY
+            guard = GUARD_MAX
+        self._ledger.set_guard(min(GUARD_MAX, max(GUARD_MIN, guard)))
+
+    # --- time ------------------------------------------------------------------------------
+
+    def _advance(self, now_s: float) -> None:
+        """Forecast the time since the last call: what ran, or a pause."""
+        start_s = self._ledger.forecast.end_s
+        if now_s == start_s:
+            return
+        phase = None if self._running is None else self._running[0].phase
+        self._ledger.expect(now_s, self._power_w(phase, start_s, now_s))
+        last = self._stretches[-1]
+        if last.phase == phase:
+            self._stretches[-1] = _Stretch(last.start_s, now_s, phase)
+        else:
+            self._stretches.append(_Stretch(start_s, now_s, phase))
+
+    def _power_w(self, phase: Phase | None, start_s: float, end_s: float) -> float:
+        point = self.forecast.points[self.point]
+        if phase is not None:
+            return self.forecast.step_w(point, phase)
+        if start_s - self._last_step_end_s >= self.forecast.soc.npu_tail_s:
+            return self.forecast.floor_w
+        if start_s - self._last_step_end_s >= self.settings.bunch_s:
+            return self.forecast.floor_w + point.on_w
+        return self.forecast.paused_w(point, self.settings.bunch_s)
+
+    # --- steps -----------------------------------------------------------------------------
+
+    def pause_s(self, now_s: float, step: Step) -> float:
+        """Return the seconds to pause before this step may start; 0: now."""
+        if not self.settings.enforce:
+            return 0.0
+        if self._standing.state in (State.INFEASIBLE, State.INFEASIBLE_PEAK):
+            return self.settings.bunch_s
+        self._advance(now_s)
+        if self._source is Source.NOBODY:
+            free_s = self._last_step_end_s + self._last_step_s * (1 / BLIND_DUTY - 1)
+            return 0.0 if now_s >= free_s else max(0.01, min(PAUSE_S_MAX, free_s - now_s))
+        point = self.forecast.points[self.point]
+        step_s = self.forecast.step_s(point, step)
+        step_w = self.forecast.step_w(point, step.phase)
+        pause_s = self._ledger.pause_s(
+            now_s, step_s, step_w, self.forecast.paused_w(point, self.settings.bunch_s)
+        )
+        self._paused_s += pause_s
+        return pause_s
+
+    def begin(self, now_s: float, step: Step) -> None:
+        """Note that a step starts."""
+        self._advance(now_s)
+        self._running = (step, now_s)
+
+    def end(self, now_s: float, *, settled: bool) -> None:
+        """Note that the step ended; `settled`: it ran at the clocks that were asked for."""
+        self._advance(now_s)
+        if self._running is None:
+            return
+        step, began_s = self._running
+        self._running = None
+        self._last_step_end_s, self._last_step_s = now_s, now_s - began_s
+        if step.phase == "prefill":
+            self._prefilled += step.tokens
+        else:
+            self._decoded += step.tokens
+        if settled:
+            expected_s = self.forecast.step_s(self.forecast.points[self.point], step)
+            self.forecast.learn_pace(step.phase, now_s - began_s, expected_s)
+
+    # --- the operating point -----------------------------------------------------------------
+
+    def allow_points(self, usable: list[int]) -> None:
+        """Choose among these only: the kernel caps clocks when it is hot."""
+        within = set(usable)
+        self._usable_points = [place for place in self._ladder if place in within] or [0]
+        if self.point not in self._usable_points:
+            self._choice = self._choice.undecided()
+
+    def choose(self, now_s: float) -> None:
+        """Choose the operating point again; called once a second."""
+        self._learn_mix(now_s)
+        ledger = self._ledger
+        terms = Terms(
+            aim_w=ledger.aim_w,
+            peak_w=ledger.peak_aim_w,
+            mix=self._mix,
+            step_s_max=self.settings.step_s_max,
+            pause_s=USUAL_PAUSE * self.settings.bunch_s,
+        )
+        if not self._is_taught and self._has_learned():
+            self._is_taught = True
+            self._choice = self._choice.undecided()
+        if self._source is Source.NOBODY:
+            self._choice = Choice(self._cheapest(), BLIND_DUTY, 0.0, now_s)
+        elif self.settings.enforce:
+            self._choice = best(self.forecast, self._usable_points, terms, self._choice, now_s)
+        self._standing = self._judge()
+        self._paused_s = 0.0
+
+    def _learn_mix(self, now_s: float) -> None:
+        """Follow what the work is made of, with a memory of `MIX_S`."""
+        passed_s = now_s - self._mixed_s
+        if self._decoded + self._prefilled <= 0 or passed_s <= 0:
+            return
+        if self._decoded > 0:
+            ratio = min(1000.0, self._prefilled / self._decoded)
+            self._mix = Mix(ratio, self._mix.sequences)
+        kept = math.exp(-passed_s / MIX_S)
+        self._prefilled *= kept
+        self._decoded *= kept
+        self._mixed_s = now_s
+
+    def _judge(self) -> Standing:
+        if not self.settings.enforce:
+            return Standing(State.OFF, "there is neither a known board nor a meter")
+        if self._source is Source.NOBODY:
+            return Standing(
+                State.BLIND,
+                f"{self._trust.why}, and there is no forecast for this board: "
+                f"steps run {BLIND_DUTY:.0%} of the time",
+            )
+        by = "" if self._source is Source.METER else f"; held by the forecast: {self._trust.why}"
+        standing = feasibility(self._ledger.aims, self.forecast.floor_w, self._smallest())
+        if standing.state is not State.OK:
+            return Standing(standing.state, standing.why + by)
+        if self._choice.is_full(len(self.forecast.points)) and self._paused_s == 0:
+            return Standing(State.OK, "full speed fits" + by)
+        return Standing(State.THROTTLED, self._choice.words(self.forecast) + by)
+
+    def _smallest(self) -> Smallest:
+        """Return the cheapest step: at the reachable point where it draws least."""
+        forecast, point = self.forecast, self.forecast.points[self._cheapest()]
+        step = Step("prefill", CHUNKS_TOKENS[0])
+        return Smallest(
+            forecast.step_w(point, "prefill"),
+            forecast.step_s(point, step),
+            forecast.paused_w(point, self.settings.bunch_s),
+        )
+
+    def _has_learned(self) -> bool:
+        """Return whether the gains of both phases stand: then one choice is free of hysteresis."""
+        learned = self.forecast.learned
+        return min(learned.prefill_ticks, learned.decode_ticks) >= TAUGHT_TICKS
+
+    def _cheapest(self) -> int:
+        """Return the reachable point where a step costs least."""
+        points = self.forecast.points
+        return min(
+            self._usable_points, key=lambda one: points[one].prefill_w * points[one].prefill_slow
+        )

@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edged.power.budget import Limits
+from edged.power.ledger import PAUSE_S_MAX, PAUSE_S_MIN, Ledger
+from edged.power.trace import Trace
+
+LIMITS = Limits(mean_w=4.0, window_s=10.0, peak_w=4.8, peak_window_s=1.0)
+PAUSED_W = 1.6
+WATTS = st.floats(4.05, 6.0)
+STEP_S = st.floats(0.05, 0.45)
+
+
+def ledger() -> Ledger:
+    return Ledger(LIMITS, bunch_s=0.45, now_s=0.0)
+
+
+def drive(account: Ledger, steps: list[tuple[float, float]], metered: bool) -> Trace:
+    """Run steps (s, W) as the ledger lets them; return what was drawn."""
+    drawn, now_s = Trace(0.0, 4.0), 0.0
+    for step_s, step_w in steps:
+        for _ in range(40):
+            pause_s = account.pause_s(now_s, step_s, step_w, PAUSED_W)
+            if pause_s == 0:
+                break
+            assert PAUSE_S_MIN <= pause_s <= PAUSE_S_MAX
+            now_s = spend(account, drawn, now_s + pause_s, PAUSED_W, metered)
+        else:
+            continue  # it never fits: never started
+        now_s = spend(account, drawn, now_s + step_s, step_w, metered)
+    return drawn
+
+
+def spend(account: Ledger, drawn: Trace, until_s: float, power_w: float, metered: bool) -> float:
+    account.expect(until_s, power_w)
+    drawn.extend(until_s, power_w)
+    if metered:
+        late_s, from_s = until_s - 0.2, account.metered_s
+        if late_s > from_s:  # the meter's truth, a little late
+            drawn_j = drawn.joules_at(late_s) - drawn.joules_at(from_s)
+            account.meter(late_s, drawn_j / (late_s - from_s))
+    return until_s
+
+
+def test_a_trace_takes_the_time_before_it_for_even() -> None:
+    assert Trace(10.0, 4.0).joules_at(8.0) == pytest.approx(-8.0)
+
+
+@given(st.floats(0, 20))
+def test_a_trace_is_a_line_between_its_entries(moment_s: float) -> None:
+    trace = Trace(0.0, 0.0)
+    trace.extend(5.0, 2.0)
+    trace.extend(20.0, 4.0)
+    expected_j = 2 * moment_s if moment_s <= 5 else 10 + 4 * (moment_s - 5)
+    assert trace.joules_at(moment_s) == pytest.approx(expected_j)
+
+
+def test_what_a_trace_forgets_changes_no_later_answer() -> None:
+    trace = Trace(0.0, 1.0)
+    for number in range(1, 1000):
+        trace.extend(number * 0.1, number % 7)
+    before = [trace.joules_at(moment) for moment in (80.0, 90.05, 99.9)]
+    trace.forget(75.0)
+    assert [trace.joules_at(moment) for moment in (80.0, 90.05, 99.9)] == before
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.lists(st.tuples(STEP_S, WATTS), min_size=60, max_size=120))
+def test_no_window_that_ends_with_a_step_is_over_its_limit(
+    steps: list[tuple[float, float]],
+) -> None:
+    account = ledger()
+    drawn = drive(account, steps, metered=False)
+    ends_s = [moment for moment in drawn._times_s if moment > LIMITS.window_s]
+    means_w = [(drawn.joules_at(end) - drawn.joules_at(end - 10.0)) / 10.0 for end in ends_s]
+    assert max(means_w, default=0.0) <= 1.006 * LIMITS.mean_w
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.lists(st.tuples(STEP_S, WATTS), min_size=60, max_size=120))
+def test_no_peak_window_that_ends_with_a_step_is_over_its_limit(
+    steps: list[tuple[float, float]],
+) -> None:
+    drawn = drive(ledger(), steps, metered=False)
+    ends_s = [moment for moment in drawn._times_s if moment > LIMITS.peak_window_s]
+    means_w = [drawn.joules_at(end) - drawn.joules_at(end - 1.0) for end in ends_s]
+    assert max(means_w, default=0.0) <= 1.0001 * LIMITS.peak_w
+
+
+def test_under_the_limit_there_is_no_pause() -> None:
+    drawn = drive(ledger(), [(0.1, 3.9)] * 300, metered=True)
+    assert drawn.end_s == pytest.approx(30.0)
+
+
+def test_an_even_load_over_the_limit_uses_almost_all_of_it() -> None:
+    drawn = drive(ledger(), [(0.1, 4.8)] * 600, metered=True)
+    mean_w = (drawn.end_j - drawn.joules_at(drawn.end_s - 40.0)) / 40.0
+    assert 0.98 * LIMITS.mean_w <= mean_w <= 1.005 * LIMITS.mean_w
+
+
+def test_an_hour_of_idle_earns_about_one_step_and_no_more() -> None:
+    account = ledger()
+    for number in range(1, 3600):
+        account.expect(float(number), 1.4)
+        account.meter(float(number), 1.4)
+    started, now_s = 0, 3599.0
+    while account.pause_s(now_s, 0.1, 8.0, PAUSED_W) == 0:
+        now_s += 0.1
+        account.expect(now_s, 8.0)
+        started += 1
+    assert started * 0.1 * (8.0 - LIMITS.mean_w) <= 0.4 + (LIMITS.mean_w - PAUSED_W) * 0.45
+
+
+def test_a_cut_starts_a_fresh_ledger_that_owes_nothing() -> None:
+    account = Ledger(Limits(6.0, 10.0, 7.2, 1.0), bunch_s=0.45, now_s=0.0)
+    for number in range(1, 20):
+        account.expect(float(number), 6.0)
+    account.set_limits(LIMITS, 19.0)
+    assert account.pause_s(19.0, 0.1, 3.9, PAUSED_W) == 0
+
+
+def test_a_raise_keeps_the_ledger() -> None:
+    account = ledger()
+    account.expect(5.0, 4.0)
+    account.set_limits(Limits(6.0, 10.0, 7.2, 1.0), 5.0)
+    assert account.mean_w(5.0) == pytest.approx(4.0)
+
+
+@pytest.mark.parametrize("jump_s", [-1000.0, 1000.0])
+def test_a_clock_that_jumps_starts_a_fresh_ledger(jump_s: float) -> None:
+    account = ledger()
+    account.expect(10.0, 6.0)
+    account.expect(10.0 + jump_s, 6.0)
+    assert account.mean_w(10.0 + jump_s) == pytest.approx(LIMITS.mean_w)
+
+
+def test_what_the_meter_says_takes_the_place_of_the_forecast() -> None:
+    account = ledger()
+    account.expect(10.0, 3.0)
+    account.meter(10.0, 5.0)
+    assert account.mean_w(10.0) == pytest.approx(5.0)
+
+
+def test_a_missing_tick_is_filled_with_the_forecast() -> None:
+    account = ledger()
+    account.expect(10.0, 3.0)
+    account.meter_as_forecast(10.0)
+    assert account.mean_w(10.0) == pytest.approx(3.0)
