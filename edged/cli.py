@@ -94,8 +94,6 @@ def _add_eval(commands: _Commands[argparse.ArgumentParser]) -> None:
 
 
 def _add_bench(commands: _Commands[argparse.ArgumentParser]) -> None:
-    from edged.bench.power import add_parser as add_power
-
     parser = commands.add_parser("bench", help="measure, beside peers where they are named")
     kinds = parser.add_subparsers(required=True, metavar="KIND")
     engine = kinds.add_parser("engine", help="answers per second of the engine process")
@@ -114,7 +112,15 @@ def _add_bench(commands: _Commands[argparse.ArgumentParser]) -> None:
     engine.add_argument("--quick", action="store_true", help="few prompts: a trial, no figures")
     engine.add_argument("--json", type=Path, metavar="FILE", help="write the whole report here")
     engine.set_defaults(command=_bench_engine)
-    add_power(kinds)
+    power = kinds.add_parser("power", help="the power governor on virtual boards (simulated)")
+    power.add_argument(
+        "--board", choices=("rk3576", "rk3588"), default="rk3588", help="of the scenarios"
+    )
+    power.add_argument("--plants", type=int, default=16, help="drawn plants per oracle share")
+    power.add_argument("--scenario", metavar="NAME", help="this one alone")
+    power.add_argument("--json", type=Path, metavar="FILE", help="write the figures")
+    power.add_argument("--plot", type=Path, metavar="FILE", help="draw them (SVG or PNG)")
+    power.set_defaults(command=_bench_power)
 
 
 def _add_config(commands: _Commands[argparse.ArgumentParser]) -> None:
@@ -184,6 +190,12 @@ def _bench_engine(given: argparse.Namespace) -> int:
         given.json.write_text(engine.as_json(found), encoding="utf-8")
     print(table(found))
     return 0
+
+
+def _bench_power(given: argparse.Namespace) -> int:
+    from edged.bench.power import run
+
+    return run(given)
 
 
 def _config(_: argparse.Namespace) -> int:

@@ -11,7 +11,6 @@ import json
 import statistics
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from edged.bench.power_judge import Figures, Truth, limit_cycle
@@ -20,8 +19,8 @@ from edged.bench.power_scenarios import LEAD_S, SCENARIOS, Scenario
 from edged.board.soc import SOCS, Soc
 from edged.board.virtual import LABEL
 from edged.board.virtual.plant import drawn
+from edged.errors import ConfigError
 
-PLANTS = 16
 CELLS = (("saturated", "4W"), ("saturated_3w", "3W"))
 # Keys of the JSON's scenarios; the rest of `Figures` stands in its own object.
 KEYS = (
@@ -46,20 +45,16 @@ class Drawn:
     worst_peak_over_share: float
 
 
-def add_parser(commands: Any) -> None:
-    """Add `power` to the benchmarks' subcommands."""
-    parser = commands.add_parser("power", help="the power governor on virtual boards (simulated)")
-    parser.add_argument("--board", choices=sorted(SOCS), default="rk3588", help="of the scenarios")
-    parser.add_argument("--plants", type=int, default=PLANTS, help="drawn plants per oracle share")
-    parser.add_argument("--scenario", choices=sorted(SCENARIOS), help="this one alone")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw them (SVG or PNG)")
-    parser.set_defaults(command=run)
-
-
 def run(given: argparse.Namespace) -> int:
-    """Run the benchmark; return 0."""
+    """Run the benchmark; return 0.
+
+    Raises:
+        ConfigError: there is no such scenario.
+    """
     soc = SOCS[given.board]
+    if given.scenario and given.scenario not in SCENARIOS:
+        known = ", ".join(sorted(SCENARIOS))
+        raise ConfigError(f"--scenario {given.scenario}: there is none; there are: {known}")
     names = [given.scenario] if given.scenario else list(SCENARIOS)
     print(f"{LABEL} {soc.name}: simulated, nothing of this was measured on a board\n")
     played = {name: scenario_arms(SCENARIOS[name], soc) for name in names}
