@@ -72,7 +72,11 @@ def _train(args: argparse.Namespace) -> None:
     torch.set_num_threads(args.threads)
     checkpoint = args.work / "checkpoint.pt"
     start = args.resume or (checkpoint if checkpoint.exists() else None)
-    run = training.load(start) if start else training.fresh_run(Shape(), args.seed)
+    run = (
+        training.load(start, args.device)
+        if start
+        else training.fresh_run(Shape(), args.seed, args.device)
+    )
     plan = training.Plan(
         steps=args.steps,
         minutes=args.minutes,
@@ -152,6 +156,7 @@ def _add_train_arguments(train: argparse.ArgumentParser) -> None:
     )
     train.add_argument("--prompt-weight", type=float, default=0.2, help="the prompt's own loss")
     train.add_argument("--batch-tokens", type=int, default=6000)
+    train.add_argument("--device", default="cpu", help="cpu or cuda")
     train.add_argument("--threads", type=int, default=2)
     train.add_argument("--resume", type=Path, help="another checkpoint to start from")
 

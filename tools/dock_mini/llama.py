@@ -74,7 +74,7 @@ def n_parameters(weights: Weights) -> int:
 def hidden(weights: Weights, tokens: Tensor, shape: Shape) -> Tensor:
     """The last hidden state, (B, T) -> (B, T, D)."""
     x = functional.embedding(tokens, weights["token_embd.weight"])
-    cos, sin = rotations(tokens.shape[1], shape)
+    cos, sin = (turn.to(x.device) for turn in rotations(tokens.shape[1], shape))
     for layer in range(shape.layers):
         block = {
             name: weights[f"blk.{layer}.{name}.weight"]
@@ -130,7 +130,9 @@ def _attention(
 
 def _future(n_tokens: int, scores: Tensor) -> Tensor:
     """Minus infinity where a token would look ahead, (T, T)."""
-    blocked = torch.full((n_tokens, n_tokens), float("-inf"), dtype=scores.dtype)
+    blocked = torch.full(
+        (n_tokens, n_tokens), float("-inf"), dtype=scores.dtype, device=scores.device
+    )
     return blocked.triu(1)
 
 

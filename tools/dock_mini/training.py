@@ -1,4 +1,4 @@
-"""The training loop: bf16 on the CPU, warm-up, constant, linear decay; resumable from a checkpoint.
+"""The training loop: bf16, warm-up, constant, linear decay; goes on from a checkpoint.
 
 In: a corpus. Out: a checkpoint file with weights, optimiser and step. Time in s.
 """
@@ -103,11 +103,12 @@ def summary(run: Run, plan: Plan, corpus: Corpus) -> dict[str, int | float]:
     }
 
 
-def fresh_run(shape: Shape, seed: int) -> Run:
+def fresh_run(shape: Shape, seed: int, device: str = "cpu") -> Run:
     """A run before its first step."""
-    weights = fresh_weights(shape, seed)
-    for weight in weights.values():
-        weight.requires_grad_()
+    weights = {
+        name: weight.to(device).requires_grad_()
+        for name, weight in fresh_weights(shape, seed).items()
+    }
     return Run(shape, weights, Optimiser(weights))
 
 
@@ -126,9 +127,9 @@ def save(run: Run, path: Path) -> None:
     fresh.replace(path)
 
 
-def load(path: Path) -> Run:
-    """Read a checkpoint that `save` wrote."""
-    state = torch.load(path, weights_only=True)
+def load(path: Path, device: str = "cpu") -> Run:
+    """Read a checkpoint that `save` wrote, wherever it was trained."""
+    state = torch.load(path, weights_only=True, map_location=device)
     weights = {name: weight.requires_grad_() for name, weight in state["weights"].items()}
     run = Run(Shape(**state["shape"]), weights, Optimiser(weights))
     run.optimiser.restore(state["optimiser"])
@@ -142,8 +143,9 @@ def _step(run: Run, plan: Plan, progress: float, batch: Batch, forward: Forward)
     started = time.monotonic()
     four_bit = progress >= plan.quantise_from
     weights = quantised(run.weights) if four_bit else run.weights
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        states = forward(weights, torch.from_numpy(batch.inputs), run.shape)
+    device = run.weights["output.weight"].device
+    with torch.autocast(device.type, dtype=torch.bfloat16):
+        states = forward(weights, torch.from_numpy(batch.inputs).to(device), run.shape)
     loss = mean_loss(weights, states, batch, batch.in_answer)
     prompt_weight = 0.0 if four_bit else plan.prompt_weight
     total = loss
@@ -159,6 +161,7 @@ def _step(run: Run, plan: Plan, progress: float, batch: Batch, forward: Forward)
 
 def mean_loss(weights: Weights, states: Tensor, batch: Batch, places: NDArray[np.bool_]) -> Tensor:
     """Mean cross entropy over the places of a batch."""
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        scores = logits(weights, states[torch.from_numpy(places)])
-    return functional.cross_entropy(scores.float(), torch.from_numpy(batch.targets[places]))
+    with torch.autocast(states.device.type, dtype=torch.bfloat16):
+        scores = logits(weights, states[torch.from_numpy(places).to(states.device)])
+    targets = torch.from_numpy(batch.targets[places]).to(states.device)
+    return functional.cross_entropy(scores.float(), targets)
