@@ -12,7 +12,7 @@ import pytest
 
 from edged.engine.backend import KvFull, Run
 from edged.engine.constraints import Constraints
-from edged.engine.frames import Message, Prompt, Work
+from edged.engine.frames import Cancel, Limits, Message, Prompt, Work
 from edged.engine.llama import Llama, Shape
 from edged.engine.schema import Lengths
 from tests.engine_fixtures import Daemon, engine_process, work, write_config
@@ -39,6 +39,7 @@ SCHEMAS: tuple[dict[str, Any] | None, ...] = (
     },
     {"type": "array", "items": {"enum": ["on", "off", "open"]}, "minItems": 3, "maxItems": 5},
 )
+LONG = {"type": "string", "minLength": 800, "maxLength": 850}
 ASKED = [
     work(
         f"{place}-{number}-{kind}",
@@ -86,6 +87,24 @@ def test_batch_roots_and_forced_tokens_change_no_answer(
     assert sum(outcome.cached_tokens for outcome in outcomes) > 0
     assert sum(outcome.forced_tokens for outcome in outcomes) > 0
     assert max(len(step.shares) for step in daemon.steps) == 8
+
+
+def test_cancel_leaves_its_neighbour_s_answer_as_it_was(
+    path: Path, llama: Llama, tmp_path: Path
+) -> None:
+    neighbour = next(asked for asked in ASKED if asked.schema)
+    expected, _ = plain_answer(llama, neighbour)
+    config = write_config(tmp_path, model={"path": str(path), "threads": 1})
+    with engine_process(config, tmp_path) as engine:
+        daemon = Daemon.connect(engine)
+        daemon.ready()
+        daemon.send(Limits(1024, 8, 60.0), work("long", schema=LONG, stream=True))
+        daemon.until_true(lambda: any(delta.id == "long" for delta in daemon.deltas))
+        daemon.send(neighbour, Cancel("long"))
+        cancelled, near = daemon.outcome("long"), daemon.outcome(neighbour.id)
+        daemon.close()
+    assert cancelled.finish == "cancelled"
+    assert near.text.startswith(expected)
 
 
 def test_a_row_is_the_same_alone_and_through_a_shared_root(llama: Llama) -> None:
