@@ -250,7 +250,7 @@ def test_the_least_cap_gives_the_minimal_answer_without_the_model() -> None:
 
 def test_a_cap_under_the_minimal_answer_is_refused_with_its_length() -> None:
     schema = SCHEMAS["strings"]
-    with pytest.raises(Refusal, match=f"has {least(schema)}"):
+    with pytest.raises(Refusal, match=f"needs {least(schema)}"):
         preparer().sequence(work("a", schema=schema, max_tokens=least(schema) - 1), 0.0)
 
 
@@ -270,6 +270,14 @@ def test_a_template_may_rather_fail_at_its_cap() -> None:
     asked = replace(work("a", schema=SCHEMAS["record"], max_tokens=20), on_cap="error")
     outcome = answered(asked).outcome(0.0)
     assert (outcome.finish, outcome.reason, outcome.filled) == ("failed", "cap", ())
+
+
+def test_of_two_lists_the_shorter_one_is_the_least() -> None:
+    two = {"type": "array", "items": {"type": "null"}, "minItems": 2, "maxItems": 2}
+    nested = {"type": "array", "items": two, "minItems": 1, "maxItems": 1}
+    schema = {"anyOf": [two, nested]}
+    outcome = answered(work("a", schema=schema, max_tokens=least(schema))).outcome(0.0)
+    assert json.loads(outcome.text) == [None, None]
 
 
 def test_no_room_is_kept_where_the_longest_answer_fits() -> None:

@@ -201,14 +201,31 @@ class _Search:
         self, frame: Open, choices: list[Node], depth: int, spot: _Spot
     ) -> Iterator[_Spot]:
         needed = {max(0, int(node.get("minItems", 0)) - frame.count) for node in choices}
-        for more in sorted({0, *needed}):
-            if more > STEPS_MAX:
-                return
-            stages = []
-            for place in range(frame.count, frame.count + more):
-                stages.append(partial(self._literal, b"," if place else b""))
-                stages.append(partial(self._value, self._choices.items(choices, place), depth))
-            yield from _chained(spot, [*stages, partial(self._literal, b"]")])
+        yield from self._literal(b"]", spot)
+        for node in sorted(choices, key=partial(self._lacking_cost, frame)):
+            more = max(0, int(node.get("minItems", 0)) - frame.count)
+            yield from self._items(frame, [node], more, depth, spot)
+        # Where several branches must hold at once, one alone does not tell the items.
+        for more in sorted(needed):
+            yield from self._items(frame, choices, more, depth, spot)
+
+    def _items(
+        self, frame: Open, choices: list[Node], more: int, depth: int, spot: _Spot
+    ) -> Iterator[_Spot]:
+        """Give a list so many more items, and close it."""
+        if more > STEPS_MAX:
+            return
+        stages: list[_Stage] = []
+        for place in range(frame.count, frame.count + more):
+            stages.append(partial(self._literal, b"," if place else b""))
+            stages.append(partial(self._value, self._choices.items(choices, place), depth))
+        yield from _chained(spot, [*stages, partial(self._literal, b"]")])
+
+    def _lacking_cost(self, frame: Open, node: Node) -> float:
+        """Return a length that the items which a list lacks are not shorter than."""
+        more = min(STEPS_MAX, max(0, int(node.get("minItems", 0)) - frame.count))
+        places = range(frame.count, frame.count + more)
+        return more + sum(self._known.least(self._choices.items([node], at)) for at in places)
 
     def _value(self, choices: list[Node], depth: int, spot: _Spot) -> Iterator[_Spot]:
         """Write a minimal value; the one that was found last time comes first."""

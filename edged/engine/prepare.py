@@ -98,7 +98,7 @@ class Preparer:
         if constraint and constraint.answer_tokens_min >= self.context_tokens:
             raise Refusal(
                 "bad_schema",
-                f"its shortest answer has {constraint.answer_tokens_min} tokens; prompt and answer "
+                f"an answer needs {constraint.answer_tokens_min} tokens; prompt and answer "
                 f"have at most {self.context_tokens} together",
             )
         tokens = prompt_tokens(frame.prompt, self.vocabulary, self.form)
@@ -112,7 +112,7 @@ class Preparer:
             if frame.max_tokens < least:
                 raise Refusal(
                     "malformed",
-                    f"max_tokens = {frame.max_tokens}; the schema's shortest answer has {least}",
+                    f"max_tokens = {frame.max_tokens}; an answer to the schema needs {least}",
                 )
             self._check_room(prompt, frame.max_tokens)
             return frame.max_tokens
