@@ -1,6 +1,4 @@
-"""Patterns that only the calibration split draws: maintenance-note around the fault, cold-chain,
-label-read and stock-question, by phrase group.
-"""
+"""Patterns that only the calibration split draws: all but dock-event and the faults, by group."""
 
 from __future__ import annotations
 
