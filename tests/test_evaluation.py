@@ -11,7 +11,7 @@ import pytest
 from edged import config
 from edged.calibration import Calibration, Curve, Curves
 from edged.cases import Case, in_forms, marked, read_cases, read_rows
-from edged.engine.frames import FieldScore, Outcome, Ready
+from edged.engine.frames import FieldScore, Outcome, Ready, Wire
 from edged.errors import ConfigError
 from edged.evaluation import ALL, Report, scored
 from edged.templates import Template, load
@@ -183,7 +183,7 @@ CURVE = Curve(own=1.0, least=0.0, offset=0.0, rows=98)
 
 
 def calibration(model_digest: str) -> Calibration:
-    forms = {LABEL.digest: {"json": Curves(CURVE, {}, CURVE)}}
+    forms: dict[str, dict[Wire, Curves]] = {LABEL.digest: {"json": Curves(CURVE, {}, CURVE)}}
     return Calibration(model_digest, forms, {LABEL.digest: LABEL.schema})
 
 
