@@ -43,7 +43,7 @@ LAYERS = (
     ("rows",),
     ("site",),
     ("inputs",),
-    ("requests", "templates"),
+    ("requests", "templates", "table_form"),
     ("engine", "power", "board"),
     ("models",),
     ("contract",),
