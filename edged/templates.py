@@ -12,7 +12,7 @@ import json
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from edged.engine.compact import obstacle
 from edged.engine.frames import OnCap, Prompt, Wire
 from edged.errors import ConfigError, Refusal
+from edged.table_form import TableForm
 
 _VARIABLE = re.compile(r"\{([a-z][a-z0-9_]*)\}")
 
@@ -28,6 +29,7 @@ _VARIABLE = re.compile(r"\{([a-z][a-z0-9_]*)\}")
 class _Variable(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
     description: str
+    rows: TableForm | None = None
 
 
 class _Example(BaseModel):
@@ -59,6 +61,7 @@ class Template:
 
     Attributes:
         variables: name -> description, in the file's order.
+        table_forms: name -> how its rows are written, for the variables that are lists of rows.
         schema: compact JSON text, its keys in the file's order; None for free text.
         max_tokens: answer cap when the request names none.
         on_cap: whether an answer that reaches its cap is closed by the schema, or fails.
@@ -79,16 +82,17 @@ class Template:
     example_answer: str
     digest: str
     wire: Wire = "json"
+    table_forms: Mapping[str, TableForm] = field(default_factory=dict)
 
     def prompt(self, given: str | Mapping[str, Any]) -> Prompt:
         """Return the prompt for one input.
 
         Args:
             given: the variables' values, or the text of the only variable. What is not a string
-                becomes compact JSON.
+                becomes compact JSON; rows are written as the template file says.
 
         Raises:
-            Refusal: `malformed`, a variable is missing, unknown or empty.
+            Refusal: `malformed`, a variable is missing, unknown or empty, or no list of rows.
         """
         values = self._values(given)
         payload = _VARIABLE.sub(lambda found: values[found[1]], self.payload)
@@ -123,11 +127,15 @@ class Template:
         if missing or unknown:
             told = f"missing {', '.join(missing) or 'none'}, unknown {', '.join(unknown) or 'none'}"
             raise Refusal("malformed", f"input: {told[:200]}; template {self.name} wants: {wanted}")
-        values = {name: _text(given[name]) for name in self.variables}
+        values = {name: self._written(name, given[name]) for name in self.variables}
         empty = [name for name, text in values.items() if not text.strip()]
         if empty:
             raise Refusal("malformed", f"input.{empty[0]}: empty")
         return values
+
+    def _written(self, name: str, value: object) -> str:
+        form = self.table_forms.get(name)
+        return _text(value) if form is None else form.written(name, value)
 
 
 def load(folder: Path) -> dict[str, Template]:
@@ -169,6 +177,7 @@ def _read(path: Path) -> Template:
         example_answer=file.example.answer,
         digest=f"sha256:{hashlib.sha256(content).hexdigest()}",
         wire=file.wire,
+        table_forms={name: item.rows for name, item in file.variables.items() if item.rows},
     )
     _check(path, template)
     return template

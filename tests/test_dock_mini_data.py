@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edged import templates
 from tools import train_dock_mini
 from tools.dock_mini import (
     cold_chain,
@@ -203,6 +204,13 @@ def test_no_hand_written_message_is_in_the_training_mix() -> None:
         written = {str(row.inputs).lower() for row in evaluation_rows("hand_written", name)}
         trained = {str(row.inputs).lower() for row in dataset.rows(name, Split.TRAIN, 4000, 1)}
         assert not written & trained
+
+
+@pytest.mark.parametrize("name", dataset.TEMPLATES)
+def test_the_trainer_writes_a_prompt_as_the_daemon_does(name: str) -> None:
+    shipped = templates.load(dataset.MODEL_DIR / "templates")[name]
+    for row in dataset.rows(name, Split.HELD_OUT, 50, seed=5):
+        assert dataset.payload(TEMPLATES[name], row.inputs) == shipped.prompt(row.inputs).payload
 
 
 @pytest.mark.parametrize("name", dataset.TEMPLATES)

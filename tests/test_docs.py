@@ -21,6 +21,7 @@ from pydantic import BaseModel
 from edged import cli, config, contract, requests, templates
 from edged.engine.schema import ANNOTATIONS, KEYWORDS
 from edged.example import markdown_table
+from edged.table_form import TableForm
 from edged.topics import Topics, matches
 from tests.broker import Mosquitto
 from tests.daemon_fixture import BOARD, Daemon
@@ -155,14 +156,21 @@ def test_the_readme_names_a_tool_that_can_be_run(name: str) -> None:
 
 
 def test_the_example_configuration_in_the_readme_is_one() -> None:
-    first, _ = blocks(README, "toml")
+    first, *_ = blocks(README, "toml")
     assert config.parse(tomllib.loads(first), "README.md").model.path is not None
 
 
 def test_the_example_template_in_the_readme_is_one(tmp_path: Path) -> None:
-    _, second = blocks(README, "toml")
+    _, second, _ = blocks(README, "toml")
     (tmp_path / "example.toml").write_text(second, encoding="utf-8")
     assert templates.load(tmp_path)["dock-number"].prompt("dock 6").payload == "dock 6"
+
+
+def test_the_example_of_rows_in_the_readme_does_what_is_said_there() -> None:
+    _, _, third = blocks(README, "toml")
+    form = TableForm.model_validate(tomllib.loads(third)["variables"]["table"]["rows"])
+    written = form.written("table", [["M118", "B02", 70], ["K204", "A07", 40]])
+    assert written == '[["K204","A07","K204",40],["M118","B02","M118",70]]'
 
 
 @pytest.mark.broker

@@ -84,14 +84,11 @@ def test_a_devices_text_is_never_a_variable(stock: Template) -> None:
     assert prompt.payload == "{question} {table} \\1\n? Q"
 
 
-@given(st.text(min_size=1), st.text(min_size=1))
-def test_any_text_reaches_the_payload_unchanged(table: str, question: str) -> None:
-    values = {"table": f"a{table}", "question": f"b{question}"}
+@given(st.text(min_size=1))
+def test_any_text_reaches_the_payload_unchanged(question: str) -> None:
     template = load(SHIPPED)["stock-question"]
-    names = list(template.variables)
-    payload = template.prompt(dict(zip(names, values.values(), strict=True))).payload
-    for text in values.values():
-        assert text in payload
+    prompt = template.prompt({"table": [["A1", "B2", 3]], "question": f"q{question}"})
+    assert prompt.payload.endswith(f"\nq{question}")
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ LAYERS = (
     ("site",),
     ("inputs",),
     ("calibration",),
-    ("requests", "templates"),
+    ("requests", "templates", "table_form"),
     ("engine", "power", "board"),
     ("models",),
     ("contract",),

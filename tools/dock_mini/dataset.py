@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import random
 import tomllib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,19 @@ TEMPLATES = tuple(name for name in GENERATORS if name != plain.NAME)
 
 
 @dataclass(frozen=True, slots=True)
+class Table:
+    """How the rows of a variable are written: sorted by a place, some places twice."""
+
+    sort_by: int
+    columns: Sequence[int]
+
+    def rows(self, value: Sequence[Sequence[Any]]) -> list[list[Any]]:
+        """The rows as the model reads them; the device sends them in any order."""
+        ordered = sorted(value, key=lambda line: line[self.sort_by])
+        return [[line[at] for at in self.columns] for line in ordered]
+
+
+@dataclass(frozen=True, slots=True)
 class Template:
     """What the model sees around an input, and the schema of its answer."""
 
@@ -42,6 +55,7 @@ class Template:
     payload: str
     suffix: str
     schema: str
+    tables: Mapping[str, Table] = field(default_factory=dict)
 
 
 # A prompt without a template: no instruction, the message alone.
@@ -84,8 +98,13 @@ def load_templates(directory: Path = MODEL_DIR / "templates") -> dict[str, Templ
     templates = {plain.NAME: PLAIN}
     for path in sorted(directory.glob("*.toml")):
         table = tomllib.loads(path.read_text(encoding="utf-8"))
-        keys = ("name", "root", "payload", "suffix", "schema")
-        templates[path.stem] = Template(*(str(table[key]) for key in keys))
+        texts = {key: table[key] for key in ("name", "root", "payload", "suffix", "schema")}
+        tables = {
+            name: Table(**variable["rows"])
+            for name, variable in table["variables"].items()
+            if "rows" in variable
+        }
+        templates[path.stem] = Template(**texts, tables=tables)
     return templates
 
 
@@ -96,6 +115,8 @@ def payload(template: Template, inputs: Any) -> str:
         return head + inputs + rest.partition("}")[2]
     text = template.payload
     for name, value in inputs.items():
+        if name in template.tables:
+            value = template.tables[name].rows(value)
         rendered = value if isinstance(value, str) else compact(value)
         text = text.replace(f"{{{name}}}", rendered)
     return text
