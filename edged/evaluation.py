@@ -18,7 +18,7 @@ from edged.calibration import Asked, Calibration, Confidence, confidence
 from edged.cases import SETS, Choice, Mark, answered, in_forms, read_cases, read_rows
 from edged.engine.frames import Ready, Sampling
 from edged.errors import ConfigError
-from edged.fitting import ROWS_MIN, fit
+from edged.fitting import FOLDS, ROWS_MIN, cross_validated, fit
 from edged.models.installed import templates_dir
 from edged.reliability import BINS, Judged, reliability
 
@@ -32,6 +32,10 @@ class _Believed:
 
     mark: Mark
     confidence: Confidence
+
+
+# Template -> wire form -> set -> what was answered.
+_Groups = Mapping[str, Mapping[str, Mapping[str, Sequence[_Believed]]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +62,7 @@ class Report:
         for name, forms in self.templates.items():
             for wire, scores in forms.items():
                 lines += _lines(name, wire, scores)
-        lines += ["", _CONFIDENCE_HEAD]
-        for name, forms in self.confidence.items():
-            for wire, sets in forms.items():
-                lines += _confidence_lines(name, wire, sets)
-        return "\n".join(lines)
+        return "\n".join([*lines, "", *_confidence_table(self.confidence)])
 
 
 _HEAD = (
@@ -88,6 +88,13 @@ def _lines(name: str, wire: str, scores: Mapping[str, Any]) -> Iterator[str]:
     for field, shares in scores["fields"].items():
         words = ", ".join(f"{which} {share:.3f}" for which, share in shares.items())
         yield f"    {field:30} {words}"
+
+
+def _confidence_table(confidences: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    yield _CONFIDENCE_HEAD
+    for name, forms in confidences.items():
+        for wire, sets in forms.items():
+            yield from _confidence_lines(name, wire, sets)
 
 
 def _confidence_lines(name: str, wire: str, sets: Mapping[str, Any]) -> Iterator[str]:
@@ -124,7 +131,7 @@ def fit_confidence(
     """Fit the confidences of the configured model on rows, and write the table.
 
     Returns:
-        What was done, for a person.
+        How good they are on those rows by cross-validation, and where the table is; for a person.
 
     Raises:
         ConfigError: there are no such rows, or too few; or the table cannot be written.
@@ -139,12 +146,9 @@ def fit_confidence(
         raise ConfigError(f"{rows_dir}: at least {ROWS_MIN} rows of a template are needed")
     target = calibration.table_path(folder)
     calibration.write(target, table)
-    lines = [
-        f"{name:20} {wire:8} {curves.answer.rows:5d} rows"
-        for name, found in table.templates.items()
-        for wire, curves in found.forms.items()
-    ]
-    return "\n".join([*lines, str(target)])
+    believed = [_Believed(*pair) for pair in cross_validated(ready.digest, marks)]
+    lines = _confidence_table(_confidences(_grouped(believed)))
+    return "\n".join([f"{FOLDS}-fold cross-validation", *lines, "", f"written: {target}"])
 
 
 def scored(ready: Ready, marks: Iterable[Mark], curves: Calibration | None = None) -> Report:
@@ -156,17 +160,23 @@ def scored(ready: Ready, marks: Iterable[Mark], curves: Calibration | None = Non
         curves: what makes hit rates of the scores; None: nothing does.
     """
     known = curves or Calibration()
-    groups: dict[str, dict[str, dict[str, list[_Believed]]]] = {}
-    for mark in sorted(marks, key=_place):
-        forms = groups.setdefault(mark.case.template.name, {})
-        sets = forms.setdefault(mark.case.wire, {})
-        sets.setdefault(mark.case.set, []).append(_believed(ready, mark, known))
+    groups = _grouped(_believed(ready, mark, known) for mark in marks)
     model = {"name": ready.name, "digest": ready.digest}
     table = {
         name: {wire: _scores(sets) for wire, sets in forms.items()}
         for name, forms in groups.items()
     }
     return Report(model, table, _confidences(groups))
+
+
+def _grouped(believed: Iterable[_Believed]) -> _Groups:
+    """Return them by template, JSON first, by wire form and by set."""
+    groups: dict[str, dict[str, dict[str, list[_Believed]]]] = {}
+    for one in sorted(believed, key=lambda one: _place(one.mark)):
+        case = one.mark.case
+        sets = groups.setdefault(case.template.name, {}).setdefault(case.wire, {})
+        sets.setdefault(case.set, []).append(one)
+    return groups
 
 
 def _place(mark: Mark) -> tuple[str, bool]:
@@ -210,9 +220,7 @@ def _score(marks: Sequence[Mark]) -> dict[str, Any]:
     }
 
 
-def _confidences(
-    groups: Mapping[str, Mapping[str, Mapping[str, Sequence[_Believed]]]],
-) -> dict[str, Any]:
+def _confidences(groups: _Groups) -> dict[str, Any]:
     """Return how good the confidences are, by template and for all of them together."""
     together: dict[str, dict[str, list[_Believed]]] = {}
     for forms in groups.values():

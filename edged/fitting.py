@@ -14,10 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edged.calibration import (
+    Confidence,
     Curve,
     Curves,
     Table,
     TemplateCurves,
+    confidence,
     least_log_p,
     log_odds,
     sum_log_p,
@@ -36,6 +38,7 @@ OFFSET_PULL = 0.5
 COMMON_PULL = 0.5
 # So few rows say nothing of their own.
 ROWS_MIN = 30
+FOLDS = 5
 _STEPS_MAX = 100
 
 
@@ -54,6 +57,19 @@ def fit(model_digest: str, marks: Iterable[Mark]) -> Table:
             name: TemplateCurves(digest, _forms(forms)) for (name, digest), forms in groups.items()
         },
     )
+
+
+def cross_validated(model_digest: str, marks: Sequence[Mark]) -> list[tuple[Mark, Confidence]]:
+    """Return each mark with what curves say of it that were fitted without its fifth of them."""
+    found = []
+    for fold in range(FOLDS):
+        others = [mark for at, mark in enumerate(marks) if at % FOLDS != fold]
+        templates = fit(model_digest, others).templates
+        for mark in marks[fold::FOLDS]:
+            known = templates.get(mark.case.template.name)
+            curves = None if known is None else known.forms.get(mark.case.wire)
+            found.append((mark, confidence(mark.outcome, curves)))
+    return found
 
 
 def _forms(forms: Mapping[Wire, Sequence[Mark]]) -> dict[Wire, Curves]:

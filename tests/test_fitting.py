@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from edged.calibration import Curves, confidence
 from edged.cases import Case, Mark
 from edged.engine.frames import FieldScore, Outcome, Wire
-from edged.fitting import ROWS_MIN, fit
+from edged.fitting import ROWS_MIN, cross_validated, fit
 from edged.reliability import Judged, calibration_error
 from edged.templates import load
 
@@ -113,3 +113,12 @@ def test_a_form_with_few_rows_has_no_curves() -> None:
 def test_answers_that_failed_are_left_out() -> None:
     failed = Mark(Case("own", LABEL, "x", {}), Outcome("0", "failed"), False, {"dock": False})
     assert fit("sha256:0", [failed] * 100).templates == {}
+
+
+def test_cross_validation_judges_each_answer_by_the_others() -> None:
+    marks = [mark({"dock": (-0.1, True)}) for _ in range(99)]
+    lonely = mark({"dock": (-0.1, False)})
+    found = cross_validated("sha256:0", [*marks, lonely])
+    assert len(found) == 100
+    (of_lonely,) = [told for one, told in found if one is lonely]
+    assert of_lonely.fields["dock"] > max(t.fields["dock"] for o, t in found[:20] if o.is_exact)
