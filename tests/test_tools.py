@@ -31,7 +31,7 @@ from tools.broker_programs import (
     find,
     version,
 )
-from tools.broker_unpack import parse_simulation
+from tools.debian_unpack import parse_simulation
 
 ROOT = Path(__file__).parent.parent
 # What tools/setup calls of a system that every Debian has.
