@@ -1,7 +1,7 @@
 """Small device trees of our own text, with the labels and node names that the overlays rely on.
 
 In: a board, and whose kernel: the vendor's or mainline.  Out: a compiled tree.
-`tests/test_firmware_real_trees.py` compares the names with a kernel's sources, where those are given.
+`tests/test_firmware_real_trees.py` compares the names with a kernel's sources, where given.
 """
 
 from __future__ import annotations
@@ -9,8 +9,10 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -100,13 +102,21 @@ def clock_table(soc: Soc) -> str:
     )
 
 
-def blob(board_name: str, target: Path, kernel: Kernel = "vendor", *, symbols: bool = True) -> Path:
-    """Compile a board's small tree and return its file."""
-    text = source(BOARDS[board_name], kernel)
+def blob(board: str, target: Path, kernel: Kernel = "vendor", *, symbols: bool = True) -> Path:
+    """Write a board's small tree, compiled, and return its file."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    options = ["-@"] if symbols else []
-    run("dtc", *options, "-I", "dts", "-O", "dtb", "-o", str(target), "-", text=text)
+    target.write_bytes(compiled(board, kernel, symbols=symbols))
     return target
+
+
+@cache
+def compiled(board: str, kernel: Kernel = "vendor", *, symbols: bool = True) -> bytes:
+    """Return a board's small tree, compiled."""
+    options = ["-@"] if symbols else []
+    with tempfile.NamedTemporaryFile(suffix=".dtb") as file:
+        command = [*options, "-I", "dts", "-O", "dtb", "-o", file.name, "-"]
+        run("dtc", *command, text=source(BOARDS[board], kernel))
+        return Path(file.name).read_bytes()
 
 
 def run(program: str, *arguments: str, text: str | None = None) -> subprocess.CompletedProcess[str]:

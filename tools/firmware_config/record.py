@@ -63,7 +63,7 @@ def load(root: Path) -> dict[PurePosixPath, Entry]:
 def installing(
     root: Path, changes: Sequence[Change], before: Mapping[PurePosixPath, Entry]
 ) -> list[Step]:
-    """Return the steps to the changes; what an earlier installation changed beside them is undone."""
+    """Return the steps to the changes; what an earlier installation changed besides is undone."""
     wanted = {change.path for change in changes}
     gone = [entry for path, entry in before.items() if path not in wanted]
     return [*reverting(root, gone), *(_step(root, change, before) for change in changes)]
@@ -81,10 +81,7 @@ def save_for(
     entries = []
     for change in changes:
         earlier = before.get(change.path)
-        if earlier is None:
-            existed = _backed_up(root, change.path)
-        else:
-            existed = earlier.existed
+        existed = earlier.existed if earlier is not None else _backed_up(root, change.path)
         entries.append(Entry(change.path, _digest(change.content), existed, change.undo))
     text = json.dumps({"board": board, "files": [_json(entry) for entry in entries]}, indent=1)
     write(root / RECORD, f"{text}\n".encode())
@@ -107,7 +104,7 @@ def forget(root: Path) -> None:
 
 
 def write(path: Path, content: bytes) -> None:
-    """Write a file so that a power cut leaves the old one or the new one, with the old one's mode."""
+    """Write a file so that a power cut leaves the old one or the new one; its mode stays."""
     path.parent.mkdir(parents=True, exist_ok=True)
     mode = path.stat().st_mode & 0o777 if path.exists() else FILE_MODE
     new = path.with_name(f".{path.name}.edged-new")

@@ -1,6 +1,6 @@
 """Compiles overlays and tries them on the very device tree that the boot loader will load.
 
-In: sources, a DTB, the overlays that are already enabled.  Out: the compiled overlays, or a refusal.
+In: sources, a DTB, overlays that are already enabled.  Out: compiled overlays, or a refusal.
 U-Boot and fdtoverlay share libfdt: what fails here fails there. Applying alone proves little: an
 overlay that names a node wrongly adds a new one and changes nothing, so the nodes are compared.
 """
