@@ -269,17 +269,17 @@ def about_manager_settings(extra: str) -> list[str]:
     and the latter can be tried. It does not let root try, so root takes another user's id.
     """
     as_nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    command = [*(as_nobody if os.geteuid() == 0 else []), str(SYSTEMD)]
     with tempfile.TemporaryDirectory() as home:
         Path(home).chmod(0o755)
         file = Path(home) / "systemd" / "user.conf"
         file.parent.mkdir()
         settings = (ETC / "systemd/system.conf.d/70-edged-watchdog.conf").read_text()
         file.write_text(settings + extra)
+        places = dict.fromkeys(("HOME", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR"), home)
         done = subprocess.run(
-            [*(as_nobody if os.geteuid() == 0 else []), str(SYSTEMD), "--test", "--user"]
-            + ["--no-pager", "--unit=none.target"],
-            env={"PATH": os.environ["PATH"], "HOME": home}
-            | {"XDG_CONFIG_HOME": home, "XDG_RUNTIME_DIR": home},
+            [*command, "--test", "--user", "--no-pager", "--unit=none.target"],
+            env={"PATH": os.environ["PATH"], **places},
             capture_output=True,
             text=True,
             check=False,

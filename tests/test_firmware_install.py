@@ -288,6 +288,13 @@ def test_without_dtc_the_package_is_named(tmp_path: Path) -> None:
     assert (done.returncode, "apt-get install device-tree-compiler" in done.stderr) == (1, True)
 
 
+def test_a_missing_group_is_said_until_it_is_there(tmp_path: Path) -> None:
+    root = armbian(tmp_path, "rock-5b")
+    assert "no group edged yet" in install(root, "rock-5b", "--dry-run").stdout
+    write(root / "etc/group", "root:x:0:\nedged:x:991:\n")
+    assert "no group edged yet" not in install(root, "rock-5b", "--dry-run").stdout
+
+
 def test_a_revert_of_nothing_says_so(tmp_path: Path) -> None:
     assert "Nothing is installed" in install(tmp_path, "rock-5b", "--revert").stdout
 

@@ -58,8 +58,8 @@ def test_an_overlay_adds_the_nodes_that_it_says_and_no_other(
     board: Board, overlay: Overlay, tmp_path: Path
 ) -> None:
     before, after = trees(board, overlay, tmp_path)
-    added = {path.rsplit("/", 1)[1] for path in after.keys() - before.keys()}
-    assert (added, before.keys() - after.keys()) == (overlay.adds, set())
+    added = frozenset(path.rsplit("/", 1)[1] for path in after.keys() - before.keys())
+    assert (added, before.keys() - after.keys()) == (overlay.adds, frozenset())
 
 
 @EACH_OVERLAY

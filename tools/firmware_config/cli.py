@@ -61,6 +61,8 @@ def install(root: Path, board: Board, without: frozenset[str], *, dry_run: bool)
     changes, before = plan(root, board, compiled, boot), record.load(root)
     steps = record.installing(root, changes, before)
     show(steps)
+    if not has_group(root):
+        print("There is no group edged yet: install edged first, or its clock limits stay root's.")
     if dry_run:
         print("Nothing was written (--dry-run).")
     elif all(step.does in ("same", "keep") for step in steps):
@@ -95,6 +97,12 @@ def revert(root: Path, *, dry_run: bool) -> None:
     if (root / EXTLINUX).exists():
         run_command(root, "u-boot-update")
     print(f"Reverted. Backups stay in /{record.BACKUPS}. Reboot the board.")
+
+
+def has_group(root: Path) -> bool:
+    """Return whether the system has the group that udev gives the clock limits to."""
+    groups = root / "etc/group"
+    return groups.exists() and "edged:" in (line[:6] for line in groups.read_text().splitlines())
 
 
 def show(steps: Sequence[record.Step]) -> None:
