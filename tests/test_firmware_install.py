@@ -127,6 +127,18 @@ class TestEverySystem:
         install(root, "rock-5b", "--without", "npu-cap", "--without", "watchdog")
         assert [path.name for path in root.rglob("edged-*.dtbo")] == ["edged-ina226.dtbo"]
 
+    def test_an_overlay_whose_removal_was_interrupted_goes_in_the_next_run(
+        self, system: System, tmp_path: Path
+    ) -> None:
+        root = system(tmp_path, "rock-5b")
+        install(root, "rock-5b")
+        (cap,) = root.rglob("edged-npu-cap.dtbo")
+        blob_of_cap = cap.read_bytes()
+        install(root, "rock-5b", "--without", "npu-cap")
+        cap.write_bytes(blob_of_cap)
+        install(root, "rock-5b", "--without", "npu-cap")
+        assert not cap.exists()
+
     def test_a_mainline_kernel_refuses_the_cap_and_nothing_is_written(
         self, system: System, tmp_path: Path
     ) -> None:

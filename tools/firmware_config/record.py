@@ -77,8 +77,12 @@ def reverting(root: Path, entries: Sequence[Entry]) -> list[Step]:
 def save_for(
     root: Path, board: str, changes: Sequence[Change], before: Mapping[PurePosixPath, Entry]
 ) -> None:
-    """Back up what will change, and remember what the changes will be; changes nothing else."""
-    entries = []
+    """Back up what will change, and remember what the changes will be; changes nothing else.
+
+    What an earlier installation changed stays remembered, also where it is undone now.
+    """
+    wanted = {change.path for change in changes}
+    entries = [entry for path, entry in before.items() if path not in wanted]
     for change in changes:
         earlier = before.get(change.path)
         existed = earlier.existed if earlier is not None else _backed_up(root, change.path)
