@@ -6,7 +6,6 @@ Sources: Armbian's boot-rk35xx.cmd and distro-agnostic.sh; u-boot-update of u-bo
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from tests.device_trees import Kernel, blob, run
@@ -50,6 +49,16 @@ def extlinux(tree: str) -> str:
     )
 
 
+def u_boot_updated(root: Path) -> None:
+    """Write into extlinux.conf what u-boot-update would; nothing happens where there is none."""
+    file = root / "boot/extlinux/extlinux.conf"
+    if file.exists():
+        names = sorted(path.name for path in (root / "boot/dtbo").glob("*.dtbo"))
+        line = f"fdtoverlays  {' '.join(f'/boot/dtbo/{name}' for name in names)}"
+        tree = f"fdtdir /usr/lib/linux-image-{RADXA_VERSION}/"
+        write(file, extlinux(f"{tree}\n\t{line}" if names else tree))
+
+
 def foreign_overlay(path: Path, label: str = "i2c1") -> Path:
     """Compile an overlay that is not ours; with a label that no tree has it cannot be applied."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -69,12 +78,6 @@ def contents(root: Path) -> dict[str, bytes]:
     files = [path for path in root.rglob("*") if path.is_file()]
     named = {str(path.relative_to(root)): path.read_bytes() for path in files}
     return {name: content for name, content in named.items() if not name.startswith("var/backups")}
-
-
-def copy(root: Path, target: Path) -> Path:
-    """Copy a root, links as links."""
-    shutil.copytree(root, target, symlinks=True)
-    return target
 
 
 def write(path: Path, text: str) -> Path:

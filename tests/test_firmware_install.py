@@ -26,6 +26,7 @@ from tests.firmware_roots import (
     foreign_overlay,
     radxa_os,
     running_on,
+    u_boot_updated,
     write,
 )
 from tools.firmware_config.boards import BOARDS
@@ -61,6 +62,15 @@ def test_radxa_os_finds_the_overlays_in_its_folder(tmp_path: Path) -> None:
     assert not (root / BACKUPS / "etc/default/u-boot").exists()
 
 
+def test_a_boot_menu_that_was_not_updated_is_updated_by_the_next_run(tmp_path: Path) -> None:
+    root = radxa_os(tmp_path)
+    install(root, "rock-5b")
+    assert "u-boot-update" in install(root, "rock-5b").stdout
+    u_boot_updated(root)
+    assert "u-boot-update" not in install(root, "rock-5b").stdout
+    assert "u-boot-update" in install(root, "rock-5b", "--without", "watchdog").stdout
+
+
 def test_where_radxa_os_lists_its_overlays_ours_join_the_list(tmp_path: Path) -> None:
     root = radxa_os(tmp_path)
     write(root / "etc/default/u-boot", 'U_BOOT_FDT_OVERLAYS="fan.dtbo"\n')
@@ -77,6 +87,7 @@ class TestEverySystem:
     def test_a_second_installation_changes_nothing(self, system: System, tmp_path: Path) -> None:
         root = system(tmp_path, "rock-5b")
         install(root, "rock-5b")
+        u_boot_updated(root)
         before = contents(root)
         done = install(root, "rock-5b")
         assert ("Nothing to do." in done.stdout, contents(root)) == (True, before)

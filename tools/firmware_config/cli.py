@@ -19,7 +19,7 @@ from tools.firmware_config import record
 from tools.firmware_config.boards import BOARDS, Board, board_named, chosen
 from tools.firmware_config.errors import Refusal
 from tools.firmware_config.plan import plan
-from tools.firmware_config.systems import EXTLINUX, Boot, default_entry, find_boot
+from tools.firmware_config.systems import EXTLINUX, OURS, Boot, default_entry, find_boot
 from tools.firmware_config.trial import compile_and_try
 
 RECOVER = """\
@@ -63,17 +63,18 @@ def install(root: Path, board: Board, without: frozenset[str], *, dry_run: bool)
     show(steps)
     if not has_group(root):
         print("There is no group edged yet: install edged first, or its clock limits stay root's.")
+    names = frozenset(f"{overlay.installed}.dtbo" for overlay in overlays)
+    done = all(step.does in ("same", "keep") for step in steps)
     if dry_run:
         print("Nothing was written (--dry-run).")
-    elif all(step.does in ("same", "keep") for step in steps):
+    elif done and is_listed(root, boot, names):
         print("Nothing to do.")
     else:
         record.save_for(root, board.name, changes, before)
         record.carry_out(root, steps)
-        finish(root, boot)
-        check_enabled(root, boot, [overlay.installed for overlay in overlays])
-        recovery = boot.recovery
-        print(RECOVER.format(board=board.name, recovery=recovery, backups=record.BACKUPS))
+        tell_boot_loader(root, boot, names)
+        how = {"recovery": boot.recovery, "backups": record.BACKUPS}
+        print(RECOVER.format(board=board.name, **how))
         print("Reboot the board to use it.")
 
 
@@ -111,10 +112,21 @@ def show(steps: Sequence[record.Step]) -> None:
         print(f"  {step.does:8} /{step.path}: {step.why}")
 
 
-def finish(root: Path, boot: Boot) -> None:
-    """Run what makes the boot loader see the overlays."""
+def tell_boot_loader(root: Path, boot: Boot, names: frozenset[str]) -> None:
+    """Run what makes the boot loader see the overlays, and say so if it then does not."""
     if boot.command is not None:
         run_command(root, boot.command)
+    if root == Path("/") and not is_listed(root, boot, names):
+        print(f"{EXTLINUX} does not list {', '.join(sorted(names))}: look there before you reboot")
+
+
+def is_listed(root: Path, boot: Boot, names: frozenset[str]) -> bool:
+    """Return whether the boot loader's menu has these overlays of ours and no others."""
+    if boot.command is None:
+        return True
+    listed = default_entry((root / EXTLINUX).read_text("utf-8")).get("fdtoverlays", "")
+    ours = (Path(path).name for path in listed.split())
+    return {name for name in ours if name.startswith(OURS)} == names
 
 
 def run_command(root: Path, command: str) -> None:
@@ -125,16 +137,6 @@ def run_command(root: Path, command: str) -> None:
     program = shutil.which(command)
     if program is None or subprocess.run([program], check=False).returncode != 0:
         print(f"{command} is missing or failed: the boot loader does not know the change yet")
-
-
-def check_enabled(root: Path, boot: Boot, names: Sequence[str]) -> None:
-    """Say so if the boot loader's menu does not list what was enabled, on the running system."""
-    if boot.command is None or root != Path("/"):
-        return
-    listed = default_entry((root / EXTLINUX).read_text("utf-8")).get("fdtoverlays", "")
-    for name in names:
-        if f"{name}.dtbo" not in listed:
-            print(f"{EXTLINUX} does not list {name}.dtbo: it will not be applied")
 
 
 def _parser() -> argparse.ArgumentParser:
