@@ -106,7 +106,7 @@ def test_the_shipped_model_tells_chances_for_the_answer_and_each_field(
         own.wait_for_log("is resident")
         own.wait_for_log("connected to the broker")
         asker.listen()
-        asker.send("edged/v1/dock/edge-8/req/dev/p", json.dumps(SHIPPED).encode())
+        asker.send("edged/v1/dock/edge-12/req/dev/p", SHIPPED)
         reply = asker.next()
         assert reply["calibrated"] is True
         assert list(reply["confidence_fields"]) == list(reply["json"])
