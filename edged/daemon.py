@@ -56,7 +56,7 @@ def _second(state_dir: Path, holder: str) -> ConfigError:
 async def _serve(config: Config, config_path: Path | None) -> None:
     service = Service()
     site = site_of(config)
-    answers = Answers(config.node.name)
+    answers = Answers(config.node.name, site.calibration)
     spool = Spool(config.state_dir, config.spool, answers.superseded)
     await spool.open()
     service.ready()

@@ -200,6 +200,8 @@ class Dispatch:
             match await self._engine.events.get():
                 case Ready() as ready:
                     log.info("%s is resident after %.1f s", ready.name, ready.load_s)
+                    if problem := self._answers.calibration.mismatch(ready.digest):
+                        log.warning("%s", problem)
                 case Step() as step:
                     await self._take_step(step)
                 case Lost(problem):

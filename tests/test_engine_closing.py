@@ -248,6 +248,16 @@ def test_the_least_cap_gives_the_minimal_answer_without_the_model() -> None:
     assert outcome.confidence is None
 
 
+def test_each_field_that_the_closing_wrote_on_is_marked() -> None:
+    schema = SCHEMAS["record"]
+    for more in range(8):
+        capped = work("a", schema=schema, max_tokens=least(schema) + more)
+        outcome = answered(capped, "nothing", seed=more).outcome(0.0)
+        marked = {score.name for score in outcome.fields if score.is_closed}
+        assert set(outcome.filled) <= marked
+        assert [score.name for score in outcome.fields] == list(json.loads(outcome.text))
+
+
 def test_a_cap_under_the_minimal_answer_is_refused_with_its_length() -> None:
     schema = SCHEMAS["strings"]
     with pytest.raises(Refusal, match=f"needs {least(schema)}"):

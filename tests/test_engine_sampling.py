@@ -31,7 +31,7 @@ def test_the_probability_is_the_model_s_own_whatever_the_mask() -> None:
     mask = np.array([True, False, False, False, False])
     found = sample(ROW, mask, Sampling(), (), np.random.default_rng(1))
     shares = np.exp(ROW) / np.exp(ROW).sum()
-    assert found.probability == pytest.approx(shares[0])
+    assert found.log_p == pytest.approx(np.log(shares[0]))
 
 
 @pytest.mark.parametrize(
@@ -74,3 +74,11 @@ def test_logits_are_left_as_they_were() -> None:
 def test_a_row_without_a_finite_logit_is_an_error(bad: float) -> None:
     with pytest.raises(NoToken):
         draw(Sampling(), row=np.full(5, bad, dtype=np.float32))
+
+
+@pytest.mark.parametrize("logit", [np.nan, np.inf])
+def test_a_row_without_probabilities_is_an_error_even_where_it_is_masked(logit: float) -> None:
+    row = np.append(ROW, np.float32(logit))
+    mask = np.append(np.ones(len(ROW), dtype=np.bool_), np.False_)
+    with pytest.raises(NoToken, match="finite"):
+        sample(row, mask, Sampling(), (), np.random.default_rng(1))

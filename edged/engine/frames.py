@@ -189,6 +189,22 @@ class Delta:
 
 
 @dataclass(frozen=True, slots=True)
+class FieldScore:
+    """How sure the model was of one top-level field of its answer; no hit rate by itself.
+
+    Attributes:
+        log_p_sum, log_p_min: natural logarithms of the unmasked probabilities of the tokens chosen
+            for its value: their sum, and the lowest; 0 where the schema left no choice.
+        is_closed: whether the closing at the cap wrote on the value, or all of it.
+    """
+
+    name: str
+    log_p_sum: float
+    log_p_min: float
+    is_closed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """How one sequence ended.
 
@@ -202,6 +218,7 @@ class Outcome:
         filled: paths of the values that the closing wrote, such as `dock` or `lines[2].count`.
         ttft_s, total_s: from the arrival of `Work`; ttft_s is None before the first token.
         confidence: lowest probability of a sampled token, unmasked, 0..1; None if none was sampled.
+        fields: what `confidence` is of the whole, of each top-level key of an object.
         context_tokens, sequences: the limits it ran under.
     """
 
@@ -217,6 +234,7 @@ class Outcome:
     ttft_s: float | None = None
     total_s: float = 0.0
     confidence: float | None = None
+    fields: tuple[FieldScore, ...] = ()
     filled: tuple[str, ...] = ()
     seed: int | None = None
     context_tokens: int = 0

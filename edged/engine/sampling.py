@@ -6,6 +6,7 @@ Pure but for the generator, which each request owns: a neighbour never changes a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,11 +31,12 @@ class Sampled:
     """A chosen token.
 
     Attributes:
-        probability: what the model itself gave it, before mask, penalty and temperature; 0..1.
+        log_p: natural logarithm of the probability that the model itself gave it, before mask,
+            penalty and temperature; 0 or less, and finite.
     """
 
     token: int
-    probability: float
+    log_p: float
 
 
 def sample(
@@ -49,7 +51,7 @@ def sample(
     Of `recent`, the tokens of prompt and answer so far, the last 64 are penalised.
 
     Raises:
-        NoToken: no allowed token has a finite logit.
+        NoToken: no allowed token has a finite logit, or some logit is infinite or no number.
     """
     logits = row if mask is None else np.where(mask, row, -np.inf)
     if sampling.repeat_penalty != 1.0:
@@ -58,7 +60,7 @@ def sample(
     if not np.isfinite(logits[greedy]):
         raise NoToken("the model returned no finite logit for an allowed token")
     token = greedy if sampling.temperature == 0 else _drawn(logits, sampling, generator)
-    return Sampled(token, _probability(row, token))
+    return Sampled(token, log_probability(row, token))
 
 
 def _penalised(logits: Row, recent: Sequence[int], penalty: float) -> Row:
@@ -92,6 +94,13 @@ def _softmax(logits: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     return shares / float(shares.sum())
 
 
-def _probability(row: Row, token: int) -> float:
-    top = row.max()
-    return float(np.exp(row[token] - top) / np.exp(row - top).sum(dtype=np.float64))
+def log_probability(row: Row, token: int) -> float:
+    """Return the natural logarithm of a token's share in the softmax of its whole row.
+
+    Raises:
+        NoToken: the row has none, since a logit of it is infinite or no number.
+    """
+    top = float(row.max())
+    if not math.isfinite(top):
+        raise NoToken("the model returned logits that are not finite")
+    return float(row[token]) - top - math.log(np.exp(row - top).sum(dtype=np.float64))
