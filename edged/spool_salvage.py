@@ -268,12 +268,20 @@ def _one(source: sqlite3.Connection, statement: str, *values: object) -> tuple[A
 def _copy_clock(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
     """Let the spool's clock go on; from the newest row, at no known date, if it cannot be read."""
     found = _one(source, "SELECT spool_s, boot_id, boottime_s, wall_s, synchronised FROM clock")
-    if found is None or None in found:
+    if found is None or not _keeps_time(target, found):
         (newest_s,) = target.execute(
             "SELECT max(max(accepted_s), ifnull(max(settled_s), 0)) FROM prompt"
         ).fetchone()
-        found = (newest_s or 0.0, "", 0.0, 0.0, 0)
-    target.execute("INSERT INTO clock VALUES (1, ?, ?, ?, ?, ?)", found)
+        _keeps_time(target, (newest_s or 0.0, "", 0.0, 0.0, 0))
+
+
+def _keeps_time(target: sqlite3.Connection, clock: tuple[Any, ...]) -> bool:
+    """Write the clock; return whether it makes sense."""
+    try:
+        target.execute("INSERT INTO clock VALUES (1, ?, ?, ?, ?, ?)", clock)
+    except sqlite3.IntegrityError:
+        return False
+    return True
 
 
 def _copy_boot(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
@@ -282,7 +290,7 @@ def _copy_boot(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
     ids = target.execute("SELECT id FROM prompt WHERE board_given")
     given = (re.match(r"b-(\d{1,9})-", id) for (id,) in ids)
     least = max((int(match[1]) for match in given if match), default=0)
-    told = count[0] if count and isinstance(count[0], int) else 0
+    told = count[0] if count and isinstance(count[0], int) and count[0] < SERIAL_MAX else 0
     target.execute("UPDATE boot SET count = ?", (max(least, told),))
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from edged.disk import Fault, fault_of
@@ -55,15 +56,18 @@ CREATE INDEX prompt_board_given ON prompt (client, fingerprint) WHERE board_give
 CREATE INDEX prompt_delivered ON prompt (settled_s) WHERE state = 'delivered';
 """
 
-_NEW = f"""
-{_PROMPT}
+_CLOCK_AND_BOOT = """
 CREATE TABLE clock (
-  one INTEGER PRIMARY KEY CHECK (one = 1), spool_s REAL NOT NULL, boot_id TEXT NOT NULL,
+  one INTEGER PRIMARY KEY CHECK (one = 1),
+  spool_s REAL NOT NULL CHECK (spool_s BETWEEN 0 AND 1e11), boot_id TEXT NOT NULL,
   boottime_s REAL NOT NULL, wall_s REAL NOT NULL, synchronised INTEGER NOT NULL
-);
-CREATE TABLE boot (one INTEGER PRIMARY KEY CHECK (one = 1), count INTEGER NOT NULL);
-INSERT INTO boot VALUES (1, 0);
+) STRICT;
+CREATE TABLE boot (
+  one INTEGER PRIMARY KEY CHECK (one = 1), count INTEGER NOT NULL CHECK (count >= 0)
+) STRICT;
 """
+
+_NEW = f"{_PROMPT} {_CLOCK_AND_BOOT} INSERT INTO boot VALUES (1, 0);"
 
 # From each version to the next. Version 1 was written in two shapes: the older one has a further
 # column `protocol5`, which no new row could fill.
@@ -71,11 +75,15 @@ _STEPS = {
     1: f"""
 DROP INDEX prompt_state; DROP INDEX prompt_replace; DROP INDEX prompt_board_given;
 ALTER TABLE prompt RENAME TO prompt_1;
-{_PROMPT}
+ALTER TABLE clock RENAME TO clock_1;
+ALTER TABLE boot RENAME TO boot_1;
+{_PROMPT} {_CLOCK_AND_BOOT}
 INSERT INTO prompt ({HEAD}, {TEXTS}) SELECT {HEAD}, {TEXTS} FROM prompt_1 ORDER BY serial;
 DELETE FROM sqlite_sequence WHERE name = 'prompt';
 INSERT INTO sqlite_sequence SELECT 'prompt', seq FROM sqlite_sequence WHERE name = 'prompt_1';
-DROP TABLE prompt_1;
+INSERT INTO clock SELECT * FROM clock_1;
+INSERT INTO boot SELECT * FROM boot_1;
+DROP TABLE prompt_1; DROP TABLE clock_1; DROP TABLE boot_1;
 """,
 }
 
@@ -103,7 +111,8 @@ def open_database(path: Path) -> sqlite3.Connection:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch(mode=0o600)
     path.chmod(0o600)  # prompts are nobody else's business
-    if not path.stat().st_size and _log_of(path).exists():
+    log_of_it = path.with_name(path.name + "-wal")
+    if not path.stat().st_size and log_of_it.exists():
         # SQLite would delete the log of an empty file.
         raise SpoolDamaged(f"{path}: damaged: it is empty, though it has a log")
     database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
@@ -119,13 +128,18 @@ def open_database(path: Path) -> sqlite3.Connection:
     return database
 
 
-def _log_of(path: Path) -> Path:
-    return path.with_name(path.name + "-wal")
-
-
 def _is_damage(error: sqlite3.Error) -> bool:
-    """Return whether the file is damaged: unreadable, or an older one breaks the newer rules."""
-    return fault_of(error) is Fault.DAMAGED or isinstance(error, sqlite3.IntegrityError)
+    """Return whether a file that could be opened and chmodded is damaged.
+
+    SQLITE_ERROR: a format or a definition that SQLite does not know. SQLITE_READONLY: a header that
+    says so. SQLITE_CONSTRAINT: rows of an older version that break the rules of the next.
+    """
+    odd = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_READONLY)
+    return (
+        fault_of(error) is Fault.DAMAGED
+        or isinstance(error, sqlite3.IntegrityError)
+        or getattr(error, "sqlite_errorcode", None) in odd
+    )
 
 
 def _prepare(database: sqlite3.Connection, path: Path) -> None:
@@ -143,6 +157,22 @@ def _prepare(database: sqlite3.Connection, path: Path) -> None:
     if version:
         _check(database, path)
     _migrate(database, path, version)
+    if _definitions(database) != _definitions_of_new():
+        raise SpoolDamaged(f"{path}: damaged: its definitions are not those of this version")
+    if database.execute("SELECT count FROM boot WHERE one = 1").fetchone() is None:
+        raise SpoolDamaged(f"{path}: damaged: it does not know how often it was opened")
+
+
+def _definitions(database: sqlite3.Connection) -> list[tuple[str, str, str]]:
+    """Return kind, name and text of every table and index."""
+    statement = "SELECT type, name, ifnull(sql, '') FROM sqlite_master ORDER BY type, name"
+    return database.execute(statement).fetchall()
+
+
+def _definitions_of_new() -> list[tuple[str, str, str]]:
+    with closing(sqlite3.connect(":memory:")) as database:
+        database.executescript(_NEW)
+        return _definitions(database)
 
 
 def _check(database: sqlite3.Connection, path: Path) -> None:

@@ -73,7 +73,7 @@ async def until(is_true: Callable[[], bool]) -> None:
         TimeoutError: it did not within 30 s.
     """
     async with asyncio.timeout(30):
-        while not is_true():
+        while not is_true():  # noqa: ASYNC110 # conditions of all kinds
             await asyncio.sleep(0.005)
 
 

@@ -23,7 +23,7 @@ from edged.rows import Job, State
 from edged.spool import Spool
 from edged.spool_schema import SCHEMA_VERSION, open_database
 from tests.prompt_fixtures import DONE, candidate
-from tests.spool_fixtures import LIMITS, fresh, in_spool, needs_mount, small_disk
+from tests.spool_fixtures import LIMITS, SOON, fresh, in_spool, needs_mount, small_disk
 
 OLD = sorted((Path(__file__).parent / "spools").glob("*.sql"))
 EACH_OLD = pytest.mark.parametrize("dump", OLD, ids=lambda path: path.stem)
@@ -131,7 +131,7 @@ def test_an_empty_older_spool_still_counts_its_serials_on(tmp_path: Path) -> Non
 def test_a_migration_waits_for_space_and_loses_nothing(tmp_path: Path) -> None:
     async def scenario(folder: Path) -> None:
         filler = folder / "filler"
-        spool = Spool(folder, LIMITS, lambda row: DONE)
+        spool = Spool(folder, LIMITS, lambda row: DONE, SOON)
         opening = asyncio.create_task(spool.open())
         await asyncio.sleep(0.5)
         assert not opening.done()
