@@ -12,11 +12,13 @@ import sqlite3
 from enum import Enum
 from pathlib import Path
 
-# The reserve is this share of `spool.bytes_max`; prompts are refused before they reach it.
-RESERVE_SHARE = 0.1
-# Outcomes mostly fit where their prompts' texts stood, and SQLite's log begins again after 4 MiB:
-# more than this would lie idle.
-RESERVE_BYTES_MAX = 64 * 2**20
+# SQLite's log is folded into the file, and used again from its start, at this length.
+LOG_PAGES = 1000
+PAGE_BYTES = 4096
+# This share of `spool.bytes_max` is for outcomes; prompts are refused before they reach it.
+OUTCOME_SHARE = 0.1
+# Outcomes mostly fit where their prompts' texts stood: more than this would lie idle.
+OUTCOME_BYTES_MAX = 64 * 2**20
 
 
 class Fault(Enum):
@@ -98,12 +100,14 @@ class Reserve:
 
 def reserve_of(folder: Path, bytes_max: int) -> Reserve:
     """Return the reserve of a spool that may take `bytes_max`."""
-    return Reserve(folder / "spool.reserve", reserve_bytes(bytes_max))
+    # Every outcome goes through the log first: without room for one no other room is of use.
+    size_bytes = LOG_PAGES * PAGE_BYTES + outcome_bytes(bytes_max)
+    return Reserve(folder / "spool.reserve", size_bytes)
 
 
-def reserve_bytes(bytes_max: int) -> int:
+def outcome_bytes(bytes_max: int) -> int:
     """Return how much of `spool.bytes_max` is kept for outcomes."""
-    return min(int(bytes_max * RESERVE_SHARE), RESERVE_BYTES_MAX)
+    return min(int(bytes_max * OUTCOME_SHARE), OUTCOME_BYTES_MAX)
 
 
 def sync_folder(folder: Path) -> None:

@@ -10,16 +10,12 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from edged.disk import Fault, fault_of
+from edged.disk import LOG_PAGES, PAGE_BYTES, Fault, fault_of
 from edged.errors import ConfigError, SpoolDamaged
 
 log = logging.getLogger(__name__)
 
 SCHEMA_VERSION = 2
-
-# SQLite's log is folded into the file, and used again from its start, at this length.
-LOG_PAGES = 1000
-PAGE_BYTES = 4096
 
 # Before `job` stands what is needed to answer a prompt whose text cannot be read any more.
 HEAD = (

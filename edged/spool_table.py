@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from edged import config
 from edged.clock import Instant, Record
 from edged.contract import Destination
-from edged.disk import reserve_bytes
+from edged.disk import LOG_PAGES, outcome_bytes
 from edged.rows import (
     Answered,
     Candidate,
@@ -31,7 +31,6 @@ from edged.rows import (
     Verdict,
 )
 from edged.spool_salvage import open_sound
-from edged.spool_schema import LOG_PAGES
 
 T = TypeVar("T")
 
@@ -253,7 +252,7 @@ class Table:
         )
         if rows - leaving >= limits.rows_max:
             return Full("queue_full", f"{rows} prompts wait, limit spool.rows_max")
-        bytes_max = limits.bytes_max - reserve_bytes(limits.bytes_max)
+        bytes_max = limits.bytes_max - outcome_bytes(limits.bytes_max)
         while self._used_bytes() > bytes_max:
             if not self._drop_oldest(now_s):
                 return Full("spool_full", f"over {bytes_max} bytes, limit spool.bytes_max")

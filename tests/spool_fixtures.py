@@ -49,7 +49,7 @@ def in_spool(
     """Run a scenario on an open spool."""
 
     async def run() -> None:
-        async with opened(folder, limits) as spool:
+        async with asyncio.timeout(120), opened(folder, limits) as spool:
             await scenario(spool)
 
     asyncio.run(run())
@@ -86,6 +86,29 @@ def small_disk(folder: Path, size_bytes: int) -> Iterator[Path]:
         yield folder
     finally:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@contextmanager
+def ext4_disk(image: Path, folder: Path) -> Iterator[Path]:
+    """An ext4 file system in a file; made if it is not there, checked if it is."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if image.exists():
+        subprocess.run(["e2fsck", "-fy", str(image)], capture_output=True, check=False)
+    else:
+        image.write_bytes(bytes(32 * MIB))
+        subprocess.run(["mkfs.ext4", "-q", "-F", str(image)], check=True)
+    mount("-o", "loop,errors=remount-ro", str(image), str(folder))
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def break_ext4(folder: Path) -> None:
+    """Let ext4 believe that it met an error: it takes no more writes, whoever has files open."""
+    command = ["findmnt", "-no", "SOURCE", str(folder)]
+    device = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    (Path("/sys/fs/ext4") / Path(device).name / "trigger_fs_error").write_text("1")
 
 
 def mount(*arguments: str) -> None:
