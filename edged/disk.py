@@ -17,6 +17,8 @@ LOG_PAGES = 1000
 PAGE_BYTES = 4096
 # This share of `spool.bytes_max` is for outcomes; prompts are refused before they reach it.
 OUTCOME_SHARE = 0.1
+# With less than this beside the reserve a disk counts as full: some prompts would find no room.
+ROOM_BYTES = 2**20
 # Outcomes mostly fit where their prompts' texts stood: more than this would lie idle.
 OUTCOME_BYTES_MAX = 64 * 2**20
 
@@ -72,21 +74,26 @@ class Reserve:
         self.is_whole = False
 
     def fill(self) -> bool:
-        """Take the space; return whether there was enough, and leave the rest alone if not."""
+        """Take the space, unless it is taken; return whether the disk has some room beside it.
+
+        Without that room a reserve that was given up stays so: others may need the rest.
+        """
         try:
             file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError:
             return False
         try:
-            os.ftruncate(file, self.size_bytes)
-            os.posix_fallocate(file, 0, self.size_bytes)
-        except OSError:
-            self.give_up()
-        else:
+            os.posix_fallocate(file, 0, self.size_bytes + ROOM_BYTES)
             self.is_whole = True
+        except OSError:
+            return False
         finally:
+            # The same size as before is what a whole reserve keeps; one that is not, goes.
+            os.ftruncate(file, self.size_bytes if self.is_whole else 0)
             os.close(file)
-        return self.is_whole
+            if not self.is_whole:
+                self.give_up()
+        return True
 
     def give_up(self) -> bool:
         """Give the space to the spool; return whether there was any."""

@@ -76,8 +76,7 @@ class SpoolFile:
                 await self._make_room(f"{self._directory}: the spool cannot be opened: {error}")
             else:
                 break
-        await self._call(self._reserve.fill)
-        self._tell("")
+        await self._fill_reserve()
         self._written.set()
         return found
 
@@ -140,8 +139,7 @@ class SpoolFile:
         except SpoolUnwritable as trouble:
             self._tell(f"{trouble}; outcomes wait, prompts are refused")
         else:
-            await self._call(self._reserve.fill)
-            self._tell("")
+            await self._fill_reserve()
 
     def _opened(self, recover: Callable[[Table, SpoolClock], T]) -> T:
         table = Table(self._directory / "spool.db")
@@ -160,6 +158,10 @@ class SpoolFile:
             f"{self._directory}: the spool cannot be opened: {error}; the state directory must "
             "be writable by edged's user and hold no foreign spool.db"
         )
+
+    async def _fill_reserve(self) -> None:
+        has_room = await self._call(self._reserve.fill)
+        self._tell("" if has_room else f"{self._directory}: disk full; prompts are refused")
 
     async def _insist(self, attempt: Callable[[], Awaitable[T]]) -> T:
         while True:
@@ -203,12 +205,7 @@ class SpoolFile:
         return await asyncio.shield(future)
 
     def _tell(self, problem: str) -> None:
-        """Say what is wrong, once; a reserve that is missing is wrong too."""
-        if not problem and not self._reserve.is_whole:
-            problem = (
-                f"{self._directory}: disk full; outcomes have the rest, prompts are refused until "
-                f"{self._reserve.size_bytes} bytes are free"
-            )
+        """Say what is wrong, once."""
         if problem == self.problem:
             return
         if problem:

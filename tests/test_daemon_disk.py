@@ -21,7 +21,10 @@ from tests.spool_fixtures import MIB, fill_disk, needs_mount, small_disk
 
 pytestmark = pytest.mark.broker
 
-SMALL: dict[str, dict[str, Any]] = {"spool": {"bytes_max": MIB}}
+SMALL: dict[str, dict[str, Any]] = {
+    "spool": {"bytes_max": MIB},
+    "model": {"context_tokens": 8192},
+}
 PAGE = 4096
 
 
@@ -98,7 +101,7 @@ def test_a_daemon_that_starts_on_a_full_disk_waits_and_then_answers(
     ):
         daemon.wait_for_log("connected to the broker")
         device.listen()
-        device.ask({"prompt": "x", "schema": long_answer(8000), "receipt": True}, "p")
+        device.ask({"prompt": "x", "schema": long_answer(1500), "receipt": True}, "p")
         device.next(lambda reply: reply["event"] == "accepted")
         daemon.kill()
         daemon.kill_engine()
@@ -110,7 +113,7 @@ def test_a_daemon_that_starts_on_a_full_disk_waits_and_then_answers(
         assert daemon.process is not None
         assert daemon.process.poll() is None
         filler.unlink()
-        assert outcome_of(device, "p") == "done"
+        assert outcome_of(device, "p") == "done", device.replies
 
 
 def test_damage_below_a_running_daemon_ends_it_and_the_next_start_keeps_the_rest(

@@ -10,9 +10,11 @@ import asyncio
 import errno
 import os
 import sqlite3
+from collections.abc import Callable, Coroutine
 from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -130,7 +132,7 @@ def test_a_spool_opens_on_a_full_disk_with_its_reserve(tmp_path: Path) -> None:
     async def second(spool: Spool) -> None:
         (row,) = spool.rows.values()
         assert row.restarts == 1
-        assert "prompts are refused until" in spool.problem
+        assert "disk full; prompts are refused" in spool.problem
         await spool.settle({row.serial: DONE})
 
     with small_disk(tmp_path / "disk", 16 * MIB) as disk:
@@ -260,7 +262,7 @@ def test_a_disk_that_is_full_in_any_step_of_a_prompt_only_delays_it(
     async def scenario(spool: Spool) -> None:
         (row,) = await fresh(spool, large("p0", 1000))
         database = spool._file._table._db
-        works = (
+        works: tuple[Callable[[], Coroutine[Any, Any, object]], ...] = (
             lambda: spool.start([row.serial]),
             lambda: spool.settle({row.serial: Settlement("done", 200, b"y" * 50_000)}),
             lambda: spool.delivered({row.serial: True}),
@@ -301,6 +303,17 @@ def test_a_reserve_that_finds_no_room_leaves_the_rest_alone(tmp_path: Path) -> N
         assert not reserve.fill()
         assert list(disk.iterdir()) == []
         (disk / "another").write_bytes(bytes(MIB // 2))
+
+
+@needs_mount
+def test_a_whole_reserve_stays_when_the_disk_is_full(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", 4 * MIB) as disk:
+        reserve = Reserve(disk / "spool.reserve", 2 * MIB)
+        assert reserve.fill()
+        fill_disk(disk)
+        assert not reserve.fill()
+        assert reserve.is_whole
+        assert (disk / "spool.reserve").stat().st_blocks * 512 == 2 * MIB
 
 
 @pytest.mark.parametrize(
