@@ -30,8 +30,9 @@ log = logging.getLogger(__name__)
 
 # Serials below and above the newest row found that are looked up one by one: what a scan skips.
 LOOKUPS = 100_000
-# A scan gives up after so many ranges that cannot be read; no spool has more pages to fail on.
-FAILURES_MAX = 10_000
+# A scan gives up after so many ranges that cannot be read: two for each page of 400 MB, and an end
+# for a highest serial that is damage itself.
+FAILURES_MAX = 200_000
 ROWS_PER_COMMIT = 256
 # Larger serials are damage; after 2^63 - 1 SQLite would take no row.
 SERIAL_MAX = 2**53
