@@ -1,6 +1,6 @@
 """The command line: words to functions.
 
-In:  arguments.     Out: an exit code (0, 69, 70 or 78; `ask` and `eval` use 1 for a bad answer).
+In:  arguments.     Out: an exit code (0, 69, 70, 74, 78; 1 for a bad answer to `ask` and `eval`).
 Each command imports what it needs when it is chosen, so that `edged --version` is instant.
 """
 

@@ -40,8 +40,10 @@ LAYERS = (
     ("mqtt", "service"),
     ("admission", "scheduler", "answers"),
     ("spool",),
-    ("spool_table",),
-    ("spool_schema", "clock"),
+    ("spool_file",),
+    ("spool_table", "clock"),
+    ("spool_salvage",),
+    ("spool_schema",),
     ("rows",),
     ("site",),
     ("inputs",),
@@ -51,7 +53,7 @@ LAYERS = (
     ("models",),
     ("contract",),
     ("topics",),
-    ("config", "lock"),
+    ("config", "lock", "disk"),
     ("errors", ""),
 )
 
