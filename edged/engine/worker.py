@@ -16,7 +16,8 @@ from edged.engine.backend import Backend, KvFull, Run
 from edged.engine.frames import Cancel, Limits, Outcome
 from edged.engine.inbox import Attached, Detached, Inbox, Letter
 from edged.engine.outlet import Outlet
-from edged.engine.plan import Bounds, Pace, plan
+from edged.engine.pace import Pace
+from edged.engine.plan import Bounds, plan
 from edged.engine.report import Report
 from edged.engine.residents import Residents
 from edged.engine.sequence import Ending, Sequence
