@@ -47,7 +47,7 @@ def n_cells(config: Config) -> int:
 def n_batch(config: Config) -> int:
     """Return the tokens of one decode, at most.
 
-    Enough for the full speed of a prefill, and for a chunk and some forced tokens of every sequence.
+    Enough for the full speed of a prefill, and for a chunk and some forced tokens of each sequence.
     """
     return max(BATCH_TOKENS, config.engine.chunk_tokens + 4 * config.model.sequences)
 

@@ -125,8 +125,8 @@ class Sequence:
     def sample(self, row: Row) -> str:
         """Choose the next token from the logits behind the last one; return the new text."""
         try:
-            mask = self.matcher.mask() if self.matcher else None
-            chosen = sample(row, mask, self.work.sampling, self.tokens, self.generator)
+            allowed = self.matcher.allowed() if self.matcher else None
+            chosen = sample(row, allowed, self.work.sampling, self.tokens, self.generator)
         except MatcherFailed as error:
             return self._fail("bad_schema", f"the schema cannot be followed further: {error}")
         except NoToken as error:
