@@ -254,6 +254,28 @@ def test_a_cap_under_the_minimal_answer_is_refused_with_its_length() -> None:
         preparer().sequence(work("a", schema=schema, max_tokens=least(schema) - 1), 0.0)
 
 
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_wherever_an_answer_is_cut_its_closing_is_within_the_bound(name: str) -> None:
+    schema = SCHEMAS[name]
+    closings = preparer().constraints.constraint(json.dumps(schema)).closings
+    assert closings is not None
+    for seed in range(3):
+        text = answered(work("w", "x", schema=schema), "brackets", seed).text.text.encode()
+        for end in range(len(text)):
+            closing = closings.tokens(text[:end])
+            assert closing is None or len(closing) <= closings.bound.tokens_max(text[:end])
+
+
+def test_with_room_to_spare_nobody_looks_for_the_closing() -> None:
+    asked = work("w", "x", schema=SCHEMAS["record"], max_tokens=2 * least(SCHEMAS["record"]) + 8)
+    sequence = preparer().sequence(asked, 0.0)
+    sequence.open()
+    assert sequence.room is not None
+    sequence.sample(rows("nothing", 0)[0])
+    assert sequence.room.text.startswith(b'{"event":"')
+    assert sequence.room.closing is None
+
+
 def test_a_value_in_progress_is_ended_and_is_not_filled() -> None:
     schema = {
         "type": "object",

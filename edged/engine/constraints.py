@@ -178,7 +178,11 @@ class Constraints:
             return None
         choices = Choices(bounded)
         closer = Closer(bounded, choices, start)
-        return Closings(closer, ClosingBound(bounded, choices), self._tokenizer)
+        bound = ClosingBound(bounded, choices, self._count)
+        return Closings(closer, bound, self._tokenizer)
+
+    def _count(self, text: bytes) -> int:
+        return len(self._tokenizer.tokenize_bytes(text))
 
 
 def _first_line(text: str) -> str:

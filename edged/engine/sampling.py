@@ -102,5 +102,6 @@ def _probability(row: Row, token: int, top: float) -> float:
 
 def row_mass(row: Row, top: float) -> float:
     """Return the sum of exp(logit - top) over a row whose greatest logit is `top`."""
-    near = np.flatnonzero(row >= np.float32(top) - NEGLIGIBLE)
-    return mass(row[near] if len(near) <= NEAR_SHARE_MAX * len(row) else row, top)
+    is_near = row >= np.float32(top) - NEGLIGIBLE
+    is_sparse = np.count_nonzero(is_near) <= NEAR_SHARE_MAX * len(row)
+    return mass(row[np.flatnonzero(is_near)] if is_sparse else row, top)
