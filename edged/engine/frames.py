@@ -21,7 +21,7 @@ from edged.errors import EngineLost
 
 OnCap = Literal["close", "error"]
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 FRAME_BYTES_MAX = 8 * 2**20
 _LENGTH = struct.Struct(">I")
 
@@ -245,6 +245,18 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """Engine to daemon, in answer to a frame: it lives, and may run nothing of what it has.
+
+    Attributes:
+        sequences: how many the limits in force keep out.
+    """
+
+    sequences: int
+    kind: Literal["held"] = "held"
+
+
+@dataclass(frozen=True, slots=True)
 class Broken:
     """Engine to daemon, last frame: the engine cannot serve and ends with exit 69."""
 
@@ -253,7 +265,7 @@ class Broken:
 
 
 ToEngine = Hello | Measure | Work | Cancel | Limits
-FromEngine = Hello | Loading | Ready | Measured | Step | Broken
+FromEngine = Hello | Loading | Ready | Measured | Step | Held | Broken
 Frame = ToEngine | FromEngine
 
 _FRAMES: TypeAdapter[Frame] = TypeAdapter(Annotated[Frame, Field(discriminator="kind")])
