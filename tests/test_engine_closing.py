@@ -255,6 +255,23 @@ def test_a_cap_under_the_minimal_answer_is_refused_with_its_length() -> None:
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
+@pytest.mark.parametrize("seed", [1, 2])
+def test_one_token_is_allowed_as_the_mask_of_all_says(name: str, seed: int) -> None:
+    matcher = preparer().constraints.constraint(json.dumps(SCHEMAS[name])).matcher()
+    random = np.random.default_rng(seed)
+    for _ in range(24):
+        matcher.take(*matcher.ahead())
+        if matcher.is_complete:
+            break
+        allowed = np.flatnonzero(matcher.allowed().mask()).tolist()
+        assert [token for token in range(vocabulary().n_tokens) if matcher.has(token)] == allowed
+        token = int(random.choice(allowed))
+        if vocabulary().is_end(token):
+            break
+        matcher.take(token)
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
 def test_wherever_an_answer_is_cut_its_closing_is_within_the_bound(name: str) -> None:
     schema = SCHEMAS[name]
     closings = preparer().constraints.constraint(json.dumps(schema)).closings

@@ -160,7 +160,8 @@ def test_a_number_may_end_and_may_go_on() -> None:
     matcher.take(ord("4"))
     assert matcher.is_accepting
     assert not matcher.is_complete
-    assert matcher.allowed().has(END)
+    assert matcher.has(END)
+    assert matcher.allowed().mask()[END]
 
 
 def test_each_request_has_its_own_matcher() -> None:

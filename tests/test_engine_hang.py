@@ -27,8 +27,8 @@ from edged.engine.frames import (
     Ready,
     Step,
     encode,
-    read_frame,
 )
+from edged.engine.stream import read_frame
 from edged.errors import EngineLost
 from tests.engine_fixtures import work, write_config
 from tests.test_engine_worker import bench, stepping

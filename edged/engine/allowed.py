@@ -1,8 +1,7 @@
 """Which tokens may come next, as the schema's automaton says it: one bit for each.
 
-In:  the bits, 32 to a word.     Out: one token's answer, a short list, or a mask of all.
-Pure. Most often the likeliest token is allowed, or few are: then nothing of the vocabulary's width
-is made.
+In:  the bits, 32 to a word.     Out: a short list, or a mask of all.
+Pure. Where few tokens are allowed nothing of the vocabulary's width is made.
 """
 
 from __future__ import annotations
@@ -27,11 +26,6 @@ class Allowed:
     def __init__(self, words: NDArray[np.int32], n_tokens: int) -> None:
         self._words = words
         self._n_tokens = n_tokens
-
-    def has(self, token: int) -> bool:
-        """Return whether this one may come."""
-        word, bit = divmod(token, _WORD_BITS)
-        return bool(int(self._words[word]) >> bit & 1)
 
     def few(self) -> NDArray[np.intp] | None:
         """Return those that may come, ascending; None where they lie in too many words."""

@@ -36,8 +36,8 @@ from edged.engine.frames import (
     ToEngine,
     Wire,
     encode,
-    read_frame,
 )
+from edged.engine.stream import read_frame
 from edged.errors import EngineLost
 
 log = logging.getLogger(__name__)

@@ -68,6 +68,14 @@ class Matcher:
         self._raise_if_failed()
         return tokens
 
+    def has(self, token: int) -> bool:
+        """Return whether this token may come next, of those that `ahead` leaves a choice between.
+
+        Asked before `allowed`, which looks through the whole vocabulary: most often the model wants
+        what it may. Where the automaton gave up nothing may come, and `allowed` says why.
+        """
+        return bool(self._matcher.validate_tokens([token]))
+
     def allowed(self) -> Allowed:
         """Return which of the vocabulary's tokens may come next; it holds until the next call.
 

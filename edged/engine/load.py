@@ -15,6 +15,7 @@ from edged.engine.backend import Backend, Run
 from edged.engine.canary import check_canary
 from edged.engine.constraints import Constraints
 from edged.engine.frames import Limits, Ready
+from edged.engine.heap import give_back
 from edged.engine.open_sim import open_sim
 from edged.engine.opened import Opened, Progress
 from edged.engine.pace import Pace, Timed, fitted
@@ -61,6 +62,7 @@ def load(config: Config, progress: Progress) -> Resident:
         canary=lambda worker: check_canary(worker, own, opened.canary),
     )
     check_canary(worker, own, opened.canary)
+    give_back()
     ready = Ready(
         name=opened.name,
         digest=opened.digest,

@@ -1,6 +1,6 @@
 """One row of logits becomes one token, and how sure the model was of it.
 
-In:  a row of n_vocab logits, what the schema allows, the tokens so far.     Out: `Sampled`.
+In:  a row of n_vocab logits, the place in the schema, the tokens so far.     Out: `Sampled`.
 Pure but for the generator, which each request owns: a neighbour never changes an answer.
 A row may be a megabyte wide: it is read as often as needed and copied only to be penalised.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,16 @@ PENALTY_TOKENS = 64  # Source: llama.cpp's default for penalty_last_n.
 NEGLIGIBLE = np.float32(30.0)
 # Where more of a row counts, all of it is as quick as the part that does.
 NEAR_SHARE_MAX = 0.1
+
+
+class Schema(Protocol):
+    """Where an answer stands in its schema."""
+
+    def has(self, token: int) -> bool:
+        """Return whether this token may come next."""
+
+    def allowed(self) -> Allowed:
+        """Return all that may come next."""
 
 
 class NoToken(Exception):
@@ -44,7 +55,7 @@ class Sampled:
 
 def sample(
     row: Row,
-    allowed: Allowed | None,
+    schema: Schema | None,
     sampling: Sampling,
     recent: Sequence[int],
     generator: np.random.Generator,
@@ -61,11 +72,12 @@ def sample(
     if sampling.repeat_penalty != 1.0:
         logits = _penalised(row, recent[-PENALTY_TOKENS:], sampling.repeat_penalty)
         likeliest = int(np.argmax(logits))
-    if sampling.temperature == 0 and (allowed is None or allowed.has(likeliest)):
+    if sampling.temperature == 0 and (schema is None or schema.has(likeliest)):
         token = likeliest
         if not np.isfinite(logits[token]):
             raise NoToken("the model returned no finite logit for an allowed token")
     else:
+        allowed = None if schema is None else schema.allowed()
         token = _chosen(logits, allowed, sampling, generator)
     return Sampled(token, _probability(row, token, float(row[top])))
 
