@@ -125,8 +125,8 @@ def plain_sample(
 
 
 def softmax(logits: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    shares: NDArray[np.float64] = np.exp(logits.astype(np.float64) - logits.max())
-    return shares / shares.sum()
+    shares: NDArray[np.float64] = np.exp(logits.astype(np.float64) - float(logits.max()))
+    return shares / float(shares.sum())
 
 
 samplings = st.builds(

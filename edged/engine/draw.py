@@ -63,7 +63,9 @@ def _heads(logits: Logits, top_k: int | None, width: float) -> Iterator[tuple[Pl
 def _likeliest(logits: Logits, places: Places, count: int) -> Places:
     """Return at least the likeliest so many, in the order that they have."""
     values = logits[places]
-    return places[values >= np.partition(values, len(values) - count)[len(values) - count]]
+    least = np.partition(values, len(values) - count)[len(values) - count]
+    found: Places = places[values >= least]
+    return found
 
 
 def _sorted(logits: Logits, places: Places) -> Places:

@@ -76,8 +76,8 @@ class LlamaVocabulary:
         with warnings.catch_warnings():
             # llguidance 1.9.1 calls llama_token_get_attr, which llama-cpp-python 0.3.36 deprecates.
             warnings.simplefilter("ignore", DeprecationWarning)
-            # A slice is one more copy of the vocabulary as a tree, 9 MiB of 150,000 tokens; it makes
-            # masks in strings quicker. Most tokens are chosen without a mask (see `Matcher.has`).
+            # No slices: each is one more copy of the vocabulary as a tree, 9 MiB of 150,000 tokens,
+            # for quicker masks in strings. Most tokens need no mask (see `Matcher.has`).
             ends = sorted(self._ends) or None
             return lltokenizer_from_vocab(self._vocab, eos_token=ends, slices=[])
 
