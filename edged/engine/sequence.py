@@ -131,8 +131,7 @@ class Sequence:
     def sample(self, row: Row) -> str:
         """Choose the next token from the logits behind the last one; return the new text."""
         try:
-            mask = self.matcher.mask() if self.matcher else None
-            chosen = sample(row, mask, self.work.sampling, self.tokens, self.generator)
+            chosen = sample(row, self.matcher, self.work.sampling, self.tokens, self.generator)
         except MatcherFailed as error:
             return self._fail("bad_schema", f"the schema cannot be followed further: {error}")
         except NoToken as error:
