@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import time
 from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -21,7 +22,11 @@ from edged.intake import Intake
 from edged.lock import only_holder
 from edged.mqtt import Session, Will
 from edged.outbox import Outbox
+from edged.power.account import Account, Joules
+from edged.power.governor import Governor
+from edged.power.kept import FILE, Kept
 from edged.power.meters import EstimateMeter
+from edged.power.outfit import outfit, parts_here
 from edged.service import Service
 from edged.site import site_of
 from edged.spool import Spool
@@ -57,6 +62,8 @@ async def _serve(config: Config, config_path: Path | None) -> None:
     service = Service()
     site = site_of(config)
     answers = Answers(config.node.name)
+    engine = EngineClient(config, config_path)
+    power = _governor(config, engine)
     spool = Spool(config.state_dir, config.spool, answers.superseded)
     await spool.open()
     service.ready()
@@ -66,14 +73,14 @@ async def _serve(config: Config, config_path: Path | None) -> None:
         filters=site.topics.inbound_filters + site.inputs.filters,
         will=Will(site.topics.availability, b"offline"),
     )
-    engine, meter = EngineClient(config, config_path), EstimateMeter(config.power)
     outbox = Outbox(session, spool, answers, site.outcome_ttl_s)
-    dispatch = Dispatch(config, spool, engine, session, outbox, answers, meter)
+    dispatch = Dispatch(config, spool, engine, session, outbox, answers, power)
     intake = Intake(session, spool, engine, dispatch, site, answers)
-    status = Status(config, site, session, spool, engine, dispatch, intake, meter, service)
+    status = Status(config, site, session, spool, engine, dispatch, intake, power, service)
     parts = {
         "engine": engine.run(),
         "session": session.run(),
+        "power": power.run(),
         "dispatch": dispatch.run(),
         "outbox": outbox.run(),
         "intake": intake.run(),
@@ -85,6 +92,18 @@ async def _serve(config: Config, config_path: Path | None) -> None:
     finally:
         service.stopping()
         await spool.close()
+
+
+def _governor(config: Config, engine: EngineClient) -> Governor:
+    """Return who holds the budget.
+
+    Raises:
+        ConfigError: the budget means nothing on this board.
+    """
+    clock, kept = time.monotonic, Kept(config.state_dir / FILE)
+    held = outfit(config, parts_here(config, clock), kept, clock)
+    estimate = EstimateMeter(config.power, lambda: engine.state.pid)
+    return Governor(held, estimate, engine, Account(Joules()), clock)
 
 
 async def _until_told_to_end(

@@ -22,8 +22,7 @@ from edged.engine.frames import Cancel, Delta, Limits, Outcome, Ready, Step, Wor
 from edged.errors import Refusal
 from edged.mqtt import Session
 from edged.outbox import Outbox
-from edged.power.governor import Grant, grant
-from edged.power.meters import Meter
+from edged.power.governor import Governor, Grant
 from edged.rows import Job, Row, Settlement, State
 from edged.scheduler import Room, next_deadline_s, overdue, pick, queue_position
 from edged.spool import Spool
@@ -45,6 +44,7 @@ class _Running:
     started_s: float
     joules: float = 0.0
     chunks: int = 0
+    throttled: str | None = None
     stopped_as: str | None = None
 
 
@@ -52,8 +52,6 @@ class _Running:
 class Totals:
     """Counters since the start of the daemon."""
 
-    joules: float = 0.0
-    overhead_joules: float = 0.0
     outcomes: dict[str, int] = field(default_factory=dict)
 
 
@@ -68,7 +66,7 @@ class Dispatch:
         session: Session,
         outbox: Outbox,
         answers: Answers,
-        meter: Meter,
+        power: Governor,
     ) -> None:
         self._config = config
         self._spool = spool
@@ -76,7 +74,7 @@ class Dispatch:
         self._session = session
         self._outbox = outbox
         self._answers = answers
-        self._meter = meter
+        self._power = power
         self._running: dict[int, _Running] = {}
         self._woken = asyncio.Event()
         self._busy = asyncio.Event()
@@ -109,10 +107,12 @@ class Dispatch:
     @property
     def grant(self) -> Grant:
         """Return the limits in force; none run while the engine is not ready."""
-        ready = self._engine.state.ready
-        if ready is None:
-            return Grant(self._config.model.context_tokens, self._config.model.sequences)
-        return grant(self._config.model, ready)
+        model, ready = self._config.model, self._engine.state.ready
+        context_tokens, sequences = model.context_tokens, model.sequences
+        if ready is not None:
+            context_tokens = min(context_tokens, ready.context_tokens)
+            sequences = min(sequences, ready.sequences)
+        return self._power.grant(context_tokens, sequences)
 
     @property
     def context_tokens_max(self) -> int:
@@ -215,19 +215,20 @@ class Dispatch:
             running = self._running.pop(int(outcome.id), None)
             self._engine.settle(outcome.id)
             if running is not None:
+                self._power.account.settle(running.joules)
                 settlements[running.row.serial] = self._settlement(running, outcome)
         await self._settle(settlements)
 
     def _charge(self, step: Step) -> None:
-        """Share the step's joules among the rows that it served."""
-        joules = self._meter.step_j(step.cpu_s)
-        self.totals.joules += joules
+        """Share the step's joules among the rows that it served; the rest is nobody's."""
+        step_j, answers_j = self._power.step_j(step), 0.0
         for id, share in step.shares.items():
             running = self._running.get(int(id))
             if running is not None:
-                running.joules += share * joules
-        if not step.shares:
-            self.totals.overhead_joules += joules
+                running.joules += share * step_j
+                running.throttled = running.throttled or self._power.throttled
+                answers_j += share * step_j
+        self._power.account.charge(answers_j, step_j - answers_j)
 
     def _send_chunk(self, delta: Delta) -> None:
         running = self._running.get(int(delta.id))
@@ -247,8 +248,8 @@ class Dispatch:
             job=running.job,
             queued_s=max(0.0, running.started_s - running.row.accepted_s),
             joules=running.joules,
-            source=self._meter.source,
-            throttled=self.grant.throttled,
+            source=self._power.origin,
+            throttled=running.throttled,
             model=(ready.name, ready.digest),
         )
         if outcome.finish in ("stop", "schema", "length"):
@@ -271,6 +272,8 @@ class Dispatch:
     async def _requeue(self, problem: str) -> None:
         """The engine died: queue its batch again, or give up on what it died with too often."""
         serials = list(self._running)
+        for running in self._running.values():
+            self._power.account.waste(running.joules)
         self._running.clear()
         if not serials:
             return
@@ -293,13 +296,20 @@ class Dispatch:
                 await self._busy.wait()
             self._send_limits()
             self._engine.end_hung()
-            self._meter.read(self._engine.state.pid)  # a sample: watts are a mean over samples
             await asyncio.sleep(self._config.engine.lease_s / RENEWALS_PER_LEASE)
 
     def _send_limits(self) -> None:
         allowed = self.grant
         lease_s = self._config.engine.lease_s
-        self._engine.send(Limits(allowed.context_tokens, allowed.sequences, lease_s))
+        self._engine.send(
+            Limits(
+                context_tokens=allowed.context_tokens,
+                sequences=allowed.sequences,
+                lease_s=lease_s,
+                chunk_tokens=allowed.chunk_tokens,
+                is_paced=allowed.is_paced,
+            )
+        )
 
 
 def _work(row: Row, job: Job) -> Work:

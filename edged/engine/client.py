@@ -16,6 +16,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -33,6 +34,7 @@ from edged.engine.frames import (
     Step,
     ToEngine,
     Wire,
+    Wish,
     encode,
     read_frame,
 )
@@ -55,6 +57,14 @@ class Lost:
     """The engine went away; what ran must be queued again."""
 
     problem: str
+
+
+# What the governor of the power budget hears, at once: steps as they end, wishes for the next.
+Pulse = Ready | Step | Wish | Lost
+
+
+def _unheard(pulse: Pulse) -> None:
+    """Leave a pulse: nobody holds a budget."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +90,9 @@ class EngineClient:
     Args:
         config: the daemon's configuration.
         config_path: its file, handed to a spawned engine; None: the defaults.
+
+    Attributes:
+        pulse: called with each `Pulse` as it arrives, before `events` has it.
     """
 
     def __init__(self, config: Config, config_path: Path | None) -> None:
@@ -93,6 +106,7 @@ class EngineClient:
         self._in_flight: set[str] = set()
         self._heard_s = time.monotonic()
         self.life = 0
+        self.pulse: Callable[[Pulse], None] = _unheard
         self.events: asyncio.Queue[Ready | Step | Lost] = asyncio.Queue()
         self.state = EngineState()
         self.changed = asyncio.Event()
@@ -144,6 +158,10 @@ class EngineClient:
             return None
         finally:
             self._measures.pop(name, None)
+
+    def excuse(self) -> None:
+        """Take the engine's silence for ours: the power budget makes it wait."""
+        self._heard_s = time.monotonic()
 
     def end_hung(self) -> None:
         """Kill an engine that has been silent for too long with prompts in its batch."""
@@ -221,6 +239,7 @@ class EngineClient:
             case Ready():
                 ready = replace(self.state, phase="ready", progress=1.0, ready=frame, problem="")
                 self._become(ready)
+                self.pulse(frame)
                 self.events.put_nowait(frame)
             case Broken(detail):
                 self._become(replace(self.state, phase="broken", problem=detail))
@@ -230,7 +249,10 @@ class EngineClient:
                 if future is not None and not future.done():
                     future.set_result(frame)
             case Step():
+                self.pulse(frame)
                 self.events.put_nowait(frame)
+            case Wish():
+                self.pulse(frame)
 
     def _loading(self) -> str:
         """Return the phase of a load: an engine that was broken stays so until it is ready."""
@@ -245,7 +267,9 @@ class EngineClient:
         self.life += 1
         phase = "broken" if self.state.phase == "broken" else "starting"
         self._become(EngineState(phase=phase, problem=problem, ready=self.state.ready))
-        self.events.put_nowait(Lost(problem))
+        lost = Lost(problem)
+        self.pulse(lost)
+        self.events.put_nowait(lost)
 
     def _become(self, state: EngineState) -> None:
         self.state = state

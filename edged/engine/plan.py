@@ -8,7 +8,9 @@ urgent first. Does not know: the model, the KV cache.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from edged.engine.frames import Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,12 @@ class Bounds:
     n_batch: int
     chunk_tokens: int
     step_s_max: float
+
+    def within(self, limits: Limits) -> Bounds:
+        """Return the bounds with the chunk that the daemon allows, if it says one."""
+        if limits.chunk_tokens is None:
+            return self
+        return replace(self, chunk_tokens=max(1, min(self.chunk_tokens, limits.chunk_tokens)))
 
 
 @dataclass(frozen=True, slots=True)

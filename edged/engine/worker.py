@@ -13,7 +13,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from edged.engine.backend import Backend, KvFull, Run
-from edged.engine.frames import Cancel, Limits, Outcome
+from edged.engine.frames import Cancel, Go, Limits, Outcome, Wish
+from edged.engine.gate import Gate
 from edged.engine.inbox import Attached, Detached, Inbox, Letter
 from edged.engine.outlet import Outlet
 from edged.engine.plan import Bounds, Pace, plan
@@ -50,6 +51,7 @@ class Worker:
         self._canary = canary
         self._clock = clock
         self.residents = Residents(backend)
+        self._gate = Gate()
         self._outlet: Outlet | None = None
         self._lease_ends_s = 0.0
         self._stepped_s = clock()
@@ -80,8 +82,11 @@ class Worker:
         report.begin()
         self.residents.admit(limits)
         offers = self.residents.offers(limits)
-        runs = self.residents.runs(plan(offers, self._bounds, self._pace))
+        runs = self.residents.runs(plan(offers, self._bounds.within(limits), self._pace))
         if not runs:
+            self._gate.rest(self._tell)
+            return False
+        if not self._gate.opens(runs, limits, self._tell):
             return False
         try:
             rows = self._backend.decode(runs)
@@ -123,12 +128,15 @@ class Worker:
             case Attached(outlet):
                 self._outlet = outlet
                 self._limits = self._limits_max
+                self._gate.forget()
             case Detached():
                 self._drop_all()
                 report.forget()
                 self._outlet = None
             case Limits() as limits:
                 self._limits = self._within_max(limits)
+            case Go() as go:
+                self._gate.take(go)
             case Cancel(id):
                 self._cancel(id, report)
             case Outcome() as refused:
@@ -165,6 +173,10 @@ class Worker:
             context_tokens=min(limits.context_tokens, self._limits_max.context_tokens),
             sequences=min(limits.sequences, self._limits_max.sequences),
         )
+
+    def _tell(self, wish: Wish) -> None:
+        if self._outlet is not None:
+            self._outlet.send(wish)
 
     def _send(self, report: Report) -> None:
         if self._outlet is not None and report.has_news:
