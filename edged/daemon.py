@@ -15,18 +15,18 @@ from pathlib import Path
 
 from edged.answers import Answers
 from edged.config import Config
-from edged.dispatch import Dispatch
+from edged.dispatch import Dispatch, moment
 from edged.engine.client import EngineClient
 from edged.errors import BrokerGone, ConfigError
 from edged.intake import Intake
 from edged.lock import only_holder
 from edged.mqtt import Session, Will
 from edged.outbox import Outbox
-from edged.power.account import Account, Joules
+from edged.power.account import Account, from_note
 from edged.power.governor import Governor
 from edged.power.kept import FILE, Kept
 from edged.power.meters import EstimateMeter
-from edged.power.outfit import outfit, parts_here
+from edged.power.outfit import Outfit, outfit, parts_here
 from edged.service import Service
 from edged.site import site_of
 from edged.spool import Spool
@@ -63,10 +63,11 @@ async def _serve(config: Config, config_path: Path | None) -> None:
     site = site_of(config)
     answers = Answers(config.node.name)
     engine = EngineClient(config, config_path)
-    power = _governor(config, engine)
+    held = _outfit(config)
     spool = Spool(config.state_dir, config.spool, answers.superseded)
     await spool.open()
     service.ready()
+    power = _governor(config, held, engine, spool)
     session = Session(
         config.broker,
         client_id=f"edged-{config.node.site}-{config.node.name}",
@@ -91,19 +92,25 @@ async def _serve(config: Config, config_path: Path | None) -> None:
         await _until_told_to_end(parts, session, site.topics)
     finally:
         service.stopping()
+        await dispatch.keep_note()
         await spool.close()
 
 
-def _governor(config: Config, engine: EngineClient) -> Governor:
-    """Return who holds the budget.
+def _outfit(config: Config) -> Outfit:
+    """Return what the budget is held with.
 
     Raises:
         ConfigError: the budget means nothing on this board.
     """
-    clock, kept = time.monotonic, Kept(config.state_dir / FILE)
-    held = outfit(config, parts_here(config, clock), kept, clock)
+    parts = parts_here(config, time.monotonic)
+    return outfit(config, parts, Kept(config.state_dir / FILE), time.monotonic)
+
+
+def _governor(config: Config, held: Outfit, engine: EngineClient, spool: Spool) -> Governor:
+    """Return who holds the budget and keeps the books that the spool kept."""
     estimate = EstimateMeter(config.power, lambda: engine.state.pid)
-    return Governor(held, estimate, engine, Account(Joules()), clock)
+    joules = from_note(spool.note, moment(spool.clock), held.floor_w(config.power))
+    return Governor(held, estimate, engine, Account(joules), time.monotonic)
 
 
 async def _until_told_to_end(

@@ -16,12 +16,14 @@ from dataclasses import dataclass, field
 from edged import config
 from edged.admission import CancelOrder
 from edged.answers import Answers, Run
+from edged.clock import SpoolClock
 from edged.contract import Outbound
 from edged.engine.client import EngineClient, Lost
 from edged.engine.frames import Cancel, Delta, Limits, Outcome, Ready, Step, Work
 from edged.errors import Refusal
 from edged.mqtt import Session
 from edged.outbox import Outbox
+from edged.power.account import Moment, as_note
 from edged.power.governor import Governor, Grant
 from edged.rows import Job, Row, Settlement, State
 from edged.scheduler import Room, next_deadline_s, overdue, pick, queue_position
@@ -33,6 +35,8 @@ log = logging.getLogger(__name__)
 RENEWALS_PER_LEASE = 4
 # Weight of the newest answer in the mean seconds of an answer.
 MEAN_WEIGHT = 0.2
+# The joules of a long answer are kept this often; else with each outcome.
+NOTE_S = 60.0
 
 
 @dataclass(slots=True)
@@ -79,6 +83,7 @@ class Dispatch:
         self._woken = asyncio.Event()
         self._busy = asyncio.Event()
         self._answer_s_mean: float | None = None
+        self._noted_s = spool.clock.now_s()
         self.totals = Totals()
         self.news = asyncio.Event()
 
@@ -263,11 +268,21 @@ class Dispatch:
     async def _settle(self, settlements: Mapping[int, Settlement]) -> None:
         if not settlements:
             return
-        await self._spool.settle(settlements)
+        await self._spool.settle(settlements, self._note())
         for settlement in settlements.values():
             self._count(settlement.event, 1)
         self.news.set()
         self._outbox.wake()
+
+    def _note(self) -> str:
+        """Return the books of the joules as of now, for the spool."""
+        self._power.count()
+        self._noted_s = self._spool.clock.now_s()
+        return as_note(self._power.account.joules, moment(self._spool.clock))
+
+    async def keep_note(self) -> None:
+        """Have the spool keep the books: a crash loses what was counted since."""
+        await self._spool.keep_note(self._note())
 
     async def _requeue(self, problem: str) -> None:
         """The engine died: queue its batch again, or give up on what it died with too often."""
@@ -296,6 +311,8 @@ class Dispatch:
                 await self._busy.wait()
             self._send_limits()
             self._engine.end_hung()
+            if self._spool.clock.now_s() - self._noted_s > NOTE_S:
+                await self.keep_note()
             await asyncio.sleep(self._config.engine.lease_s / RENEWALS_PER_LEASE)
 
     def _send_limits(self) -> None:
@@ -310,6 +327,12 @@ class Dispatch:
                 is_paced=allowed.is_paced,
             )
         )
+
+
+def moment(clock: SpoolClock) -> Moment:
+    """Return when it is now, as a note of the joules says it."""
+    record = clock.record()
+    return Moment(record.instant.boot_id, record.spool_s)
 
 
 def _work(row: Row, job: Job) -> Work:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from edged.errors import ConfigError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 _SCHEMA = """
 CREATE TABLE prompt (
@@ -37,6 +37,8 @@ CREATE TABLE clock (
 CREATE TABLE boot (one INTEGER PRIMARY KEY CHECK (one = 1), count INTEGER NOT NULL);
 INSERT INTO boot VALUES (1, 0);
 """
+# Since schema 2: what is to be as durable as the outcomes it belongs to.
+_NOTE = "CREATE TABLE note (one INTEGER PRIMARY KEY CHECK (one = 1), text TEXT NOT NULL);"
 
 
 def open_database(path: Path) -> sqlite3.Connection:
@@ -76,5 +78,6 @@ def _migrate(database: sqlite3.Connection, path: Path) -> None:
             f"{path}: written by a newer edged (schema {version}, this one knows "
             f"{SCHEMA_VERSION}); install that version again, or move the file aside"
         )
-    if version == 0:
-        database.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+    if version < SCHEMA_VERSION:
+        script = _NOTE if version else _SCHEMA + _NOTE
+        database.executescript(f"BEGIN; {script} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")

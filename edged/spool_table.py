@@ -54,6 +54,8 @@ class Table:
         self._db = open_database(path)
         self.boot = self._count_boot()
         self.clock_record = self._clock_record()
+        found = self._one("SELECT text FROM note")
+        self.note: str | None = None if found is None else found[0]
 
     def close(self) -> None:
         """Fold the log into the file and close it."""
@@ -117,6 +119,10 @@ class Table:
                 for serial, settlement in settlements.items()
             ],
         )
+
+    def keep_note(self, text: str) -> None:
+        """Keep a note in the place of the one before."""
+        self._db.execute("INSERT OR REPLACE INTO note VALUES (1, ?)", (text,))
 
     def delivered(self, claimed: Mapping[int, bool]) -> None:
         """Mark settled rows as delivered."""

@@ -56,7 +56,7 @@ class Bench:
     inbox: Inbox
     daemon: Daemon
 
-    def put(self, *frames: Work | Cancel | Limits) -> None:
+    def put(self, *frames: Work | Cancel | Limits | Go) -> None:
         for frame in frames:
             item = self.preparer.sequence(frame, 0.0) if isinstance(frame, Work) else frame
             self.inbox.put(item, self.clock())

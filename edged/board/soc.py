@@ -139,6 +139,7 @@ RK3576 = Soc(
     prefill_token_s=0.00395,
 )  # fmt: skip
 
+
 def on_cpu(soc: Soc) -> Soc:
     """Return the same board while llama.cpp computes on its four big cores, the NPU off.
 

@@ -1,6 +1,6 @@
 """Whether the next step may start, where the daemon holds a power budget.
 
-In:  `Limits.is_paced`, the planned batch, `Go`.     Out: `Wish`, once for each batch that must wait.
+In:  `Limits.is_paced`, the planned batch, `Go`.     Out: `Wish`, once for each batch that waits.
 Threads: the step thread's alone. The engine knows no watts: it says what it would run, and waits.
 """
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from edged.engine.backend import Backend, KvFull, Run
@@ -61,12 +61,17 @@ class Worker:
         """Serve until the inbox closes."""
         is_busy = False
         while (letters := inbox.take(block=not is_busy)) is not None:
-            report = Report(self._clock)
-            for letter in letters:
-                self._obey(letter, report)
-            has_lease = self._clock() < self._lease_ends_s
-            is_busy = has_lease and self._step(self._limits, report)
-            self._send(report)
+            is_busy = self.turn(letters)
+
+    def turn(self, letters: Iterable[Letter]) -> bool:
+        """Obey what has come and run a step, if one may start; return whether another may."""
+        report = Report(self._clock)
+        for letter in letters:
+            self._obey(letter, report)
+        has_lease = self._clock() < self._lease_ends_s
+        is_busy = has_lease and self._step(self._limits, report)
+        self._send(report)
+        return is_busy
 
     def answer(self, sequence: Sequence) -> Outcome:
         """Run one sequence to its end, before or between the daemon's: the canary's way."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,14 @@ class Joules:
 
 
 @dataclass(frozen=True, slots=True)
+class Counted:
+    """What a source has counted since its start: all joules, and the idle floor's part of them."""
+
+    counter_j: float
+    idle_j: float
+
+
+@dataclass(frozen=True, slots=True)
 class Moment:
     """When a note was written: the kernel's boot, and the spool's seconds."""
 
@@ -53,16 +61,13 @@ class Account:
         self._unmetered_j = kept.unmetered_j
         self._in_flight_j = 0.0
         self._charged_j = 0.0
-        self._counter_j = 0.0
+        self._counted = Counted(0.0, 0.0)
 
-    def away(self, idle_j: float) -> None:
-        """Count the idle joules of the time when no daemon ran."""
-        self._unmetered_j += idle_j
-
-    def count(self, counter_j: float, idle_j: float) -> None:
-        """Take the source's counter as it is now, and the idle joules since the last call."""
-        passed_j = counter_j - self._counter_j
-        self._counter_j = counter_j
+    def count(self, counted: Counted) -> None:
+        """Take the source's counters as they are now."""
+        passed_j = counted.counter_j - self._counted.counter_j
+        idle_j = counted.idle_j - self._counted.idle_j
+        self._counted = counted
         self._idle_j += idle_j
         self._overhead_j += passed_j - idle_j - self._charged_j
         self._charged_j = 0.0
@@ -95,15 +100,19 @@ def as_note(joules: Joules, moment: Moment) -> str:
     return json.dumps(asdict(joules) | asdict(moment))
 
 
-def from_note(note: str | None, now: Moment) -> tuple[Joules, float]:
-    """Return the kept joules, and for how many seconds of this boot nobody has counted."""
+def from_note(note: str | None, now: Moment, floor_w: float) -> Joules:
+    """Return the kept joules, with the idle ones of the time in this boot that nobody counted.
+
+    After a reboot none are added: for how long the board idled before it, nobody knows.
+    """
     if note is None:
-        return Joules(), 0.0
+        return Joules()
     table = json.loads(note)
     joules = Joules(**{item.name: _sane(table.get(item.name)) for item in fields(Joules)})
     if table.get("boot_id") != now.boot_id:
-        return joules, 0.0  # the board was off; for how long it idled before, nobody knows
-    return joules, max(0.0, now.spool_s - _sane(table.get("spool_s")))
+        return joules
+    away_s = max(0.0, now.spool_s - _sane(table.get("spool_s")))
+    return replace(joules, unmetered_j=joules.unmetered_j + away_s * floor_w)
 
 
 def _sane(value: object) -> float:

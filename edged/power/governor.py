@@ -1,7 +1,7 @@
 """The loop that holds the budget: meter to law, law to engine and clocks.
 
-In:  the engine's steps and wishes as they come, the meter, the clock.     Out: permits (`Go`) to the
-engine, clocks to the knobs; watts, joules and their reasons to whoever shows them.
+In:  the engine's steps and wishes as they come, the meter, the clock.     Out: permits (`Go`) to
+the engine, clocks to the knobs; watts, joules and their reasons to whoever shows them.
 A step starts when the law lets it: a wish is granted at once, or asked again after a pause. Meter
 and knobs are read and written off the event loop. On an idle board nothing ticks.
 Does not know: prompts, rows.
@@ -123,7 +123,6 @@ class Governor:
         self._again: asyncio.TimerHandle | None = None
         self._steps_left = 0
         self._begun_s = self._heard_s = self._chosen_s = self._kept_s = clock()
-        self._counted_s = clock()
         self._clocks: Clocks | None = None
         self._clocks_s = clock()
         self._knob_problem = ""
@@ -334,14 +333,9 @@ class Governor:
         return (step_w - forecast.floor_w) * frame.step_s
 
     def count(self) -> None:
-        """Bring the books up to the last tick."""
-        now_s = self._clock()
-        passed_s, self._counted_s = now_s - self._counted_s, now_s
-        if self._outfit.is_paced:
-            self.account.count(self._law.counter_j, self._law.forecast.floor_w * passed_s)
-        else:
-            idle_j = self._estimate.idle_w * passed_s
-            self.account.count(self._estimate.counter_j, idle_j)
+        """Bring the books up to the last step or tick."""
+        source = self._law if self._outfit.is_paced else self._estimate
+        self.account.count(source.counted)
 
 
 def _read(meter: Meter) -> Reading | None:

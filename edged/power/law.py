@@ -13,6 +13,7 @@ import math
 from collections import deque
 from dataclasses import dataclass
 
+from edged.power.account import Counted
 from edged.power.budget import (
     BLIND_DUTY,
     Limits,
@@ -92,7 +93,7 @@ class Law:
         self.settings = settings
         self._ledger = Ledger(limits, settings.bunch_s, now_s)
         self._trust = Trust() if settings.has_meter else Trust("there is no meter")
-        self._counter_j = 0.0
+        self._counter_j = self._idle_j = 0.0
         self._source = Source.NOBODY
         self._lost_s = now_s
         self._last_step_end_s = -math.inf
@@ -155,12 +156,12 @@ class Law:
         return None if self._running is None else self._running[0]
 
     @property
-    def counter_j(self) -> float:
+    def counted(self) -> Counted:
         """Return the joules since the start: metered, and forecast for what is not metered yet.
 
         What the meter says later corrects it, so it may fall back by a fraction of a joule.
         """
-        return self._counter_j
+        return Counted(self._counter_j, self._idle_j)
 
     def mean_w(self, now_s: float) -> float:
         """Return the mean of the last window as the ledger knows it."""
@@ -248,6 +249,7 @@ class Law:
         phase = None if self._running is None else self._running[0].phase
         power_w = self._power_w(phase, start_s, now_s)
         self._counter_j += power_w * max(0.0, now_s - start_s)
+        self._idle_j += self.forecast.floor_w * max(0.0, now_s - start_s)
         self._ledger.expect(now_s, power_w)
         last = self._stretches[-1]
         if last.phase == phase:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from edged import config
 from edged.board.meter import Reading
+from edged.power.account import Counted
 
 CPUFREQ = Path("/sys/devices/system/cpu/cpufreq")
 # Dynamic power is C V^2 f; over the upper half of a clock range V rises with f, over the lower it
@@ -46,12 +47,11 @@ class EstimateMeter:
         cpufreq: Path = CPUFREQ,
     ) -> None:
         self._power = power
-        self.idle_w = power.idle_w
         self._engine_pid = engine_pid
         self._cpufreq = cpufreq
         self._samples: deque[Sample] = deque()
         self._pid: int | None = None
-        self._counter_j = 0.0
+        self._counted = Counted(0.0, 0.0)
 
     def read(self) -> Reading:
         """Return the estimate over the last window; a fresh engine starts a fresh window."""
@@ -76,9 +76,9 @@ class EstimateMeter:
         )
 
     @property
-    def counter_j(self) -> float:
-        """Return the joules from the first reading to the last one, idle included; never falls."""
-        return self._counter_j
+    def counted(self) -> Counted:
+        """Return the joules from the first reading to the last one; they never fall."""
+        return self._counted
 
     def _count(self, fresh: Sample, *, same_engine: bool) -> None:
         """Count the time since the last sample; what a new engine used before is not known."""
@@ -86,8 +86,10 @@ class EstimateMeter:
             return
         last = self._samples[-1]
         used_s = max(0.0, fresh.cpu_s - last.cpu_s) if same_engine else 0.0
-        self._counter_j += self._power.idle_w * max(0.0, fresh.at_s - last.at_s)
-        self._counter_j += self.step_j(used_s)
+        idle_j = self._power.idle_w * max(0.0, fresh.at_s - last.at_s)
+        counted = self._counted
+        passed_j = idle_j + self.step_j(used_s)
+        self._counted = Counted(counted.counter_j + passed_j, counted.idle_j + idle_j)
 
     def step_j(self, cpu_s: float) -> float:
         """Return the estimated joules above idle of `cpu_s` CPU seconds."""

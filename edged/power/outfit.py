@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from edged import config
 from edged.board.here import soc_here
 from edged.board.knob import Knobs
 from edged.board.meter import Meter
@@ -64,6 +65,10 @@ class Outfit:
     def is_paced(self) -> bool:
         """Return whether each step waits for its permit: to be held, or for the meter to learn."""
         return self.law.settings.enforce or self.parts.meter is not None
+
+    def floor_w(self, settings: config.Power) -> float:
+        """Return the idle watts of whoever counts the joules here."""
+        return self.law.forecast.floor_w if self.is_paced else settings.idle_w
 
 
 def parts_here(config: Config, clock: Callable[[], float]) -> Parts:
