@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from edged import config
 from edged.admission import CancelOrder
@@ -21,10 +21,12 @@ from edged.contract import Outbound
 from edged.engine.client import EngineClient, Lost
 from edged.engine.frames import Cancel, Delta, Limits, Outcome, Ready, Step, Work
 from edged.errors import Refusal
+from edged.grants import Grants
 from edged.mqtt import Session
 from edged.outbox import Outbox
 from edged.power.account import Moment, as_note
 from edged.power.governor import Governor, Grant
+from edged.power.grant import Granted
 from edged.rows import Job, Row, Settlement, State
 from edged.scheduler import Room, next_deadline_s, overdue, pick, queue_position
 from edged.spool import Spool
@@ -41,12 +43,17 @@ NOTE_S = 60.0
 
 @dataclass(slots=True)
 class _Running:
-    """A row in the engine's batch, and what it has used so far."""
+    """A row in the engine's batch, and what it has used so far.
+
+    Attributes:
+        sequences: how many may share the batch with it so that it is in time; None: any.
+    """
 
     row: Row
     job: Job
     started_s: float
     joules: float = 0.0
+    sequences: int | None = None
     chunks: int = 0
     throttled: str | None = None
     stopped_as: str | None = None
@@ -79,6 +86,7 @@ class Dispatch:
         self._outbox = outbox
         self._answers = answers
         self._power = power
+        self.grants = Grants(config.model, engine, power)
         self._running: dict[int, _Running] = {}
         self._woken = asyncio.Event()
         self._busy = asyncio.Event()
@@ -111,22 +119,40 @@ class Dispatch:
 
     @property
     def grant(self) -> Grant:
-        """Return the limits in force; none run while the engine is not ready."""
-        model, ready = self._config.model, self._engine.state.ready
-        context_tokens, sequences = model.context_tokens, model.sequences
-        if ready is not None:
-            context_tokens = min(context_tokens, ready.context_tokens)
-            sequences = min(sequences, ready.sequences)
-        return self._power.grant(context_tokens, sequences)
+        """Return the limits in force, for all that run together."""
+        whole = self.grants.whole
+        if not self._running:
+            return whole
+        urgent = max(run.row.priority for run in self._running.values())
+        wanted = (run.sequences for run in self._running.values() if run.row.priority == urgent)
+        fewest = min((one for one in wanted if one is not None), default=whole.sequences)
+        return replace(whole, sequences=min(whole.sequences, fewest))
 
     @property
     def context_tokens_max(self) -> int:
         """Return the most one sequence can ever hold."""
-        return self.grant.context_tokens
+        return self.grants.whole.context_tokens
+
+    @property
+    def unfinished(self) -> int:
+        """Return how many prompts wait or run."""
+        return len(self._spool.rows)
+
+    def relief_s(self) -> float | None:
+        """Return in how many seconds a place becomes free; None where nobody knows."""
+        if self._answer_s_mean is None:
+            return None
+        return self._answer_s_mean / max(1, self.grant.sequences)
 
     def outlook(self, serial: int) -> tuple[int, float | None]:
         """Return a row's place in the queue and the seconds until its answer, if any are known."""
         position = queue_position(self._spool.rows.values(), serial)
+        row = self._spool.rows.get(serial)
+        if row is not None:
+            left_s = row.deadline_s - self._spool.clock.now_s()
+            granted = self.grants.granted(row, left_s, position + len(self._running))
+            if granted is not None:
+                return position, granted.seconds
         if self._answer_s_mean is None:
             return position, None
         rounds = 1 + (position + len(self._running)) // max(1, self.grant.sequences)
@@ -154,9 +180,12 @@ class Dispatch:
             await self._wait_for_work()
 
     async def _start_picked(self) -> None:
-        room = Room(self.grant.sequences if self._engine.state.phase == "ready" else 0)
+        room = Room(self.grants.whole.sequences if self._engine.state.phase == "ready" else 0)
+        if room.sequences <= len(self._running):
+            return
         now_s = self._spool.clock.now_s()
-        serials = pick(self._spool.rows.values(), room, now_s)
+        granted = self.grants.next(self._spool.rows.values(), now_s)
+        serials = pick(self._spool.rows.values(), room, now_s, late_of(granted))
         if not serials:
             return
         life = self._engine.life
@@ -165,14 +194,23 @@ class Dispatch:
             await self._spool.requeue(jobs, engine_died=False)
             self.wake()
             return
-        self._send_limits()
+        self._send(jobs, granted, now_s)
+
+    def _send(self, jobs: Mapping[int, Job], grants: Mapping[int, Granted], now_s: float) -> None:
+        """Hand started rows to the engine, behind the limits that hold for all of them."""
+        works = []
         for serial, job in jobs.items():
-            row = self._spool.rows.get(serial)
+            row, granted = self._spool.rows.get(serial), grants.get(serial)
             if row is None:
                 continue  # cancelled during the commit
-            self._running[serial] = _Running(row, job, now_s)
-            self._engine.expect(str(serial))
-            self._engine.send(_work(row, job))
+            running = self._running[serial] = _Running(row, job, now_s)
+            if granted is not None and granted.sequences:
+                running.sequences, running.throttled = granted.sequences, granted.throttled
+            works.append(_work(row, job))
+        self._send_limits()
+        for work in works:
+            self._engine.expect(work.id)
+            self._engine.send(work)
         self._busy.set()
 
     async def _wait_for_work(self) -> None:
@@ -327,6 +365,11 @@ class Dispatch:
                 is_paced=allowed.is_paced,
             )
         )
+
+
+def late_of(grants: Mapping[int, Granted]) -> frozenset[int]:
+    """Return the rows that would not be answered in time."""
+    return frozenset(serial for serial, granted in grants.items() if not granted.context_tokens)
 
 
 def moment(clock: SpoolClock) -> Moment:

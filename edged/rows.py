@@ -34,6 +34,7 @@ class Job:
         trimmed_tokens: what `on_long` = `trim` took from the prompt.
         wire: how the model writes the answer; the template's, if its schema counts.
         on_cap: what becomes of an answer with a schema that reaches its cap.
+        prompt_tokens, answer_tokens: of the prompt, and the most it may answer; None: not measured.
     """
 
     prompt: Prompt
@@ -44,6 +45,8 @@ class Job:
     trimmed_tokens: int = 0
     wire: Wire = "json"
     on_cap: OnCap = "close"
+    prompt_tokens: int | None = None
+    answer_tokens: int | None = None
 
     def to_json(self) -> str:
         """Return the text that the spool keeps until the outcome."""
@@ -62,9 +65,11 @@ class Job:
             sampling=Sampling(**(sampling | {"stop": tuple(sampling["stop"])})),
             template=tuple(table["template"]) if table["template"] else None,
             trimmed_tokens=table["trimmed_tokens"],
-            # Rows of an earlier version have neither.
+            # Rows of an earlier version have none of these.
             wire=table.get("wire", "json"),
             on_cap=table.get("on_cap", "close"),
+            prompt_tokens=table.get("prompt_tokens"),
+            answer_tokens=table.get("answer_tokens"),
         )
 
 
@@ -101,6 +106,7 @@ class Row:
         attempts: engine deaths or hangs while it was in the batch.
         restarts: daemon restarts and power cuts while it was running.
         deadline_certain: false once time passed that no clock saw.
+        prompt_tokens, answer_tokens: as in its job.
     """
 
     serial: int
@@ -117,6 +123,8 @@ class Row:
     replace: str | None
     attempts: int
     restarts: int
+    prompt_tokens: int | None = None
+    answer_tokens: int | None = None
 
     @property
     def attempt(self) -> int:

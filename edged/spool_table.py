@@ -37,7 +37,8 @@ OUTCOME_RESERVE_SHARE = 0.1
 
 _ROW = (
     "serial, client, id, state, topic, correlation, accepted_s, deadline_s, "
-    "deadline_certain, priority, stream, receipt, replace_key, attempts, restarts"
+    "deadline_certain, priority, stream, receipt, replace_key, attempts, restarts, "
+    "json_extract(job, '$.prompt_tokens'), json_extract(job, '$.answer_tokens')"
 )
 _LETTER = "serial, client, event, status, outcome, topic, correlation, settled_s"
 
@@ -317,7 +318,8 @@ class Table:
 
 def _row(columns: tuple[Any, ...]) -> Row:
     serial, client, id, state, topic, correlation, *rest = columns
-    accepted_s, deadline_s, certain, priority, stream, receipt, replace_key, tries, starts = rest
+    accepted_s, deadline_s, certain, priority, stream, receipt, replace_key, *counts = rest
+    tries, starts, prompt_tokens, answer_tokens = counts
     return Row(
         serial=serial,
         client=client,
@@ -333,6 +335,8 @@ def _row(columns: tuple[Any, ...]) -> Row:
         replace=replace_key,
         attempts=tries,
         restarts=starts,
+        prompt_tokens=prompt_tokens,
+        answer_tokens=answer_tokens,
     )
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from edged.engine.canary import Canary, check_canary
 from edged.engine.constraints import Constraints
 from edged.engine.formats import RoleFormat
-from edged.engine.frames import Cancel, Limits, Prompt, Work
+from edged.engine.frames import Cancel, Go, Limits, Prompt, Work
 from edged.engine.inbox import Attached, Detached, Inbox
 from edged.engine.outlet import Outlet
 from edged.engine.plan import Bounds, Pace

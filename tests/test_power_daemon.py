@@ -255,7 +255,7 @@ def test_every_joule_is_an_answer_s_overhead_or_idle(tmp_path: Path) -> None:
             letters = await one.spool.letters(0, 999)
             bodies = [json.loads(letter.settlement.body) for letter in letters]
             live.run(None)
-            counted = one.power.law.counted.counter_j
+            counted = one.power.law.counted(loop.time()).counter_j
             return counted, one.power.account.joules, bodies, live.board.joules[-1]
 
     counted_j, joules, replies, true_j = run_virtually(play)

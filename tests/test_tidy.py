@@ -36,6 +36,7 @@ LAYERS = (
     ("dispatch",),
     ("outbox",),
     ("mqtt", "service"),
+    ("grants",),
     ("admission", "scheduler", "answers"),
     ("spool",),
     ("spool_table",),

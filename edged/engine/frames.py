@@ -186,7 +186,11 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Engine to daemon: the answer to `Measure`; `reason` is set when it would be refused."""
+    """Engine to daemon: the answer to `Measure`; `reason` is set when it would be refused.
+
+    Attributes:
+        answer_tokens_max: of the schema, or the default of free text; None: as the context leaves.
+    """
 
     id: str
     prompt_tokens: int = 0

@@ -39,6 +39,7 @@ class Learned:
         prefill_gain, decode_gain: metered watts above idle over the prior's.
         prefill_pace, decode_pace: measured seconds over the prior's.
         prefill_ticks, decode_ticks: how many ticks taught the gains.
+        pace_ticks: how many steps taught the paces.
         band: mean error of the forecast against the meter, as a share.
     """
 
@@ -49,6 +50,7 @@ class Learned:
     decode_pace: float = 1.0
     prefill_ticks: int = 0
     decode_ticks: int = 0
+    pace_ticks: int = 0
     band: float = PRIOR_BAND
 
     def as_json(self) -> dict[str, float | int | None]:
@@ -190,11 +192,13 @@ class Forecast:
             return
         # Bounded: one step that waited for the CPU must not teach ten times the pace.
         ratio = min(2.0, max(0.5, measured_s / expected_s))
-        now = self.learned
+        now, ticks = self.learned, self.learned.pace_ticks + 1
         if phase == "prefill":
-            self.learned = replace(now, prefill_pace=_scaled(now.prefill_pace, ratio))
+            pace = _scaled(now.prefill_pace, ratio)
+            self.learned = replace(now, prefill_pace=pace, pace_ticks=ticks)
         else:
-            self.learned = replace(now, decode_pace=_scaled(now.decode_pace, ratio))
+            pace = _scaled(now.decode_pace, ratio)
+            self.learned = replace(now, decode_pace=pace, pace_ticks=ticks)
 
 
 def _learned(gain: float, ratio: float, ticks: int) -> float:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from edged.board.meter import Meter, Origin, Reading
@@ -24,6 +24,7 @@ from edged.errors import KnobRefused, MeterLost
 from edged.power.account import Account
 from edged.power.budget import Limits, Source, Standing, State
 from edged.power.forecast import Step
+from edged.power.grant import Ask, Granted, Supply, alike_s, grant_request
 from edged.power.law import Law
 from edged.power.meters import EstimateMeter
 from edged.power.outfit import Outfit
@@ -41,6 +42,9 @@ SETTLING_S = 15.0
 BURST_S = 0.05
 # Clocks are in force so long after they were asked for.
 ACTUATOR_S = 0.1
+# Before so many steps taught the paces, nobody is refused or held back by them.
+PACE_TICKS_MIN = 40
+DUTY_MIN = 0.01
 # What was learned is written this often, at most.
 KEEP_S = 600.0
 
@@ -289,6 +293,34 @@ class Governor:
         chunk_tokens = self._law.chunk_tokens
         return Grant(context_tokens, sequences, chunk_tokens, True, self.throttled)
 
+    def granted(self, ask: Ask, grant: Grant, ahead: int) -> Granted | None:
+        """Return what a request would get now; None while nothing is held, or paces are unknown.
+
+        Args:
+            ask: the request, with the seconds until its deadline.
+            grant: the context and the sequences that there are.
+            ahead: so many requests like it are in front.
+        """
+        law = self._law
+        if not law.settings.enforce or law.forecast.learned.pace_ticks < PACE_TICKS_MIN:
+            return None
+        supply = Supply(
+            point=law.point,
+            duty=max(DUTY_MIN, law.duty),
+            step_s_max=law.settings.step_s_max,
+            context_tokens_max=grant.context_tokens,
+            sequences_max=grant.sequences,
+        )
+        ahead_s = ahead * alike_s(ask, supply, law.forecast)
+        return grant_request(ask, replace(supply, ahead_s=ahead_s), law.forecast)
+
+    @property
+    def refusal(self) -> str | None:
+        """Return why no prompt can be served at all; None while some can."""
+        standing = self._law.standing
+        is_hopeless = standing.state in (State.INFEASIBLE, State.INFEASIBLE_PEAK)
+        return standing.why if is_hopeless else None
+
     @property
     def throttled(self) -> str | None:
         """Return why less is given than is configured; None where it is not."""
@@ -333,9 +365,9 @@ class Governor:
         return (step_w - forecast.floor_w) * frame.step_s
 
     def count(self) -> None:
-        """Bring the books up to the last step or tick."""
-        source = self._law if self._outfit.is_paced else self._estimate
-        self.account.count(source.counted)
+        """Bring the books up to now, or to the estimate's last reading."""
+        is_paced = self._outfit.is_paced
+        self.account.count(self._law.counted(self._clock()) if is_paced else self._estimate.counted)
 
 
 def _read(meter: Meter) -> Reading | None:

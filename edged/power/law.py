@@ -155,12 +155,12 @@ class Law:
         """Return the step under way."""
         return None if self._running is None else self._running[0]
 
-    @property
-    def counted(self) -> Counted:
+    def counted(self, now_s: float) -> Counted:
         """Return the joules since the start: metered, and forecast for what is not metered yet.
 
         What the meter says later corrects it, so it may fall back by a fraction of a joule.
         """
+        self._advance(now_s)
         return Counted(self._counter_j, self._idle_j)
 
     def mean_w(self, now_s: float) -> float:
