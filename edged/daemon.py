@@ -43,11 +43,11 @@ def run(config: Config, config_path: Path | None) -> int:
     """Run the daemon until SIGTERM or SIGINT; return the exit code.
 
     Raises:
-        ConfigError: state directory, spool, templates or input rules cannot be used.
+        ConfigError: budget, state directory, spool, templates or input rules cannot be used.
     """
     state_dir = config.state_dir
     with only_holder(state_dir / "edged.lock", lambda holder: _second(state_dir, holder)):
-        asyncio.run(_serve(config, config_path))
+        asyncio.run(_serve(config, config_path, _outfit(config)))
     return 0
 
 
@@ -58,12 +58,11 @@ def _second(state_dir: Path, holder: str) -> ConfigError:
     )
 
 
-async def _serve(config: Config, config_path: Path | None) -> None:
+async def _serve(config: Config, config_path: Path | None, held: Outfit) -> None:
     service = Service()
     site = site_of(config)
     answers = Answers(config.node.name)
     engine = EngineClient(config, config_path)
-    held = _outfit(config)
     spool = Spool(config.state_dir, config.spool, answers.superseded)
     await spool.open()
     service.ready()

@@ -170,7 +170,6 @@ class Governor:
                 self._is_ready = True
             case Lost():
                 self._is_ready = False
-                self._clocks = None  # an engine that stops takes the caps with it
                 self._ask(None)
 
     def _end(self, frame: StepFrame) -> None:
@@ -255,12 +254,16 @@ class Governor:
                 self._law.set_limits(limits, now_s)
 
     async def _set_clocks(self, now_s: float) -> None:
+        """Set the clocks of the law's point; without an engine nobody needs them capped."""
         knobs, law = self._outfit.parts.knobs, self._law
-        clocks = law.forecast.points[law.point].clocks
+        clocks = law.forecast.points[law.point].clocks if self._is_ready else None
         if knobs is None or clocks == self._clocks or not law.settings.enforce:
             return
         try:
-            await asyncio.to_thread(knobs.set_clocks, clocks)
+            if clocks is None:
+                await asyncio.to_thread(knobs.restore)
+            else:
+                await asyncio.to_thread(knobs.set_clocks, clocks)
             self._knob_problem = ""
         except KnobRefused as error:
             if str(error) != self._knob_problem:

@@ -21,9 +21,10 @@ FILE = "power.json"
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """The file of one state directory."""
+    """The file of one state directory; `is_read_only`: somebody only looks at it."""
 
     path: Path
+    is_read_only: bool = False
 
     def load(self, board: str) -> Learned:
         """Return what this board taught; a fresh start where there is nothing of use.
@@ -65,6 +66,8 @@ class Kept:
             log.warning("%s: what was learned is not kept: %s", self.path, error)
 
     def _put_aside(self, why: str) -> Learned:
+        if self.is_read_only:
+            return Learned()
         aside = self.path.with_suffix(".broken")
         try:
             self.path.replace(aside)
