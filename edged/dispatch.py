@@ -292,6 +292,7 @@ class Dispatch:
             queued_s=max(0.0, running.started_s - running.row.accepted_s),
             joules=running.joules,
             source=self._power.origin,
+            is_settled=self._power.is_settled,
             throttled=running.throttled,
             model=(ready.name, ready.digest),
         )

@@ -225,7 +225,7 @@ def test_a_full_board_is_throttled_and_its_answers_say_why(tmp_path: Path) -> No
     state, reply = run_virtually(play)
     assert state == "throttled"
     assert "MHz" in reply["limits"]["throttled"]
-    assert reply["energy"]["source"] == "simulated"
+    assert (reply["energy"]["source"], reply["energy"]["settled"]) == ("simulated", False)
 
 
 def test_with_watts_to_spare_nothing_is_throttled(tmp_path: Path) -> None:

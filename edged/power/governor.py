@@ -337,6 +337,11 @@ class Governor:
             return "estimated"
         return self._last.origin
 
+    @property
+    def is_settled(self) -> bool:
+        """Return whether the joules of a step need no forecast: a meter sees steps in a mean."""
+        return not self._outfit.is_paced
+
     def watts(self) -> Watts:
         """Return what `state` says of the power."""
         law, limits = self._law, self._law.limits
