@@ -7,7 +7,7 @@
       EngineLost       engine/client    -> daemon: requeue what ran, start the engine again
       BrokerGone       mqtt             -> mqtt: reconnects; work already spooled goes on
       MeterLost        board meters     -> power/governor: the forecast speaks, `state` says why
-      KnobRefused      board knobs      -> power/governor: pauses hold the watts, `state` says why
+      KnobRefused      board knobs      -> power/caps: pauses hold the watts, `state` says why
 
 Anything else is a bug: the process ends with 70 and the spool recovers.
 """

@@ -16,13 +16,13 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from edged.board.meter import Meter, Origin, Reading
-from edged.board.soc import Clocks
 from edged.engine.client import Lost, Pulse
 from edged.engine.frames import Go, Ready, ToEngine, Wish
 from edged.engine.frames import Step as StepFrame
-from edged.errors import KnobRefused, MeterLost
+from edged.errors import MeterLost
 from edged.power.account import Account
 from edged.power.budget import Limits, Source, Standing, State
+from edged.power.caps import Caps
 from edged.power.forecast import Step
 from edged.power.grant import Ask, Granted, Supply, alike_s, grant_request
 from edged.power.law import Law
@@ -40,8 +40,6 @@ TICK_SHARE = 0.9
 SETTLING_S = 15.0
 # Steps much shorter than this share a permit, so that asking costs little of them.
 BURST_S = 0.05
-# Clocks are in force so long after they were asked for.
-ACTUATOR_S = 0.1
 # Before so many steps taught the paces, nobody is refused or held back by them.
 PACE_TICKS_MIN = 40
 DUTY_MIN = 0.01
@@ -127,9 +125,7 @@ class Governor:
         self._again: asyncio.TimerHandle | None = None
         self._steps_left = 0
         self._begun_s = self._heard_s = self._chosen_s = self._kept_s = clock()
-        self._clocks: Clocks | None = None
-        self._clocks_s = clock()
-        self._knob_problem = ""
+        self._caps = Caps(outfit.parts.knobs, outfit.law, clock())
         self._is_ready = False
         self._last: Reading | None = None
         self._kept = self._law.forecast.learned
@@ -176,7 +172,7 @@ class Governor:
         step, now_s = self._law.running, self._clock()
         if step is None or not (frame.prefill_tokens or frame.decode_tokens):
             return
-        settled = self._begun_s - self._clocks_s > ACTUATOR_S
+        settled = self._caps.are_settled(self._begun_s)
         answered = min(frame.decode_tokens, step.tokens)
         self._law.end(now_s, settled=settled, answered=answered)
         self._steps_left -= 1
@@ -237,7 +233,8 @@ class Governor:
         before = self._law.standing.state
         self._learn_idle(now_s)
         self._law.choose(now_s)
-        await self._set_clocks(now_s)
+        if self._law.settings.enforce:
+            await self._caps.follow(now_s, is_needed=self._is_ready)
         self.count()
         if self._law.standing.state is not before:
             self.changed.set()
@@ -252,24 +249,6 @@ class Governor:
             limits = budget.over(floor_w).limits()
             if self._law.limits != limits:
                 self._law.set_limits(limits, now_s)
-
-    async def _set_clocks(self, now_s: float) -> None:
-        """Set the clocks of the law's point; without an engine nobody needs them capped."""
-        knobs, law = self._outfit.parts.knobs, self._law
-        clocks = law.forecast.points[law.point].clocks if self._is_ready else None
-        if knobs is None or clocks == self._clocks or not law.settings.enforce:
-            return
-        try:
-            if clocks is None:
-                await asyncio.to_thread(knobs.restore)
-            else:
-                await asyncio.to_thread(knobs.set_clocks, clocks)
-            self._knob_problem = ""
-        except KnobRefused as error:
-            if str(error) != self._knob_problem:
-                log.warning("clocks: %s; pauses hold the watts", error)
-            self._knob_problem = str(error)
-        self._clocks, self._clocks_s = clocks, now_s
 
     def _tick_s(self) -> float:
         if self._outfit.parts.meter is None or self._last is None:
@@ -359,8 +338,8 @@ class Governor:
         budget, notes = self._outfit.budget, [standing.why]
         if budget.basis == "over_idle" and self._law.limits == budget.limits():
             notes += ["the idle is not learned yet: until then the budget is of the whole board"]
-        if self._knob_problem:
-            notes += [f"clocks cannot be set: {self._knob_problem}"]
+        if self._caps.problem:
+            notes += [f"clocks cannot be set: {self._caps.problem}"]
         return Standing(standing.state, "; ".join(notes))
 
     def step_j(self, frame: StepFrame) -> float:
