@@ -24,7 +24,7 @@ def pick(rows: Iterable[Row], room: Room, now_s: float, late: Set[int] = frozens
     """Return the serials to start now, most urgent first.
 
     `late` are those that the power budget cannot serve in time while others run. They wait for
-    them; when nothing else runs or waits, more cannot be granted, and they run as they are.
+    them; when nothing else runs or waits, more cannot be granted, and they run one by one.
 
     Order: priority, then the earlier deadline, then arrival. A row whose engine died with it in the
     batch is a suspect: when its turn comes it waits for the batch to empty and runs alone, so that
@@ -41,7 +41,7 @@ def pick(rows: Iterable[Row], room: Room, now_s: float, late: Set[int] = frozens
         return [] if running else [queued[0].serial]
     in_time = [row for row in queued if row.serial not in late]
     if not in_time and not running:
-        in_time = queued
+        in_time = queued[:1]
     innocent = [row.serial for row in in_time if not is_suspect(row)]
     return innocent[: max(0, room.sequences - len(running))]
 

@@ -15,7 +15,9 @@ from edged.board.virtual.live import LiveBoard
 from edged.engine.client import Lost
 from edged.engine.frames import Limits
 from edged.errors import KnobRefused, MeterLost
+from edged.power.forecast import Learned
 from edged.power.governor import Watts
+from edged.power.kept import FILE, Kept
 from edged.power.outfit import Parts
 from tests.test_power_daemon import board, virtual_board
 from tests.virtual_time import VirtualLoop, config_of, run_virtually
@@ -121,7 +123,21 @@ def test_over_idle_lies_on_top_of_the_idle_as_soon_as_it_is_learned(tmp_path: Pa
 
     before, limit_w, floor_w = run_virtually(play)
     assert "not learned yet" in before
-    assert limit_w == pytest.approx(2.0 + floor_w, abs=0.05)
+    assert limit_w == pytest.approx(2.0 + floor_w, rel=0.02)
+
+
+def test_over_idle_counts_at_once_where_the_idle_was_learned_before(tmp_path: Path) -> None:
+    Kept(tmp_path / FILE).save("rk3588", Learned(floor_w=1.5))
+
+    async def play(loop: VirtualLoop) -> Watts:
+        config = config_of(tmp_path, power={"basis": "over_idle", "budget_w": 2.0})
+        async with board(loop, config, virtual_board(loop)) as one:
+            await asyncio.sleep(1.5)
+            return one.power.watts()
+
+    watts = run_virtually(play)
+    assert watts.limits.mean_w == 3.5
+    assert "not learned" not in watts.standing.why
 
 
 def test_an_idle_board_wakes_for_nothing(tmp_path: Path) -> None:
@@ -132,6 +148,7 @@ def test_an_idle_board_wakes_for_nothing(tmp_path: Path) -> None:
             await asyncio.sleep(3600.0)
             assert last is not None
             assert one.power._last is last
+            assert one.power.watts().mean_w == one.power.law.forecast.floor_w
             await one.accept(1)
             await asyncio.sleep(30.0)
             return last.at_s, one.power._last.at_s

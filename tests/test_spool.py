@@ -604,6 +604,57 @@ def test_a_spool_of_a_newer_edged_is_refused_and_left_as_it_is(tmp_path: Path) -
         open_once(tmp_path)
 
 
+def test_a_spool_of_the_version_before_is_taken_over_with_its_prompts(tmp_path: Path) -> None:
+    async def first(spool: Spool) -> None:
+        await fresh(spool, candidate())
+
+    in_spool(tmp_path, first)
+    with sqlite3.connect(tmp_path / "spool.db") as database:
+        database.execute("DROP TABLE note")
+        database.execute("PRAGMA user_version = 1")
+    database.close()
+
+    async def second(spool: Spool) -> None:
+        assert (len(spool.rows), spool.note) == (1, None)
+        await spool.keep_note("kept")
+
+    in_spool(tmp_path, second)
+
+    async def third(spool: Spool) -> None:
+        assert spool.note == "kept"
+
+    in_spool(tmp_path, third)
+
+
+def test_a_note_is_kept_with_the_outcome_and_the_newest_one_counts(tmp_path: Path) -> None:
+    async def first(spool: Spool) -> None:
+        (row,) = await fresh(spool, candidate())
+        await spool.keep_note("before")
+        await spool.settle({row.serial: DONE}, "with it")
+
+    in_spool(tmp_path, first)
+
+    async def second(spool: Spool) -> None:
+        assert spool.note == "with it"
+
+    in_spool(tmp_path, second)
+
+
+def test_a_row_knows_the_tokens_of_its_job_after_reopening(tmp_path: Path) -> None:
+    job = Job(Prompt(payload="x"), prompt_tokens=17, answer_tokens=60)
+
+    async def first(spool: Spool) -> None:
+        await fresh(spool, candidate(job=job), candidate(id="unmeasured"))
+
+    in_spool(tmp_path, first)
+
+    async def second(spool: Spool) -> None:
+        counts = [(row.prompt_tokens, row.answer_tokens) for row in spool.rows.values()]
+        assert counts == [(17, 60), (None, None)]
+
+    in_spool(tmp_path, second)
+
+
 def test_a_file_that_is_no_database_is_refused_with_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "spool.db").write_text("this is a shopping list\n" * 50)
     with pytest.raises(ConfigError, match=r"the spool cannot be opened: .*not a database"):

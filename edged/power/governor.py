@@ -43,6 +43,8 @@ BURST_S = 0.05
 # Before so many steps taught the paces, nobody is refused or held back by them.
 PACE_TICKS_MIN = 40
 DUTY_MIN = 0.01
+# A learned idle moves limits over it when it is off by so much.
+CREEP_SHARE = 0.02
 # What was learned is written this often, at most.
 KEEP_S = 600.0
 
@@ -127,7 +129,8 @@ class Governor:
         self._begun_s = self._heard_s = self._chosen_s = self._kept_s = clock()
         self._caps = Caps(outfit.parts.knobs, outfit.law, clock())
         self._is_ready = False
-        self._last: Reading | None = None
+        self._last: Reading | None = estimate.read()
+        self._ticked_s = clock()
         self._kept = self._law.forecast.learned
         self._woken = asyncio.Event()
         self.account = account
@@ -145,7 +148,7 @@ class Governor:
                     self._woken.clear()
                     await self._woken.wait()
         finally:
-            self._keep()
+            self._keep()  # on the loop: it ends now
 
     def wake(self) -> None:
         """Something begins: tick again."""
@@ -221,7 +224,7 @@ class Governor:
         """Observe; once a second choose, set the clocks and count."""
         meter = self._outfit.parts.meter or self._estimate
         reading = self._last = await asyncio.to_thread(_read, meter)
-        now_s = self._clock()
+        now_s = self._ticked_s = self._clock()
         if not self._is_ready:
             self._law.disturb(now_s)  # a model that is being loaded is no idle board
         if self._outfit.is_paced:
@@ -247,7 +250,8 @@ class Governor:
         budget, floor_w = self._outfit.budget, self._law.forecast.learned.floor_w
         if budget.basis == "over_idle" and budget.idle_w is None and floor_w is not None:
             limits = budget.over(floor_w).limits()
-            if self._law.limits != limits:
+            # A floor that creeps must not start the ledger anew each second.
+            if abs(limits.mean_w / self._law.limits.mean_w - 1) > CREEP_SHARE:
                 self._law.set_limits(limits, now_s)
 
     def _tick_s(self) -> float:
@@ -323,20 +327,29 @@ class Governor:
 
     def watts(self) -> Watts:
         """Return what `state` says of the power."""
-        law, limits = self._law, self._law.limits
+        law, limits, last = self._law, self._law.limits, self._last
         if not self._outfit.is_paced:
-            reading = self._last or self._estimate.read()
-            return Watts(limits, law.standing, reading.watts_w, "estimated", reading.error_share)
+            assert last is not None, "the estimate always answers"
+            return Watts(limits, law.standing, last.watts_w, "estimated", last.error_share)
         band = law.forecast.learned.band
         if self.origin != "estimated" and self._last is not None:
             band = self._last.error_share
         standing = self._noted(law.standing)
-        return Watts(limits, standing, law.mean_w(self._clock()), self.origin, band)
+        return Watts(limits, standing, self._mean_w(), self.origin, band)
+
+    def _mean_w(self) -> float:
+        """Return the mean of the last window; an idle board, where nothing ticks, idles."""
+        now_s = self._clock()
+        if now_s - self._ticked_s > self._law.limits.window_s:
+            return self._law.forecast.floor_w
+        self._law.counted(now_s)  # brings it up to now
+        return self._law.mean_w(now_s)
 
     def _noted(self, standing: Standing) -> Standing:
         """Return the standing with what else a person should know."""
         budget, notes = self._outfit.budget, [standing.why]
-        if budget.basis == "over_idle" and self._law.limits == budget.limits():
+        is_learned = budget.idle_w is not None or self._law.limits != budget.limits()
+        if budget.basis == "over_idle" and not is_learned:
             notes += ["the idle is not learned yet: until then the budget is of the whole board"]
         if self._caps.problem:
             notes += [f"clocks cannot be set: {self._caps.problem}"]
