@@ -8,6 +8,7 @@ Does not know: connections, rows, clocks.
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, replace
 
 from edged import config
@@ -153,7 +154,7 @@ def check_grant(job: Job, granted: Granted | None, on_long: str) -> None:
         "too_long",
         f"{job.prompt_tokens} prompt tokens and {job.answer_tokens} for the answer: "
         f"{granted.throttled}",
-        granted.retry_after_s,
+        None if granted.retry_after_s is None else math.ceil(granted.retry_after_s),
     )
 
 

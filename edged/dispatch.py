@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -139,10 +140,10 @@ class Dispatch:
         return len(self._spool.rows)
 
     def relief_s(self) -> float | None:
-        """Return in how many seconds a place becomes free; None where nobody knows."""
+        """Return in how many whole seconds a place becomes free; None where nobody knows."""
         if self._answer_s_mean is None:
             return None
-        return self._answer_s_mean / max(1, self.grant.sequences)
+        return math.ceil(self._answer_s_mean / max(1, self.grant.sequences))
 
     def outlook(self, serial: int) -> tuple[int, float | None]:
         """Return a row's place in the queue and the seconds until its answer, if any are known."""

@@ -55,6 +55,26 @@ def test_the_virtual_board_is_held_and_says_that_it_is_simulated(
     assert state["mean_w"] < 4.1
 
 
+def test_a_prompt_that_cannot_be_in_time_is_refused_with_seconds_and_joules_or_waits(
+    broker: Mosquitto, tmp_path: Path
+) -> None:
+    late = {"prompt": "truck", "schema": long_answer(800), "ttl_s": 2}
+    with virtual(tmp_path / "d", broker) as daemon, Asker(broker) as device:
+        daemon.wait_for_log("is resident")
+        device.listen()
+        for number in range(3):  # so that the board has learned its pace
+            device.ask(PROMPT, f"taught-{number}")
+            device.outcome(f"taught-{number}")
+        device.ask(late | {"on_long": "refuse"}, "refused")
+        refused = device.next(lambda reply: reply["id"] == "refused")
+        device.ask(late | {"on_long": "wait", "receipt": True}, "waits")
+        accepted = device.next(lambda reply: reply["id"] == "waits")
+    assert (refused["event"], refused["reason"]) == ("refused", "too_long")
+    assert " J, " in refused["detail"]
+    assert accepted["event"] == "accepted"
+    assert accepted["estimated_s"] > 2
+
+
 def test_a_budget_that_nothing_fits_into_refuses_prompts_and_says_what_to_switch_off(
     broker: Mosquitto, tmp_path: Path
 ) -> None:

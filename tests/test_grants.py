@@ -17,7 +17,7 @@ from tests.test_power_daemon import Board, board, virtual_board
 from tests.virtual_time import VirtualLoop, config_of, run_virtually
 
 JOB = Job(Prompt(payload="x"), prompt_tokens=300, answer_tokens=60)
-LATE = Granted(0, 0, 20.0, 9.0, "the answer needs 9.0 s and 20.0 J, 5.0 s are left", 4.0)
+LATE = Granted(0, 0, 20.0, 9.0, "the answer needs 9.0 s and 20.0 J, 5.0 s are left", 3.2)
 IN_TIME = Granted(1024, 8, 20.0, 3.0)
 
 

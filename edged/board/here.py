@@ -10,7 +10,8 @@ from pathlib import Path
 
 from edged.board.soc import SOCS, Soc
 
-COMPATIBLE = Path("/proc/device-tree/compatible")
+# Not /proc/device-tree: a sandbox may hide all of /proc but processes.
+COMPATIBLE = Path("/sys/firmware/devicetree/base/compatible")
 
 
 def soc_here(compatible: Path = COMPATIBLE) -> Soc | None:
