@@ -10,7 +10,7 @@ import pytest
 
 from edged.__main__ import main
 from tests.broker import Mosquitto
-from tests.daemon_fixture import BOARD, Asker, Daemon, long_answer
+from tests.daemon_fixture import BOARD, OUTCOMES, Asker, Daemon, long_answer
 
 pytestmark = pytest.mark.broker
 
@@ -61,6 +61,7 @@ def test_a_prompt_that_cannot_be_in_time_is_refused_with_seconds_and_joules_or_w
     late = {"prompt": "truck", "schema": long_answer(800), "ttl_s": 2}
     with virtual(tmp_path / "d", broker) as daemon, Asker(broker) as device:
         daemon.wait_for_log("is resident")
+        daemon.wait_for_log("connected to the broker")
         device.listen()
         for number in range(3):  # so that the board has learned its pace
             device.ask(PROMPT, f"taught-{number}")
@@ -80,6 +81,7 @@ def test_a_budget_that_nothing_fits_into_refuses_prompts_and_says_what_to_switch
 ) -> None:
     with virtual(tmp_path / "d", broker, budget_w=1.0) as daemon, Asker(broker) as device:
         daemon.wait_for_log("is resident")
+        daemon.wait_for_log("connected to the broker")
         device.listen()
         device.ask(PROMPT, "p")
         reply = device.next()
@@ -88,6 +90,31 @@ def test_a_budget_that_nothing_fits_into_refuses_prompts_and_says_what_to_switch
     assert "switch off" in reply["detail"]
     assert reply["retry_after_s"] > 0
     assert state["state"] == "infeasible"
+
+
+def test_the_books_hold_what_all_replies_told_also_expired_and_cancelled_ones(
+    broker: Mosquitto, tmp_path: Path
+) -> None:
+    endless = {"prompt": "x", "schema": long_answer(7000)}
+    sections = {"model": {"context_tokens": 8192}}
+    with Daemon(tmp_path / "d", broker, sections=sections) as daemon, Asker(broker) as device:
+        daemon.wait_for_log("is resident")
+        daemon.wait_for_log("connected to the broker")
+        device.listen()
+        device.ask(PROMPT, "done")
+        device.ask(endless | {"ttl_s": 3}, "expired")
+        device.ask(endless | {"stream": True}, "cancelled")
+        device.next(lambda reply: reply["event"] == "chunk")
+        device.cancel("cancelled")
+        replies = [device.next(lambda reply: reply["event"] in OUTCOMES) for _ in range(3)]
+        device.subscribe(f"{BOARD}/state")
+        wanted = {"cancelled": 1, "done": 1, "expired": 1}
+        power = device.next(lambda reply: reply.get("outcomes") == wanted)["power"]
+    told_j = sum(reply["energy"]["j"] for reply in replies)
+    parts = ("outcomes_j", "overhead_j", "idle_j", "unmetered_j")
+    assert power["outcomes_j"] == pytest.approx(told_j, abs=0.06)
+    assert power["counter_j"] == pytest.approx(sum(power[part] for part in parts), abs=0.3)
+    assert power["idle_j"] > 0
 
 
 def test_the_books_go_on_after_a_kill(broker: Mosquitto, tmp_path: Path) -> None:
