@@ -8,6 +8,7 @@ Does not know: connections, rows, clocks.
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, replace
 
 from edged import config
@@ -20,6 +21,7 @@ from edged.contract import (
 )
 from edged.engine.frames import Measured, Message, OnCap, Prompt, Sampling, Wire
 from edged.errors import Refusal
+from edged.power.grant import Granted
 from edged.requests import fingerprint, given_id, read_request, readable_id
 from edged.rows import Candidate, Job
 from edged.site import Site
@@ -121,6 +123,7 @@ def admit(submission: Submission, measured: Measured | None, context_tokens: int
         raise Refusal("malformed", f"max_tokens = {job.max_tokens}: {limit}")
     if measured is not None:
         _check_measured(job, measured, context_tokens)
+        job = _counted(job, measured, context_tokens)
     request, sender = submission.request, submission.sender
     assert sender.id is not None, "every submission is named"
     return Candidate(
@@ -139,6 +142,22 @@ def admit(submission: Submission, measured: Measured | None, context_tokens: int
     )
 
 
+def check_grant(job: Job, granted: Granted | None, on_long: str) -> None:
+    """Let a prompt pass that can be answered in time, or that waits until it can.
+
+    Raises:
+        Refusal: `too_long` for now, with what it would take, where it is not to wait.
+    """
+    if granted is None or on_long == "wait" or granted.context_tokens:
+        return
+    raise Refusal(
+        "too_long",
+        f"{job.prompt_tokens} prompt tokens and {job.answer_tokens} for the answer: "
+        f"{granted.throttled}",
+        None if granted.retry_after_s is None else math.ceil(granted.retry_after_s),
+    )
+
+
 def trimmed(submission: Submission, refusal: Refusal) -> Submission | None:
     """Return a prompt refused as `too_long` without its oldest message; None if it stays refused.
 
@@ -154,6 +173,13 @@ def trimmed(submission: Submission, refusal: Refusal) -> Submission | None:
     kept = tuple(turn for turn in messages if turn is not oldest)
     prompt = replace(submission.job.prompt, messages=kept)
     return replace(submission, job=replace(submission.job, prompt=prompt))
+
+
+def _counted(job: Job, measured: Measured, context_tokens: int) -> Job:
+    """Return the job with its tokens: the power budget wants to know them before it runs."""
+    room = context_tokens - measured.prompt_tokens
+    most = job.max_tokens or measured.answer_tokens_max or room
+    return replace(job, prompt_tokens=measured.prompt_tokens, answer_tokens=min(most, room))
 
 
 def _check_measured(job: Job, measured: Measured, context_tokens: int) -> None:

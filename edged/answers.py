@@ -38,7 +38,8 @@ class Run:
     Attributes:
         queued_s: from acceptance to its start, s.
         joules: above idle.
-        source: of the joules; `estimated`, or a meter's name.
+        source: of the joules: `metered`, `simulated` or `estimated`.
+        is_settled: whether no part of them is forecast.
         throttled: why the limits were lower than configured; None if they were not.
     """
 
@@ -47,6 +48,7 @@ class Run:
     queued_s: float
     joules: float
     source: str
+    is_settled: bool
     throttled: str | None
     model: tuple[str, str]
 
@@ -158,7 +160,7 @@ class Answers:
         ttft_s = None if outcome.ttft_s is None else _seconds(run.queued_s + outcome.ttft_s)
         total_s = _seconds(run.queued_s + outcome.total_s)
         reply.timing = Timing(queued_s=_seconds(run.queued_s), ttft_s=ttft_s, total_s=total_s)
-        reply.energy = Energy(j=round(run.joules, 4), source=run.source, settled=True)
+        reply.energy = Energy(j=round(run.joules, 4), source=run.source, settled=run.is_settled)
         reply.limits = Granted(
             context_tokens=outcome.context_tokens,
             sequences=outcome.sequences,

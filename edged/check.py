@@ -6,11 +6,14 @@ In:  the path of a configuration.     Out: findings; the first thing that is wro
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from edged import config
 from edged.engine.model_check import check_model
+from edged.power.kept import FILE, Kept
+from edged.power.outfit import outfit, parts_here
 from edged.site import site_of
 
 
@@ -25,6 +28,7 @@ class Findings:
     model_bytes: int
     templates: tuple[str, ...]
     state_dir: str
+    power: str
 
     def as_json(self) -> str:
         """Return the findings for a machine."""
@@ -58,4 +62,21 @@ def check(path: Path) -> Findings:
         model_bytes=size_bytes,
         templates=tuple(site.templates),
         state_dir=str(settings.state_dir),
+        power=_power(settings),
+    )
+
+
+def _power(settings: config.Config) -> str:
+    """Return the budget and whether it would be held, in words.
+
+    Raises:
+        ConfigError: the budget means nothing on this machine.
+    """
+    kept = Kept(settings.state_dir / FILE, is_read_only=True)
+    law = outfit(settings, parts_here(settings, time.monotonic), kept, time.monotonic).law
+    limits = law.limits
+    held = "held" if law.settings.enforce else law.settings.why_off
+    return (
+        f"{limits.mean_w:g} W over {limits.window_s:g} s, {limits.peak_w:g} W over "
+        f"{limits.peak_window_s:g} s: {held}"
     )

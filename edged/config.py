@@ -120,6 +120,9 @@ class Engine(Section):
     """The engine process."""
 
     backend: Literal["llama", "sim"] = Field("llama", description="what computes the answers")
+    virtual_board: Literal["rk3588", "rk3576"] | None = Field(
+        None, description="backend sim: the board whose pace and watts are simulated; unset: none"
+    )
     socket: File | None = Field(
         None, description="its UNIX socket; unset: $RUNTIME_DIRECTORY (systemd), else state_dir"
     )
@@ -175,10 +178,26 @@ class Spool(Section):
 
 
 class Power(Section):
-    """The budget, and the coefficients of the estimate meter."""
+    """The budget, whether it is held, and the coefficients of the estimate."""
 
     budget_w: float = Field(4.0, ge=0.1, le=1000, description="mean over window_s, whole board")
     window_s: float = Field(10.0, ge=1, le=600, description="window of budget_w")
+    peak_w: float | None = Field(
+        None, ge=0.1, le=1000, description="mean over peak_window_s; unset: 1.2 times budget_w"
+    )
+    peak_window_s: float = Field(
+        1.0, ge=0.1, le=600, description="window of peak_w; no shorter than engine.step_s_max"
+    )
+    basis: Literal["total", "over_idle"] = Field(
+        "total",
+        description="total: watts are those of the whole board; over_idle: above the idle that "
+        "edged learned with a meter",
+    )
+    enforce: Literal["auto", "always", "never"] = Field(
+        "auto",
+        description="auto: hold the budget where the board or a meter is known; always: also where "
+        "nobody knows the watts, then a tenth of the time; never: only show it",
+    )
     idle_w: float = Field(
         1.8, ge=0, le=1000, description="estimate: board with the model resident and nothing to do"
     )

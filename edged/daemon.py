@@ -8,20 +8,25 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import time
 from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from edged.answers import Answers
 from edged.config import Config
-from edged.dispatch import Dispatch
+from edged.dispatch import Dispatch, moment
 from edged.engine.client import EngineClient
 from edged.errors import BrokerGone, ConfigError, SpoolDamaged
 from edged.intake import Intake
 from edged.lock import only_holder
 from edged.mqtt import Session, Will
 from edged.outbox import Outbox
+from edged.power.account import Account, from_note
+from edged.power.governor import Governor
+from edged.power.kept import FILE, Kept
 from edged.power.meters import EstimateMeter
+from edged.power.outfit import Outfit, outfit, parts_here
 from edged.service import Service
 from edged.site import site_of
 from edged.spool import Spool
@@ -38,13 +43,13 @@ def run(config: Config, config_path: Path | None) -> int:
     """Run the daemon until SIGTERM or SIGINT; return the exit code.
 
     Raises:
-        ConfigError: state directory, spool, templates or input rules cannot be used.
+        ConfigError: budget, state directory, spool, templates or input rules cannot be used.
         SpoolDamaged: a part of the spool cannot be read; the next start saves the rest.
     """
     state_dir = config.state_dir
     with only_holder(state_dir / "edged.lock", lambda holder: _second(state_dir, holder)):
         try:
-            asyncio.run(_serve(config, config_path))
+            asyncio.run(_serve(config, config_path, _outfit(config)))
         except ExceptionGroup as group:
             damaged, others = group.split(SpoolDamaged)
             if damaged is None or others is not None:
@@ -66,28 +71,30 @@ def _first(group: ExceptionGroup[SpoolDamaged]) -> SpoolDamaged:
     return _first(error) if isinstance(error, ExceptionGroup) else error
 
 
-async def _serve(config: Config, config_path: Path | None) -> None:
+async def _serve(config: Config, config_path: Path | None, held: Outfit) -> None:
     service = Service()
     site = site_of(config)
     answers = Answers(config.node.name, site.calibration)
+    engine = EngineClient(config, config_path)
     spool = Spool(config.state_dir, config.spool, answers.superseded)
     async with service.starting():
         await spool.open()
     service.ready()
+    power = _governor(config, held, engine, spool)
     session = Session(
         config.broker,
         client_id=f"edged-{config.node.site}-{config.node.name}",
         filters=site.topics.inbound_filters + site.inputs.filters,
         will=Will(site.topics.availability, b"offline"),
     )
-    engine, meter = EngineClient(config, config_path), EstimateMeter(config.power)
     outbox = Outbox(session, spool, answers, site.outcome_ttl_s)
-    dispatch = Dispatch(config, spool, engine, session, outbox, answers, meter)
+    dispatch = Dispatch(config, spool, engine, session, outbox, answers, power)
     intake = Intake(session, spool, engine, dispatch, site, answers)
-    status = Status(config, site, session, spool, engine, dispatch, intake, meter, service)
+    status = Status(config, site, session, spool, engine, dispatch, intake, power, service)
     parts = {
         "engine": engine.run(),
         "session": session.run(),
+        "power": power.run(),
         "dispatch": dispatch.run(),
         "outbox": outbox.run(),
         "intake": intake.run(),
@@ -99,7 +106,25 @@ async def _serve(config: Config, config_path: Path | None) -> None:
         await _until_told_to_end(parts, session, site.topics)
     finally:
         service.stopping()
+        await dispatch.keep_note()
         await spool.close()
+
+
+def _outfit(config: Config) -> Outfit:
+    """Return what the budget is held with.
+
+    Raises:
+        ConfigError: the budget means nothing on this board.
+    """
+    parts = parts_here(config, time.monotonic)
+    return outfit(config, parts, Kept(config.state_dir / FILE), time.monotonic)
+
+
+def _governor(config: Config, held: Outfit, engine: EngineClient, spool: Spool) -> Governor:
+    """Return who holds the budget and keeps the books that the spool kept."""
+    estimate = EstimateMeter(config.power, lambda: engine.state.pid)
+    joules = from_note(spool.note, moment(spool.clock), held.floor_w(config.power))
+    return Governor(held, estimate, engine, Account(joules), time.monotonic)
 
 
 async def _until_told_to_end(

@@ -10,20 +10,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from edged import config
 from edged.admission import CancelOrder
 from edged.answers import Answers, Run
+from edged.clock import SpoolClock
 from edged.contract import Outbound
 from edged.engine.client import EngineClient, Lost
 from edged.engine.frames import Cancel, Delta, Limits, Outcome, Ready, Step, Work
 from edged.errors import Refusal
+from edged.grants import Grants, late_of
 from edged.mqtt import Session
 from edged.outbox import Outbox
-from edged.power.governor import Grant, grant
-from edged.power.meters import Meter
+from edged.power.account import Moment, as_note
+from edged.power.governor import Governor, Grant
+from edged.power.grant import Granted
 from edged.rows import Job, Row, Settlement, State
 from edged.scheduler import Room, next_deadline_s, overdue, pick, queue_position
 from edged.spool import Spool
@@ -34,17 +38,25 @@ log = logging.getLogger(__name__)
 RENEWALS_PER_LEASE = 4
 # Weight of the newest answer in the mean seconds of an answer.
 MEAN_WEIGHT = 0.2
+# The joules of a long answer are kept this often; else with each outcome.
+NOTE_S = 60.0
 
 
 @dataclass(slots=True)
 class _Running:
-    """A row in the engine's batch, and what it has used so far."""
+    """A row in the engine's batch, and what it has used so far.
+
+    Attributes:
+        sequences: how many may share the batch with it so that it is in time; None: any.
+    """
 
     row: Row
     job: Job
     started_s: float
     joules: float = 0.0
+    sequences: int | None = None
     chunks: int = 0
+    throttled: str | None = None
     stopped_as: str | None = None
 
 
@@ -52,8 +64,6 @@ class _Running:
 class Totals:
     """Counters since the start of the daemon."""
 
-    joules: float = 0.0
-    overhead_joules: float = 0.0
     outcomes: dict[str, int] = field(default_factory=dict)
 
 
@@ -68,7 +78,7 @@ class Dispatch:
         session: Session,
         outbox: Outbox,
         answers: Answers,
-        meter: Meter,
+        power: Governor,
     ) -> None:
         self._config = config
         self._spool = spool
@@ -76,11 +86,13 @@ class Dispatch:
         self._session = session
         self._outbox = outbox
         self._answers = answers
-        self._meter = meter
+        self._power = power
+        self.grants = Grants(config.model, engine, power)
         self._running: dict[int, _Running] = {}
         self._woken = asyncio.Event()
         self._busy = asyncio.Event()
         self._answer_s_mean: float | None = None
+        self._noted_s = spool.clock.now_s()
         self.totals = Totals()
         self.news = asyncio.Event()
 
@@ -108,20 +120,40 @@ class Dispatch:
 
     @property
     def grant(self) -> Grant:
-        """Return the limits in force; none run while the engine is not ready."""
-        ready = self._engine.state.ready
-        if ready is None:
-            return Grant(self._config.model.context_tokens, self._config.model.sequences)
-        return grant(self._config.model, ready)
+        """Return the limits in force, for all that run together."""
+        whole = self.grants.whole
+        if not self._running:
+            return whole
+        urgent = max(run.row.priority for run in self._running.values())
+        wanted = (run.sequences for run in self._running.values() if run.row.priority == urgent)
+        fewest = min((one for one in wanted if one is not None), default=whole.sequences)
+        return replace(whole, sequences=min(whole.sequences, fewest))
 
     @property
     def context_tokens_max(self) -> int:
         """Return the most one sequence can ever hold."""
-        return self.grant.context_tokens
+        return self.grants.whole.context_tokens
+
+    @property
+    def unfinished(self) -> int:
+        """Return how many prompts wait or run."""
+        return len(self._spool.rows)
+
+    def relief_s(self) -> float | None:
+        """Return in how many whole seconds a place becomes free; None where nobody knows."""
+        if self._answer_s_mean is None:
+            return None
+        return math.ceil(self._answer_s_mean / max(1, self.grant.sequences))
 
     def outlook(self, serial: int) -> tuple[int, float | None]:
         """Return a row's place in the queue and the seconds until its answer, if any are known."""
         position = queue_position(self._spool.rows.values(), serial)
+        row = self._spool.rows.get(serial)
+        if row is not None:
+            left_s = row.deadline_s - self._spool.clock.now_s()
+            granted = self.grants.granted(row, left_s, position + len(self._running))
+            if granted is not None:
+                return position, granted.seconds
         if self._answer_s_mean is None:
             return position, None
         rounds = 1 + (position + len(self._running)) // max(1, self.grant.sequences)
@@ -149,9 +181,12 @@ class Dispatch:
             await self._wait_for_work()
 
     async def _start_picked(self) -> None:
-        room = Room(self.grant.sequences if self._engine.state.phase == "ready" else 0)
+        room = Room(self.grants.whole.sequences if self._engine.state.phase == "ready" else 0)
+        if room.sequences <= len(self._running):
+            return
         now_s = self._spool.clock.now_s()
-        serials = pick(self._spool.rows.values(), room, now_s)
+        granted = self.grants.next(self._spool.rows.values(), now_s)
+        serials = pick(self._spool.rows.values(), room, now_s, late_of(granted))
         if not serials:
             return
         life = self._engine.life
@@ -161,14 +196,23 @@ class Dispatch:
             await self._spool.requeue(jobs, engine_died=False)
             self.wake()
             return
-        self._send_limits()
+        self._send(jobs, granted, now_s)
+
+    def _send(self, jobs: Mapping[int, Job], grants: Mapping[int, Granted], now_s: float) -> None:
+        """Hand started rows to the engine, behind the limits that hold for all of them."""
+        works = []
         for serial, job in jobs.items():
-            row = self._spool.rows.get(serial)
+            row, granted = self._spool.rows.get(serial), grants.get(serial)
             if row is None:
                 continue  # cancelled during the commit
-            self._running[serial] = _Running(row, job, now_s)
-            self._engine.expect(str(serial))
-            self._engine.send(_work(row, job))
+            running = self._running[serial] = _Running(row, job, now_s)
+            if granted is not None and granted.sequences:
+                running.sequences, running.throttled = granted.sequences, granted.throttled
+            works.append(_work(row, job))
+        self._send_limits()
+        for work in works:
+            self._engine.expect(work.id)
+            self._engine.send(work)
         self._busy.set()
 
     async def _fail_unreadable(self, serials: Iterable[int]) -> None:
@@ -224,19 +268,20 @@ class Dispatch:
             running = self._running.pop(int(outcome.id), None)
             self._engine.settle(outcome.id)
             if running is not None:
+                self._power.account.settle(running.joules)
                 settlements[running.row.serial] = self._settlement(running, outcome)
         await self._settle(settlements)
 
     def _charge(self, step: Step) -> None:
-        """Share the step's joules among the rows that it served."""
-        joules = self._meter.step_j(step.cpu_s)
-        self.totals.joules += joules
+        """Share the step's joules among the rows that it served; the rest is nobody's."""
+        step_j, answers_j = self._power.step_j(step), 0.0
         for id, share in step.shares.items():
             running = self._running.get(int(id))
             if running is not None:
-                running.joules += share * joules
-        if not step.shares:
-            self.totals.overhead_joules += joules
+                running.joules += share * step_j
+                running.throttled = running.throttled or self._power.throttled
+                answers_j += share * step_j
+        self._power.account.charge(answers_j, step_j - answers_j)
 
     def _send_chunk(self, delta: Delta) -> None:
         running = self._running.get(int(delta.id))
@@ -256,8 +301,9 @@ class Dispatch:
             job=running.job,
             queued_s=max(0.0, running.started_s - running.row.accepted_s),
             joules=running.joules,
-            source=self._meter.source,
-            throttled=self.grant.throttled,
+            source=self._power.origin,
+            is_settled=self._power.is_settled,
+            throttled=running.throttled,
             model=(ready.name, ready.digest),
         )
         if outcome.finish in ("stop", "schema", "length"):
@@ -271,15 +317,27 @@ class Dispatch:
     async def _settle(self, settlements: Mapping[int, Settlement]) -> None:
         if not settlements:
             return
-        await self._spool.settle(settlements)
+        await self._spool.settle(settlements, self._note())
         for settlement in settlements.values():
             self._count(settlement.event, 1)
         self.news.set()
         self._outbox.wake()
 
+    def _note(self) -> str:
+        """Return the books of the joules as of now, for the spool."""
+        self._power.count()
+        self._noted_s = self._spool.clock.now_s()
+        return as_note(self._power.account.joules, moment(self._spool.clock))
+
+    async def keep_note(self) -> None:
+        """Have the spool keep the books: a crash loses what was counted since."""
+        await self._spool.keep_note(self._note())
+
     async def _requeue(self, problem: str) -> None:
         """The engine died: queue its batch again, or give up on what it died with too often."""
         serials = list(self._running)
+        for running in self._running.values():
+            self._power.account.waste(running.joules)
         self._running.clear()
         if not serials:
             return
@@ -302,13 +360,28 @@ class Dispatch:
                 await self._busy.wait()
             self._send_limits()
             self._engine.end_hung()
-            self._meter.read(self._engine.state.pid)  # a sample: watts are a mean over samples
+            if self._spool.clock.now_s() - self._noted_s > NOTE_S:
+                await self.keep_note()
             await asyncio.sleep(self._config.engine.lease_s / RENEWALS_PER_LEASE)
 
     def _send_limits(self) -> None:
         allowed = self.grant
         lease_s = self._config.engine.lease_s
-        self._engine.send(Limits(allowed.context_tokens, allowed.sequences, lease_s))
+        self._engine.send(
+            Limits(
+                context_tokens=allowed.context_tokens,
+                sequences=allowed.sequences,
+                lease_s=lease_s,
+                chunk_tokens=allowed.chunk_tokens,
+                is_paced=allowed.is_paced,
+            )
+        )
+
+
+def moment(clock: SpoolClock) -> Moment:
+    """Return when it is now, as a note of the joules says it."""
+    record = clock.record()
+    return Moment(record.instant.boot_id, record.spool_s)
 
 
 def _work(row: Row, job: Job) -> Work:

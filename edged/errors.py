@@ -8,6 +8,8 @@
       BrokerGone       mqtt             -> mqtt: reconnects; work already spooled goes on
       SpoolUnwritable  spool_file       -> spool: refuses prompts, tries outcomes again
       SpoolDamaged     spool_file       -> __main__: prints it, exit 74; the next start recovers
+      MeterLost        board meters     -> power/governor: the forecast speaks, `state` says why
+      KnobRefused      board knobs      -> power/caps: pauses hold the watts, `state` says why
 
 Anything else is a bug: the process ends with 70 and the spool recovers.
 """
@@ -47,6 +49,14 @@ class SpoolUnwritable(EdgedError):
 
 class SpoolDamaged(EdgedError):
     """The spool holds something that SQLite cannot read."""
+
+
+class MeterLost(EdgedError):
+    """The meter does not answer now."""
+
+
+class KnobRefused(EdgedError):
+    """The kernel does not let a clock be capped."""
 
 
 class Refusal(EdgedError):

@@ -15,7 +15,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
 
-from edged.admission import CancelOrder, Heard, Refused, Submission, admit, read, trimmed
+from edged.admission import (
+    CancelOrder,
+    Heard,
+    Refused,
+    Submission,
+    admit,
+    check_grant,
+    read,
+    trimmed,
+)
 from edged.answers import Answers
 from edged.contract import Outbound
 from edged.dispatch import Dispatch
@@ -33,6 +42,8 @@ log = logging.getLogger(__name__)
 MEASURE_S_MAX = 0.05
 ENGINE_DOWN_RETRY_S = 60.0
 FULL_RETRY_S = 30.0
+# Somebody must switch something off, or raise the budget.
+OVER_BUDGET_RETRY_S = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +166,13 @@ class Intake:
         engine = self._engine.state
         if engine.phase == "broken":
             raise Refusal("engine_down", engine.problem, ENGINE_DOWN_RETRY_S)
+        hopeless = self._dispatch.grants.hopeless
+        if hopeless is not None:
+            raise Refusal("over_budget", hopeless, OVER_BUDGET_RETRY_S)
         candidate = admit(submission, measured, self._dispatch.context_tokens_max)
+        job, ahead = candidate.job, self._dispatch.unfinished
+        granted = self._dispatch.grants.granted(job, candidate.ttl_s, ahead)
+        check_grant(job, granted, submission.request.on_long)
         return replace(candidate, job=replace(candidate.job, trimmed_tokens=trimmed_tokens))
 
     def _told(self, candidate: Candidate, verdict: Verdict) -> Outbound | None:
@@ -169,7 +186,7 @@ class Intake:
                 detail = f"id {id} belongs to another prompt of this client"
                 refusal = Refusal("id_conflict", detail)
             case Full(reason, detail):
-                refusal = Refusal(reason, detail, FULL_RETRY_S)
+                refusal = Refusal(reason, detail, self._dispatch.relief_s() or FULL_RETRY_S)
             case _:
                 assert_never(verdict)
         return self._answers.refused(candidate.id, candidate.destination, refusal)

@@ -35,6 +35,7 @@ class Job:
         trimmed_tokens: what `on_long` = `trim` took from the prompt.
         wire: how the model writes the answer; the template's, if its schema counts.
         on_cap: what becomes of an answer with a schema that reaches its cap.
+        prompt_tokens, answer_tokens: of the prompt, and the most it may answer; None: not measured.
     """
 
     prompt: Prompt
@@ -45,6 +46,8 @@ class Job:
     trimmed_tokens: int = 0
     wire: Wire = "json"
     on_cap: OnCap = "close"
+    prompt_tokens: int | None = None
+    answer_tokens: int | None = None
 
     def to_json(self) -> str:
         """Return the text that the spool keeps until the outcome."""
@@ -68,10 +71,12 @@ def _job(table: dict[str, Any]) -> Job:
         max_tokens=table["max_tokens"],
         sampling=Sampling(**(sampling | {"stop": tuple(sampling["stop"])})),
         template=tuple(table["template"]) if table["template"] else None,
-        # Rows of earlier versions lack one or the other.
+        # Rows of earlier versions lack one or the other of these.
         trimmed_tokens=table.get("trimmed_tokens", 0),
         wire=table.get("wire", "json"),
         on_cap=table.get("on_cap", "close"),
+        prompt_tokens=table.get("prompt_tokens"),
+        answer_tokens=table.get("answer_tokens"),
     )
 
 
@@ -108,6 +113,7 @@ class Row:
         attempts: engine deaths or hangs while it was in the batch.
         restarts: daemon restarts and power cuts while it was running.
         deadline_certain: false once time passed that no clock saw.
+        prompt_tokens, answer_tokens: as in its job.
     """
 
     serial: int
@@ -124,6 +130,8 @@ class Row:
     replace: str | None
     attempts: int
     restarts: int
+    prompt_tokens: int | None = None
+    answer_tokens: int | None = None
 
     @property
     def attempt(self) -> int:

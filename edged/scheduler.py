@@ -6,7 +6,8 @@ Does not know: the engine, the clock, the spool.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import heapq
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 
 from edged.rows import Row, State
@@ -19,8 +20,11 @@ class Room:
     sequences: int
 
 
-def pick(rows: Iterable[Row], room: Room, now_s: float) -> list[int]:
+def pick(rows: Iterable[Row], room: Room, now_s: float, late: Set[int] = frozenset()) -> list[int]:
     """Return the serials to start now, most urgent first.
+
+    `late` are those that the power budget cannot serve in time while others run. They wait for
+    them; when nothing else runs or waits, more cannot be granted, and they run one by one.
 
     Order: priority, then the earlier deadline, then arrival. A row whose engine died with it in the
     batch is a suspect: when its turn comes it waits for the batch to empty and runs alone, so that
@@ -35,8 +39,16 @@ def pick(rows: Iterable[Row], room: Room, now_s: float) -> list[int]:
         return []
     if is_suspect(queued[0]):
         return [] if running else [queued[0].serial]
-    innocent = [row.serial for row in queued if not is_suspect(row)]
+    in_time = [row for row in queued if row.serial not in late]
+    if not in_time and not running:
+        in_time = queued[:1]
+    innocent = [row.serial for row in in_time if not is_suspect(row)]
     return innocent[: max(0, room.sequences - len(running))]
+
+
+def next_rows(rows: Iterable[Row], count: int) -> list[Row]:
+    """Return the most urgent waiting rows."""
+    return heapq.nsmallest(count, (row for row in rows if row.state is State.QUEUED), key=_urgency)
 
 
 def overdue(rows: Iterable[Row], now_s: float) -> list[Row]:

@@ -59,6 +59,7 @@ class Spool:
         rows = await self._file.open(_recovered)
         self.clock, self.boot = self._file.clock, self._file.boot
         self._rows = {row.serial: row for row in rows}
+        self.note = self._file.note
 
     async def close(self) -> None:
         """Checkpoint and close."""
@@ -123,12 +124,22 @@ class Spool:
             lambda row: replace(row, state=State.QUEUED, attempts=row.attempts + blame),
         )
 
-    async def settle(self, settlements: Mapping[int, Settlement]) -> None:
-        """Write outcomes and erase the prompts' texts, in one transaction."""
+    async def settle(self, settlements: Mapping[int, Settlement], note: str | None = None) -> None:
+        """Write outcomes with a note on them and erase the prompts' texts, in one transaction."""
         now_s = self.clock.now_s()
-        await self._file.write(lambda table: table.settle(settlements, now_s))
+
+        def work(table: Table) -> None:
+            table.settle(settlements, now_s)
+            if note is not None:
+                table.keep_note(note)
+
+        await self._file.write(work)
         for serial in settlements:
             self._rows.pop(serial, None)
+
+    async def keep_note(self, note: str) -> None:
+        """Write a note without an outcome, unless the disk will not; the next open has it."""
+        await self._file.write_if_able(lambda table: table.keep_note(note))
 
     async def letters(self, after: int, at_most: int) -> list[Letter]:
         """Return settled rows that are not delivered, with serials over `after`, oldest first."""

@@ -96,6 +96,11 @@ class SpoolFile:
         self._written.set()
         return found
 
+    async def write_if_able(self, work: Callable[[Table], None]) -> None:
+        """Run `work` as one transaction; not at all while the disk will not."""
+        with suppress(SpoolUnwritable):
+            await self._transacted(work)
+
     async def write_new(self, work: Callable[[Table], T]) -> T:
         """Run `work` as one transaction, unless the disk will not now.
 
@@ -149,7 +154,8 @@ class SpoolFile:
         except sqlite3.Error:
             table.abandon()
             raise
-        self._table, self.clock, self.boot = table, clock, table.boot
+        self._table, self.clock = table, clock
+        self.boot, self.note = table.boot, table.note
         self.set_aside = set_aside(self._directory)
         return found
 

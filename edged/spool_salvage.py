@@ -148,6 +148,7 @@ def _copied(source: sqlite3.Connection, target: sqlite3.Connection) -> _Count:
             target.execute("BEGIN")
     _copy_clock(source, target)
     _copy_boot(source, target)
+    _copy_note(source, target)
     _copy_sequence(target, highest)
     target.execute("COMMIT")
     return count
@@ -293,6 +294,12 @@ def _copy_boot(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
     least = max((int(match[1]) for match in given if match), default=0)
     told = count[0] if count and isinstance(count[0], int) and count[0] < SERIAL_MAX else 0
     target.execute("UPDATE boot SET count = ?", (max(least, told),))
+
+
+def _copy_note(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
+    found = _one(source, "SELECT text FROM note")
+    if found is not None and isinstance(found[0], str):
+        target.execute("INSERT INTO note VALUES (1, ?)", found)
 
 
 def _copy_sequence(target: sqlite3.Connection, highest: int) -> None:

@@ -52,6 +52,9 @@ CREATE INDEX prompt_board_given ON prompt (client, fingerprint) WHERE board_give
 CREATE INDEX prompt_delivered ON prompt (settled_s) WHERE state = 'delivered';
 """
 
+# What is to be as durable as the outcomes it belongs to.
+_NOTE = "CREATE TABLE note (one INTEGER PRIMARY KEY CHECK (one = 1), text TEXT NOT NULL) STRICT;"
+
 _CLOCK_AND_BOOT = """
 CREATE TABLE clock (
   one INTEGER PRIMARY KEY CHECK (one = 1),
@@ -63,7 +66,7 @@ CREATE TABLE boot (
 ) STRICT;
 """
 
-_NEW = f"{_PROMPT} {_CLOCK_AND_BOOT} INSERT INTO boot VALUES (1, 0);"
+_NEW = f"{_PROMPT} {_CLOCK_AND_BOOT} {_NOTE} INSERT INTO boot VALUES (1, 0);"
 
 # From each version to the next. Version 1 was written in two shapes: the older one has a further
 # column `protocol5`, which no new row could fill.
@@ -73,7 +76,7 @@ DROP INDEX prompt_state; DROP INDEX prompt_replace; DROP INDEX prompt_board_give
 ALTER TABLE prompt RENAME TO prompt_1;
 ALTER TABLE clock RENAME TO clock_1;
 ALTER TABLE boot RENAME TO boot_1;
-{_PROMPT} {_CLOCK_AND_BOOT}
+{_PROMPT} {_CLOCK_AND_BOOT} {_NOTE}
 INSERT INTO prompt ({HEAD}, {TEXTS}) SELECT {HEAD}, {TEXTS} FROM prompt_1 ORDER BY serial;
 DELETE FROM sqlite_sequence WHERE name = 'prompt';
 INSERT INTO sqlite_sequence SELECT 'prompt', seq FROM sqlite_sequence WHERE name = 'prompt_1';

@@ -42,7 +42,9 @@ VACUUM_PAGES = 256
 
 _ROW = (
     "serial, client, id, state, topic, correlation, accepted_s, deadline_s, "
-    "deadline_certain, priority, stream, receipt, replace_key, attempts, restarts"
+    "deadline_certain, priority, stream, receipt, replace_key, attempts, restarts, "
+    "iif(json_valid(job), json_extract(job, '$.prompt_tokens'), NULL), "
+    "iif(json_valid(job), json_extract(job, '$.answer_tokens'), NULL)"
 )
 _LETTER = "serial, client, event, status, outcome, topic, correlation, settled_s"
 
@@ -62,6 +64,7 @@ class Table:
         try:
             self.boot = self._count_boot()
             self.clock_record = self._clock_record()
+            self.note = self._note()
         except sqlite3.Error:
             self._db.close()
             raise
@@ -137,6 +140,10 @@ class Table:
                 for serial, settlement in settlements.items()
             ],
         )
+
+    def keep_note(self, text: str) -> None:
+        """Keep a note in the place of the one before."""
+        self._db.execute("INSERT OR REPLACE INTO note VALUES (1, ?)", (text,))
 
     def delivered(self, claimed: Mapping[int, bool]) -> None:
         """Mark settled rows as delivered."""
@@ -322,6 +329,10 @@ class Table:
         assert found is not None
         return int(found[0])
 
+    def _note(self) -> str | None:
+        found = self._one("SELECT text FROM note WHERE one = 1")
+        return None if found is None else str(found[0])
+
     def _clock_record(self) -> Record | None:
         found = self._one(
             "SELECT spool_s, boot_id, boottime_s, wall_s, synchronised FROM clock WHERE one = 1"
@@ -352,7 +363,8 @@ class Table:
 
 def _row(columns: tuple[Any, ...]) -> Row:
     serial, client, id, state, topic, correlation, *rest = columns
-    accepted_s, deadline_s, certain, priority, stream, receipt, replace_key, tries, starts = rest
+    accepted_s, deadline_s, certain, priority, stream, receipt, replace_key, *counts = rest
+    tries, starts, prompt_tokens, answer_tokens = counts
     return Row(
         serial=serial,
         client=client,
@@ -368,6 +380,8 @@ def _row(columns: tuple[Any, ...]) -> Row:
         replace=replace_key,
         attempts=tries,
         restarts=starts,
+        prompt_tokens=prompt_tokens,
+        answer_tokens=answer_tokens,
     )
 
 

@@ -21,7 +21,7 @@ from edged.engine.client import EngineClient
 from edged.errors import BrokerGone
 from edged.intake import Intake
 from edged.mqtt import Session
-from edged.power.meters import Meter
+from edged.power.governor import Governor
 from edged.rows import State
 from edged.service import Service
 from edged.site import Site
@@ -50,7 +50,7 @@ class Status:
         engine: EngineClient,
         dispatch: Dispatch,
         intake: Intake,
-        meter: Meter,
+        power: Governor,
         service: Service,
     ) -> None:
         self._config = config
@@ -60,7 +60,7 @@ class Status:
         self._engine = engine
         self._dispatch = dispatch
         self._intake = intake
-        self._meter = meter
+        self._power = power
         self._service = service
 
     async def run(self) -> None:
@@ -117,11 +117,13 @@ class Status:
             asyncio.ensure_future(self._spool.changed.wait()),
             asyncio.ensure_future(self._dispatch.news.wait()),
             asyncio.ensure_future(self._session.changed()),
+            asyncio.ensure_future(self._power.changed.wait()),
         ]
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._dispatch.news.clear()
+            self._power.changed.clear()
             for wait in waits:
                 wait.cancel()
 
@@ -161,17 +163,25 @@ class Status:
         }
 
     def _power_state(self) -> dict[str, Any]:
-        reading = self._meter.read(self._engine.state.pid)
-        totals = self._dispatch.totals
+        watts, joules = self._power.watts(), self._power.account.joules
+        limits = watts.limits
         return {
             "budget_w": self._config.power.budget_w,
             "window_s": self._config.power.window_s,
-            "state": "off",
-            "why": "the watts are an estimate and the budget is not held by it",
-            "mean_w": round(reading.power_w, 1),
-            "source": reading.source,
-            "error_share": reading.error_share,
-            "above_idle_j": round(totals.joules, 1),
+            "limit_w": round(limits.mean_w, 2),
+            "peak_w": round(limits.peak_w, 2),
+            "peak_window_s": limits.peak_window_s,
+            "state": watts.standing.state,
+            "why": watts.standing.why,
+            "mean_w": round(watts.mean_w, 1),
+            "source": watts.origin,
+            "error_share": round(watts.error_share, 3),
+            "above_idle_j": round(joules.outcomes_j + joules.overhead_j, 1),
+            "counter_j": round(joules.counter_j, 1),
+            "outcomes_j": round(joules.outcomes_j, 1),
+            "overhead_j": round(joules.overhead_j, 1),
+            "idle_j": round(joules.idle_j, 1),
+            "unmetered_j": round(joules.unmetered_j, 1),
         }
 
     def _state_message(self, state: Mapping[str, Any]) -> Outbound:
@@ -189,7 +199,7 @@ def _line(state: Mapping[str, Any], broker_problem: str) -> str:
     parts = [
         f"{model} {engine['phase']}",
         f"{queue['queued']} queued, {queue['running']} running",
-        f"{power['mean_w']} W {power['source']}",
+        f"{power['mean_w']} W {power['source']}, budget {power['state']}",
     ]
     problems = (engine["problem"], state["spool"]["problem"], broker_problem)
     parts += [problem for problem in problems if problem]

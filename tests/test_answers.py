@@ -73,6 +73,7 @@ def run(row: Row = ROW, *, schema: str | None = None, throttled: str | None = No
         queued_s=2.0,
         joules=3.25,
         source="estimated",
+        is_settled=True,
         throttled=throttled,
         model=("dock-mini", "sha256:0"),
     )

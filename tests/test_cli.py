@@ -57,6 +57,8 @@ def test_the_example_is_accepted_by_check(tmp_path: Path) -> None:
             ["input.0.input", "label", "ocr"],
         ),
         ("[model]\npath = '/nowhere.gguf'\n", ["/nowhere.gguf", "no such model file"]),
+        ("[power]\npeak_w = 1.0\n", ["power.peak_w = 1", "budget_w = 4", "raise the one"]),
+        ("[engine]\nvirtual_board = 'rk3588'\n", ["virtual_board", 'backend = "sim"']),
     ],
 )
 def test_check_names_what_is_wrong_and_exits_78(

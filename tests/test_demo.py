@@ -92,10 +92,17 @@ def test_only_a_missing_or_invalid_answer_fails_the_demo(
 
 
 def test_the_summary_counts_and_says_that_watts_are_estimated() -> None:
-    text = summary([RIGHT, WRONG, INVALID, MISSING], asked=4)
+    off = {"state": "off", "budget_w": 4.0, "why": "there is no meter"}
+    text = summary([RIGHT, WRONG, INVALID, MISSING], asked=4, power=off)
     assert "3 of 4 answered, 2 of 4 schema-valid, 1 of 4 right; 0.3 s, 1.50 J estimated." in text
     assert "*estimated*" in text
-    assert "budget is not held" in " ".join(text.split())
+    assert "budget of 4 W is not held: there is no meter." in " ".join(text.split())
+
+
+def test_the_summary_says_what_becomes_of_a_budget_that_is_held() -> None:
+    held = {"state": "throttled", "budget_w": 4.0, "why": "steps run half of the time"}
+    text = " ".join(summary([RIGHT], asked=1, power=held).split())
+    assert "The power budget of 4 W is throttled: steps run half of the time." in text
 
 
 def test_the_summary_of_metered_answers_does_not_speak_of_an_estimate() -> None:

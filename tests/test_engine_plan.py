@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edged.engine.frames import Limits
 from edged.engine.pace import Pace, Timed, fitted
 from edged.engine.plan import Bounds, Share, Waiting, plan, tokens_s_max
 
@@ -169,3 +170,9 @@ def test_whatever_the_first_batches_took_the_pace_can_be_planned_by(
     assert min(pace.prefill_s, pace.decode_s) > 0
     assert pace.fixed_s >= 0
     assert plan([prefill(1, 50)], BOUNDS, pace)
+
+
+def test_what_the_daemon_allows_bounds_prefill_though_nothing_is_streamed() -> None:
+    bounds = BOUNDS.within(Limits(1024, 8, lease_s=1.0, chunk_tokens=5))
+    prompt = Waiting(1, 40, is_prefill=True, priority=5, order=1)
+    assert plan([prompt], bounds, Pace(0.001, 0.001)) == [Share(1, 5)]

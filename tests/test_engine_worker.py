@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from edged.engine.canary import Canary, check_canary
 from edged.engine.constraints import Constraints
 from edged.engine.formats import RoleFormat
-from edged.engine.frames import Cancel, Limits, Prompt, Work
+from edged.engine.frames import Cancel, Go, Limits, Prompt, Work
 from edged.engine.inbox import Attached, Detached, Inbox
 from edged.engine.outlet import Outlet
 from edged.engine.pace import Pace
@@ -57,7 +57,7 @@ class Bench:
     inbox: Inbox
     daemon: Daemon
 
-    def put(self, *frames: Work | Cancel | Limits) -> None:
+    def put(self, *frames: Work | Cancel | Limits | Go) -> None:
         for frame in frames:
             item = self.preparer.sequence(frame, 0.0) if isinstance(frame, Work) else frame
             self.inbox.put(item, self.clock())

@@ -20,18 +20,18 @@ STEP_S_MAX = 0.5
         (Budget(budget_w=4.0, peak_w=3.0), "under budget_w"),
         (Budget(window_s=1.0, peak_window_s=2.0), "longer than window_s"),
         (Budget(peak_window_s=0.2), "shorter than a step"),
-        (Budget(basis="over_idle"), "calibration"),
+        (Budget(basis="over_idle"), "attach one"),
     ],
 )
 def test_a_budget_that_means_nothing_is_an_error_that_says_why(budget: Budget, word: str) -> None:
     with pytest.raises(ConfigError, match=word):
-        checked(budget, STEP_S_MAX)
+        checked(budget, STEP_S_MAX, metered=False)
 
 
 def test_the_default_budget_is_four_watts_over_ten_seconds_and_a_peak_of_1_2_times_over_one() -> (
     None
 ):
-    limits = checked(Budget(), STEP_S_MAX).limits()
+    limits = checked(Budget(), STEP_S_MAX, metered=False).limits()
     assert limits == Limits(4.0, 10.0, 1.2 * 4.0, 1.0)
 
 
@@ -46,8 +46,8 @@ def test_over_idle_adds_the_calibrated_idle_to_both_limits() -> None:
         ("auto", False, False, False),
         ("auto", True, False, True),
         ("auto", False, True, True),
-        ("on", False, False, True),
-        ("off", True, True, False),
+        ("always", False, False, True),
+        ("never", True, True, False),
     ],
 )
 def test_auto_holds_the_budget_where_the_board_or_a_meter_is_known(

@@ -11,13 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edged import config
-from edged.engine.frames import Ready
-from edged.power.governor import Grant, grant
 from edged.power.meters import EstimateMeter, Sample, busy_cores, clocks_hz, process_cpu_s
 
 POWER = config.Power(idle_w=2.0, core_w=0.5, core_hz=1e9, error_share=0.3)
 NOWHERE = Path("/nonexistent")
 CPU_S = st.floats(0, 1000)
+
+
+def nobody() -> None:
+    """No engine runs."""
 
 
 def cpufreq(folder: Path, *clocks_khz: str) -> Path:
@@ -51,47 +53,50 @@ def test_the_clock_is_the_mean_of_the_policies_that_tell(
 def test_joules_follow_the_square_of_the_clock(
     tmp_path: Path, clocks_khz: list[str], expected_j: float
 ) -> None:
-    meter = EstimateMeter(POWER, cpufreq(tmp_path, *clocks_khz))
+    meter = EstimateMeter(POWER, nobody, cpufreq(tmp_path, *clocks_khz))
     assert meter.step_j(4.0) == pytest.approx(expected_j)
 
 
 @given(CPU_S, CPU_S)
 def test_joules_are_linear_in_cpu_seconds(first_s: float, second_s: float) -> None:
-    meter = EstimateMeter(POWER, NOWHERE)
+    meter = EstimateMeter(POWER, nobody, NOWHERE)
     whole = meter.step_j(first_s + second_s)
     assert whole == pytest.approx(meter.step_j(first_s) + meter.step_j(second_s))
 
 
 def test_without_an_engine_the_board_idles() -> None:
-    meter = EstimateMeter(POWER, NOWHERE)
+    meter = EstimateMeter(POWER, nobody, NOWHERE)
     for _ in range(3):
-        assert meter.read(None).power_w == 2.0
+        assert meter.read().watts_w == 2.0
 
 
 def test_a_reading_names_itself_an_estimate() -> None:
-    reading = EstimateMeter(POWER, NOWHERE).read(None)
-    assert (reading.source, reading.error_share, reading.age_s) == ("estimated", 0.3, 0.0)
+    before_s = time.monotonic()
+    reading = EstimateMeter(POWER, nobody, NOWHERE).read()
+    assert (reading.origin, reading.error_share) == ("estimated", 0.3)
+    assert before_s <= reading.at_s <= time.monotonic()
 
 
 def test_a_busy_process_draws_more_than_an_idle_board() -> None:
-    meter = EstimateMeter(POWER, NOWHERE)
-    meter.read(os.getpid())
+    meter = EstimateMeter(POWER, os.getpid, NOWHERE)
+    meter.read()
     burn(0.05)
-    assert meter.read(os.getpid()).power_w > 2.0
+    assert meter.read().watts_w > 2.0
 
 
 def test_another_engine_starts_another_window() -> None:
-    meter = EstimateMeter(POWER, NOWHERE)
-    meter.read(None)
+    pids = iter([None, os.getpid()])
+    meter = EstimateMeter(POWER, lambda: next(pids), NOWHERE)
+    meter.read()
     # This process has used CPU seconds already; they are not the new window's.
-    assert meter.read(os.getpid()).power_w == 2.0
+    assert meter.read().watts_w == 2.0
 
 
 def test_an_engine_that_is_gone_draws_nothing() -> None:
-    meter = EstimateMeter(POWER, NOWHERE)
     pid = gone_pid()
+    meter = EstimateMeter(POWER, lambda: pid, NOWHERE)
     for _ in range(2):
-        assert meter.read(pid).power_w == 2.0
+        assert meter.read().watts_w == 2.0
 
 
 def test_the_cpu_time_of_a_process_grows() -> None:
@@ -121,18 +126,6 @@ def test_a_name_with_spaces_and_brackets_is_read_over(tmp_path: Path) -> None:
     finally:
         process.kill()
         process.wait()
-
-
-@pytest.mark.parametrize(
-    ("configured", "held", "expected"),
-    [((512, 4), (1024, 8), (512, 4)), ((2048, 16), (1024, 8), (1024, 8))],
-)
-def test_the_grant_is_the_configuration_within_what_the_engine_holds(
-    configured: tuple[int, int], held: tuple[int, int], expected: tuple[int, int]
-) -> None:
-    model = config.Model(context_tokens=configured[0], sequences=configured[1])
-    ready = Ready("m", "sha256:0", "sim", held[0], held[1], 1.0)
-    assert grant(model, ready) == Grant(*expected, throttled=None)
 
 
 def burn(cpu_s: float) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edged.rows import Row, State
-from edged.scheduler import Room, next_deadline_s, overdue, pick, queue_position
+from edged.scheduler import Room, next_deadline_s, next_rows, overdue, pick, queue_position
 from tests.prompt_fixtures import row
 
 NOW_S = 100.0
@@ -131,3 +131,26 @@ def test_the_queue_position_counts_who_would_start_before() -> None:
     rows = [queued(1), running(2, priority=9), queued(3, priority=9), queued(4, deadline_s=1)]
     assert [queue_position(rows, serial) for serial in (3, 4, 1)] == [0, 1, 2]
     assert queue_position(rows, 2) == 0
+
+
+@pytest.mark.parametrize(
+    ("rule", "rows", "late", "expected"),
+    [
+        ("others go first", [queued(1, priority=9), queued(2)], {1}, [2]),
+        ("it waits for what runs", [queued(1, priority=9), running(2)], {1}, []),
+        ("alone it runs", [queued(1)], {1}, [1]),
+        ("of several the most urgent, one by one", [queued(1), queued(2, priority=9)], {1, 2}, [2]),
+        ("a suspect that is late still runs alone", [suspect(1), queued(2)], {1}, [1]),
+    ],
+)
+def test_a_row_that_would_be_late_waits_as_long_as_that_can_help(
+    rule: str, rows: Sequence[Row], late: set[int], expected: list[int]
+) -> None:
+    assert pick(rows, Room(4), NOW_S, late) == expected, rule
+
+
+@given(st.lists(st.integers(0, 9), max_size=20), st.integers(0, 8))
+def test_the_next_rows_are_those_that_would_be_picked(priorities: list[int], count: int) -> None:
+    rows = [queued(serial, priority=priority) for serial, priority in enumerate(priorities)]
+    found = [one.serial for one in next_rows(rows, count)]
+    assert found == pick(rows, Room(count), NOW_S)

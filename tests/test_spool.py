@@ -566,6 +566,35 @@ def open_once(folder: Path) -> None:
     in_spool(folder, nothing)
 
 
+def test_a_note_is_kept_with_the_outcome_and_the_newest_one_counts(tmp_path: Path) -> None:
+    async def first(spool: Spool) -> None:
+        (row,) = await fresh(spool, candidate())
+        await spool.keep_note("before")
+        await spool.settle({row.serial: DONE}, "with it")
+
+    in_spool(tmp_path, first)
+
+    async def second(spool: Spool) -> None:
+        assert spool.note == "with it"
+
+    in_spool(tmp_path, second)
+
+
+def test_a_row_knows_the_tokens_of_its_job_after_reopening(tmp_path: Path) -> None:
+    job = Job(Prompt(payload="x"), prompt_tokens=17, answer_tokens=60)
+
+    async def first(spool: Spool) -> None:
+        await fresh(spool, candidate(job=job), candidate(id="unmeasured"))
+
+    in_spool(tmp_path, first)
+
+    async def second(spool: Spool) -> None:
+        counts = [(row.prompt_tokens, row.answer_tokens) for row in spool.rows.values()]
+        assert counts == [(17, 60), (None, None)]
+
+    in_spool(tmp_path, second)
+
+
 def test_a_state_directory_that_cannot_be_made_is_refused_with_its_name(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match=re.escape(str(tmp_path / "file" / "state"))):

@@ -38,6 +38,7 @@ LAYERS = (
     ("dispatch",),
     ("outbox",),
     ("mqtt", "service"),
+    ("grants",),
     ("admission", "scheduler", "answers"),
     ("spool",),
     ("spool_file",),

@@ -1,7 +1,8 @@
 """A device of the demo: publishes messages to edged as plain MQTT and writes the replies down.
 
 In: stdin, one JSON object per line: {"template", "input"}.
-Out: stdout, one JSON object per line and message: {"seconds", "reply"}, or {"error"}.
+Out: stdout, one JSON object per line and message: {"seconds", "reply"}, or {"error"}; at the end
+{"power"}: what the board's `state` says of it, or null.
 Shares no code with edged: it knows the topics and keys of docs/contract.md, and paho-mqtt.
 On MQTT 5 it uses Response Topic, Correlation Data and Message Expiry; on 3.1.1 an id of its own
 in topic and JSON. Two threads: paho's, and this one, which waits for each answer in turn.
@@ -57,6 +58,7 @@ def main() -> int:
         device.connect()
         for row in read_rows(sys.stdin):
             print(json.dumps(device.ask(row)), flush=True)
+        print(json.dumps({"power": device.power()}), flush=True)
     except DeviceError as error:
         print(f"device: {error}", file=sys.stderr)
         return 1
@@ -90,12 +92,13 @@ class Device:
     def __init__(self, link: Link) -> None:
         self.link = link
         self._serial = 0
+        self._state: dict[str, Any] = {}
         self._inbox: queue.SimpleQueue[MQTTMessage] = queue.SimpleQueue()
         version = MQTTv5 if link.mqtt == "5" else MQTTv311
         self._mqtt = Client(CallbackAPIVersion.VERSION2, client_id=link.client, protocol=version)
         self._mqtt.on_socket_open = send_at_once
         self._mqtt.on_connect = self._subscribe
-        self._mqtt.on_message = lambda client, data, message: self._inbox.put(message)
+        self._mqtt.on_message = self._hear
 
     def connect(self) -> None:
         """Connect, subscribe, and wait until the board says that it is online.
@@ -128,6 +131,10 @@ class Device:
                 return {"seconds": time.monotonic() - began_s, "reply": json.loads(message.payload)}
         return {"error": f"no answer in {TTL_S + 5} s"}
 
+    def power(self) -> dict[str, Any] | None:
+        """Return what the board last said of its watts and its budget."""
+        return self._state.get("power")
+
     def close(self) -> None:
         """Disconnect."""
         self._mqtt.disconnect()
@@ -146,6 +153,12 @@ class Device:
         else:
             request |= {"id": name, "ttl_s": TTL_S}
             self._mqtt.publish(f"{topic}/{name}", json.dumps(request), qos=1)
+
+    def _hear(self, client: Client, userdata: object, message: MQTTMessage) -> None:
+        if message.topic == f"{self.link.board}/state":
+            self._state = json.loads(message.payload)
+        else:
+            self._inbox.put(message)
 
     def _is_answer(self, message: MQTTMessage, name: str) -> bool:
         if "/res/" not in message.topic:
@@ -171,7 +184,8 @@ class Device:
     ) -> None:
         # On every connect: a broker that was restarted has forgotten a clean session.
         replies = f"{self.link.root}/+/res/{self.link.client}/#"
-        client.subscribe([(replies, 1), (f"{self.link.board}/availability", 1)])
+        told = (f"{self.link.board}/state", f"{self.link.board}/availability")
+        client.subscribe([(replies, 1), *((topic, 1) for topic in told)])
 
 
 def send_at_once(client: Client, userdata: object, link: Any) -> None:

@@ -122,8 +122,14 @@ def wrap(text: str, mark: str = "") -> list[str]:
     )
 
 
-def summary(verdicts: Sequence[Verdict], asked: int) -> str:
-    """Return the closing lines: how many answered, valid and right, at what cost."""
+def summary(verdicts: Sequence[Verdict], asked: int, power: Mapping[str, Any] | None = None) -> str:
+    """Return the closing lines: how many answered, valid and right, at what cost.
+
+    Args:
+        verdicts: of the messages that were answered.
+        asked: how many messages there were.
+        power: what the board's `state` says of its budget; None where it did not say.
+    """
     answered = sum(verdict.answered for verdict in verdicts)
     valid = sum(verdict.valid for verdict in verdicts)
     right = sum(verdict.right for verdict in verdicts)
@@ -136,8 +142,11 @@ def summary(verdicts: Sequence[Verdict], asked: int) -> str:
     if "estimated" in sources:
         lines.append(
             "Power: there is no meter here. Joules and watts are *estimated* from processor time "
-            "and clocks, and the power budget is not held."
+            "and clocks."
         )
+    if power is not None:
+        held = "is not held" if power["state"] == "off" else f"is {power['state']}"
+        lines.append(f"The power budget of {power['budget_w']:g} W {held}: {power['why']}.")
     return "\n".join(line for text in lines for line in textwrap.wrap(text, WIDTH))
 
 

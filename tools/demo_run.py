@@ -84,8 +84,8 @@ def demonstrate(port: int, *, keep: bool) -> int:
         # Runs first on the way out: an impatient second Ctrl-C leaves nothing behind.
         stack.callback(signal.signal, signal.SIGINT, signal.SIG_IGN)
         print(header(programs, board, len(rows)), flush=True)
-        verdicts = show_answers(daemon, board, programs.mqtt, rows)
-        print(summary(verdicts, len(rows)), flush=True)
+        verdicts, power = show_answers(daemon, board, programs.mqtt, rows)
+        print(summary(verdicts, len(rows), power), flush=True)
         if has_failed(verdicts, len(rows)):
             raise DemoError(f"not every message got a valid answer; edged's log: {board.log}")
         if keep:
@@ -141,8 +141,11 @@ def header(programs: Programs, board: Board, asked: int) -> str:
 
 def show_answers(
     daemon: subprocess.Popen[bytes], board: Board, mqtt: str, rows: list[dict[str, Any]]
-) -> list[Verdict]:
-    """Let a device ask every row; print each answer as it comes, and return the verdicts.
+) -> tuple[list[Verdict], dict[str, Any] | None]:
+    """Let a device ask every row; print each answer as it comes.
+
+    Returns:
+        The verdicts, and what the board says of its power; None where it did not say.
 
     Raises:
         DemoError: edged ended, or the device gave up.
@@ -156,11 +159,12 @@ def show_answers(
             verdict = judge(row, result, schemas[row["template"]])
             verdicts.append(verdict)
             print(f"{describe(number, row, result, verdict)}\n", flush=True)
+        last = process.stdout.readline()
     if daemon.poll() is not None:
         raise DemoError(f"edged ended with {daemon.returncode}: {last_words(board.log)}")
     if process.returncode != 0:
         raise DemoError(f"the device gave up; edged's log: {board.log}")
-    return verdicts
+    return verdicts, json.loads(last)["power"] if last else None
 
 
 @contextlib.contextmanager

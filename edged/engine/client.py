@@ -35,6 +35,7 @@ from edged.engine.frames import (
     Step,
     ToEngine,
     Wire,
+    Wish,
     encode,
 )
 from edged.engine.stream import read_frame
@@ -58,6 +59,14 @@ class Lost:
     """The engine went away; what ran must be queued again."""
 
     problem: str
+
+
+# What the governor of the power budget hears, at once: steps as they end, wishes for the next.
+Pulse = Ready | Step | Wish | Lost
+
+
+def _unheard(pulse: Pulse) -> None:
+    """Leave a pulse: nobody holds a budget."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +93,9 @@ class EngineClient:
         config: the daemon's configuration.
         config_path: its file, handed to a spawned engine; None: the defaults.
         clock: seconds that only go forward.
+
+    Attributes:
+        pulse: called with each `Pulse` as it arrives, before `events` has it.
     """
 
     def __init__(
@@ -104,6 +116,7 @@ class EngineClient:
         self._heard_s = clock()
         self._is_held = False
         self.life = 0
+        self.pulse: Callable[[Pulse], None] = _unheard
         self.events: asyncio.Queue[Ready | Step | Held | Lost] = asyncio.Queue()
         self.state = EngineState()
         self.changed = asyncio.Event()
@@ -155,6 +168,10 @@ class EngineClient:
             return None
         finally:
             self._measures.pop(name, None)
+
+    def excuse(self) -> None:
+        """Take the engine's silence for ours: the power budget makes it wait."""
+        self._heard_s = self._clock()
 
     def end_hung(self) -> None:
         """Kill an engine that has been silent for too long with prompts in its batch."""
@@ -233,6 +250,7 @@ class EngineClient:
             case Ready():
                 ready = replace(self.state, phase="ready", progress=1.0, ready=frame, problem="")
                 self._become(ready)
+                self.pulse(frame)
                 self.events.put_nowait(frame)
             case Broken(detail):
                 self._become(replace(self.state, phase="broken", problem=detail))
@@ -243,6 +261,7 @@ class EngineClient:
                     future.set_result(frame)
             case Step():
                 self._is_held = False
+                self.pulse(frame)
                 self.events.put_nowait(frame)
             case Held(sequences):
                 if not self._is_held:
@@ -251,6 +270,8 @@ class EngineClient:
                     )
                 self._is_held = True
                 self.events.put_nowait(frame)
+            case Wish():
+                self.pulse(frame)
 
     def _loading(self) -> str:
         """Return the phase of a load: an engine that was broken stays so until it is ready."""
@@ -265,7 +286,9 @@ class EngineClient:
         self.life += 1
         phase = "broken" if self.state.phase == "broken" else "starting"
         self._become(EngineState(phase=phase, problem=problem, ready=self.state.ready))
-        self.events.put_nowait(Lost(problem))
+        lost = Lost(problem)
+        self.pulse(lost)
+        self.events.put_nowait(lost)
 
     def _become(self, state: EngineState) -> None:
         self.state = state

@@ -129,12 +129,29 @@ class Limits:
         context_tokens: prompt plus answer of one sequence, at most.
         sequences: how many may be in the batch.
         lease_s: no step starts once this has passed without another frame.
+        chunk_tokens: prefill tokens of one step, at most; None: as configured.
+        is_paced: whether each step is asked for with `Wish` and waits for its `Go`.
     """
 
     context_tokens: int
     sequences: int
     lease_s: float
+    chunk_tokens: int | None = None
+    is_paced: bool = False
     kind: Literal["limits"] = "limits"
+
+
+@dataclass(frozen=True, slots=True)
+class Go:
+    """Daemon to engine: so many steps, none larger than this, may start. Renews the lease.
+
+    It takes the place of an earlier one; a larger step is asked for again.
+    """
+
+    tokens: int
+    sequences: int
+    steps: int
+    kind: Literal["go"] = "go"
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +185,11 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Engine to daemon: the answer to `Measure`; `reason` is set when it would be refused."""
+    """Engine to daemon: the answer to `Measure`; `reason` is set when it would be refused.
+
+    Attributes:
+        answer_tokens_max: of the schema, or the default of free text; None: as the context leaves.
+    """
 
     id: str
     prompt_tokens: int = 0
@@ -274,6 +295,21 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
+class Wish:
+    """Engine to daemon, where steps are paced: the next step would have so many tokens.
+
+    Sent once for each change; both 0: there is nothing to run, what was permitted is given back.
+
+    Attributes:
+        sequences: how many share the batch; as many as tokens where each gets its next one.
+    """
+
+    tokens: int
+    sequences: int
+    kind: Literal["wish"] = "wish"
+
+
+@dataclass(frozen=True, slots=True)
 class Broken:
     """Engine to daemon, last frame: the engine cannot serve and ends with exit 69."""
 
@@ -281,8 +317,8 @@ class Broken:
     kind: Literal["broken"] = "broken"
 
 
-ToEngine = Hello | Measure | Work | Cancel | Limits
-FromEngine = Hello | Loading | Ready | Measured | Step | Held | Broken
+ToEngine = Hello | Measure | Work | Cancel | Limits | Go
+FromEngine = Hello | Loading | Ready | Measured | Step | Held | Wish | Broken
 Frame = ToEngine | FromEngine
 
 _FRAMES: TypeAdapter[Frame] = TypeAdapter(Annotated[Frame, Field(discriminator="kind")])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 
-from edged.engine.frames import Cancel, Limits, Outcome
+from edged.engine.frames import Cancel, Go, Limits, Outcome
 from edged.engine.outlet import Outlet
 from edged.engine.sequence import Sequence
 
@@ -26,7 +26,7 @@ class Detached:
     """The daemon has gone; what it asked for is nobody's any more."""
 
 
-Item = Sequence | Outcome | Cancel | Limits | Attached | Detached
+Item = Sequence | Outcome | Cancel | Limits | Go | Attached | Detached
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from edged.engine.frames import (
     PROTOCOL_VERSION,
     Cancel,
     Frame,
+    Go,
     Hello,
     Limits,
     Measure,
@@ -112,7 +113,7 @@ class Intake:
                 outlet.send(self._preparer.measured(frame))
             case Work():
                 self._take_work(frame, now_s)
-            case Cancel() | Limits():
+            case Cancel() | Limits() | Go():
                 self._inbox.put(frame, now_s)
             case Hello():
                 pass

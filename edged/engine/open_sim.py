@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from edged.board.soc import SOCS
 from edged.config import Config
 from edged.engine import sim
 from edged.engine.canary import ANY_TEXT
@@ -26,8 +27,12 @@ FORMAT = RoleFormat(
 
 def open_sim(config: Config) -> Opened:
     """Return the simulated backend; its digest is that of its source."""
+    board = config.engine.virtual_board
     backend = sim.Sim(
-        n_cells=n_cells(config), n_batch=n_batch(config), n_sequences=n_sequences(config)
+        n_cells=n_cells(config),
+        n_batch=n_batch(config),
+        n_sequences=n_sequences(config),
+        timing=None if board is None else sim.BoardTiming(SOCS[board]),
     )
     digest = hashlib.sha256(Path(sim.__file__).read_bytes()).hexdigest()
     context_tokens = config.model.context_tokens

@@ -10,8 +10,9 @@ Does not know: the model, the KV cache.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from edged.engine.frames import Limits
 from edged.engine.pace import Pace
 
 # Where the fixed part of a step leaves less of its bound, the tokens of a step may take this share
@@ -52,11 +53,21 @@ class Bounds:
         n_batch: tokens, at most; llama.cpp aborts the process over it.
         chunk_tokens: prefill tokens while a streamed answer is written, at most.
         step_s_max: longest step planned; where the fixed part of a step is most of it, longer.
+        prefill_tokens: prefill tokens of any step, at most; None: as many as fit.
     """
 
     n_batch: int
     chunk_tokens: int
     step_s_max: float
+    prefill_tokens: int | None = None
+
+    def within(self, limits: Limits) -> Bounds:
+        """Return the bounds with the prefill that the daemon allows, if it says how much."""
+        if limits.chunk_tokens is None:
+            return self
+        allowed = max(1, limits.chunk_tokens)
+        chunk_tokens = min(self.chunk_tokens, allowed)
+        return replace(self, chunk_tokens=chunk_tokens, prefill_tokens=allowed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +85,8 @@ def plan(waiting: Iterable[Waiting], bounds: Bounds, pace: Pace) -> list[Share]:
     """
     every = list(waiting)
     is_read = any(one.is_streamed and not one.is_prefill for one in every)
-    batch = _Batch(bounds, pace, bounds.chunk_tokens if is_read else bounds.n_batch)
+    most = bounds.chunk_tokens if is_read else bounds.prefill_tokens or bounds.n_batch
+    batch = _Batch(bounds, pace, most)
     for one in [*_decode_order(every), *_prefill_order(every)]:
         batch.add(one)
     return batch.shares

@@ -47,7 +47,7 @@ class Preparer:
         except Refusal as refusal:
             return Measured(frame.id, reason=refusal.reason, detail=refusal.detail)
         least = constraint.answer_tokens_min if constraint else 1
-        most = constraint.answer_tokens_max if constraint else None
+        most = constraint.answer_tokens_max if constraint else self.answer_tokens
         counted = Measured(frame.id, len(prompt), least, most)
         try:
             self._check_room(prompt, least)

@@ -12,10 +12,12 @@ import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 from llguidance import LLTokenizer, TokenizerWrapper
 
+from edged.board.soc import Soc
 from edged.engine.backend import Guard, KvFull, Run
 from edged.engine.sampling import Row
 
@@ -26,12 +28,38 @@ _SPECIAL_ID = {text: 256 + place for place, text in enumerate(SPECIAL)}
 _SPECIAL_TEXT = re.compile("(" + "|".join(map(re.escape, SPECIAL)) + ")")
 
 
+class StepTime(Protocol):
+    """How long a step takes."""
+
+    def step_s(self, tokens: int, sequences: int, sampled: int) -> float:
+        """Return the seconds of a batch; `sampled` of its `sequences` get a token chosen."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """How long a step takes: s per prompt token, s per sampled sequence."""
+    """A pace of its own: s per prompt token, s per sampled sequence."""
 
     prefill_s: float = 0.0002
     decode_s: float = 0.002
+
+    def step_s(self, tokens: int, sequences: int, sampled: int) -> float:
+        """Return the seconds of a batch."""
+        return (tokens - sampled) * self.prefill_s + sampled * self.decode_s
+
+
+@dataclass(frozen=True, slots=True)
+class BoardTiming:
+    """The pace of a virtual board at full clocks."""
+
+    soc: Soc
+
+    def step_s(self, tokens: int, sequences: int, sampled: int) -> float:
+        """Return the seconds of a batch: a decode step where each sequence has one token."""
+        soc = self.soc
+        if tokens == sequences:
+            return soc.decode_s * (1 + soc.sequence_share * (sequences - 1))
+        return soc.prefill_fixed_s + tokens * soc.prefill_token_s
 
 
 class SimVocabulary:
@@ -84,7 +112,7 @@ class Sim:
         n_cells: int,
         n_batch: int,
         n_sequences: int,
-        timing: Timing | None = None,
+        timing: StepTime | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.vocabulary = SimVocabulary()
@@ -105,7 +133,7 @@ class Sim:
         if total + self._cells() > self.n_cells:
             raise KvFull(f"{self._cells()} of {self.n_cells} cells are in use")
         sampled = sum(run.is_sampled for run in runs)
-        self._sleep((total - sampled) * self._timing.prefill_s + sampled * self._timing.decode_s)
+        self._sleep(self._timing.step_s(total, len(runs), sampled))
         for run in runs:
             self._held[run.sequence] += run.tokens
         self._guard.note(runs)

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
 from edged.engine.backend import Backend, KvFull, Run
-from edged.engine.frames import Cancel, Held, Limits, Outcome
+from edged.engine.frames import Cancel, Go, Held, Limits, Outcome, Wish
+from edged.engine.gate import Gate
 from edged.engine.inbox import Attached, Detached, Inbox, Letter
 from edged.engine.outlet import Outlet
 from edged.engine.pace import Pace
@@ -51,6 +52,7 @@ class Worker:
         self._canary = canary
         self._clock = clock
         self.residents = Residents(backend)
+        self._gate = Gate()
         self._outlet: Outlet | None = None
         self._lease_ends_s = 0.0
         self._stepped_s = clock()
@@ -60,14 +62,19 @@ class Worker:
         """Serve until the inbox closes."""
         is_busy = False
         while (letters := inbox.take(block=not is_busy)) is not None:
-            report = Report(self._clock)
-            for letter in letters:
-                self._obey(letter, report)
-            has_lease = self._clock() < self._lease_ends_s
-            is_busy = has_lease and self._step(self._limits, report)
-            self._send(report)
-            if letters and has_lease and not is_busy:
-                self._tell_held()
+            is_busy = self.turn(letters)
+
+    def turn(self, letters: Collection[Letter]) -> bool:
+        """Obey what has come and run a step, if one may start; return whether another may."""
+        report = Report(self._clock)
+        for letter in letters:
+            self._obey(letter, report)
+        has_lease = self._clock() < self._lease_ends_s
+        is_busy = has_lease and self._step(self._limits, report)
+        self._send(report)
+        if letters and has_lease and not is_busy and not self._gate.is_shut:
+            self._tell_held()
+        return is_busy
 
     def answer(self, sequence: Sequence) -> Outcome:
         """Run one sequence to its end, before or between the daemon's: the canary's way."""
@@ -83,8 +90,11 @@ class Worker:
         report.begin()
         self.residents.admit(limits)
         offers = self.residents.offers(limits)
-        runs = self.residents.runs(plan(offers, self._bounds, self._pace))
+        runs = self.residents.runs(plan(offers, self._bounds.within(limits), self._pace))
         if not runs:
+            self._gate.rest(self._tell)
+            return False
+        if not self._gate.opens(runs, limits, self._tell):
             return False
         try:
             rows = self._backend.decode(runs)
@@ -126,12 +136,15 @@ class Worker:
             case Attached(outlet):
                 self._outlet = outlet
                 self._limits = self._limits_max
+                self._gate.forget()
             case Detached():
                 self._drop_all()
                 report.forget()
                 self._outlet = None
             case Limits() as limits:
                 self._limits = self._within_max(limits)
+            case Go() as go:
+                self._gate.take(go)
             case Cancel(id):
                 self._cancel(id, report)
             case Outcome() as refused:
@@ -168,6 +181,10 @@ class Worker:
             context_tokens=min(limits.context_tokens, self._limits_max.context_tokens),
             sequences=min(limits.sequences, self._limits_max.sequences),
         )
+
+    def _tell(self, wish: Wish) -> None:
+        if self._outlet is not None:
+            self._outlet.send(wish)
 
     def _send(self, report: Report) -> None:
         if self._outlet is not None and report.has_news:

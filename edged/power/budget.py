@@ -8,14 +8,15 @@ Pure. A budget is a pair of limits with their windows; one figure without a wind
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Literal
 
+from edged import config
 from edged.errors import ConfigError
 
 Basis = Literal["total", "over_idle"]
-Enforce = Literal["auto", "on", "off"]
+Enforce = Literal["auto", "always", "never"]
 # A peak of 1.2 x the budget over one second. Source: powercap's pair of long and short term.
 PEAK_RATIO = 1.2
 # Share of time that steps may run while nobody knows the watts.
@@ -71,7 +72,7 @@ class Budget:
     Attributes:
         budget_w: mean over `window_s`.
         peak_w: mean over `peak_window_s`; None: 1.2 x `budget_w`.
-        basis: `total` is the board's input; `over_idle` adds `idle_w`, which calibration measured.
+        basis: `total` is the board's input; `over_idle` adds `idle_w`, the idle that was learned.
         enforce: `auto` holds it where the board or a meter is known.
     """
 
@@ -83,6 +84,10 @@ class Budget:
     idle_w: float | None = None
     enforce: Enforce = "auto"
 
+    def over(self, idle_w: float) -> Budget:
+        """Return the same budget above this idle."""
+        return replace(self, idle_w=idle_w)
+
     def limits(self) -> Limits:
         """Return both limits at the board's input."""
         above_w = self.idle_w or 0.0 if self.basis == "over_idle" else 0.0
@@ -93,11 +98,29 @@ class Budget:
         """Return whether steps are held to it at all."""
         if self.enforce == "auto":
             return board_known or metered
-        return self.enforce == "on"
+        return self.enforce == "always"
 
 
-def checked(budget: Budget, step_s_max: float) -> Budget:
+def budget_of(settings: config.Power, idle_w: float | None) -> Budget:
+    """Return the configured budget; `idle_w` is what was learned of this board, if anything."""
+    return Budget(
+        budget_w=settings.budget_w,
+        window_s=settings.window_s,
+        peak_w=settings.peak_w,
+        peak_window_s=settings.peak_window_s,
+        basis=settings.basis,
+        idle_w=idle_w,
+        enforce=settings.enforce,
+    )
+
+
+def checked(budget: Budget, step_s_max: float, *, metered: bool) -> Budget:
     """Return the budget when it can mean anything.
+
+    Args:
+        budget: as configured, with the idle that was learned.
+        step_s_max: the longest step planned.
+        metered: whether there is a meter, that can still learn the idle.
 
     Raises:
         ConfigError: names the key, the value and what to do.
@@ -106,10 +129,10 @@ def checked(budget: Budget, step_s_max: float) -> Budget:
     figures = (limits.mean_w, limits.window_s, limits.peak_w, limits.peak_window_s)
     if not all(math.isfinite(figure) and figure > 0 for figure in figures):
         raise ConfigError(f"power: {figures}: watts and windows must be above 0")
-    if budget.basis == "over_idle" and not budget.idle_w:
+    if budget.basis == "over_idle" and not budget.idle_w and not metered:
         raise ConfigError(
-            'power.basis = "over_idle": needs the idle watts of this board, which calibration '
-            'measures; until then use "total"'
+            'power.basis = "over_idle": needs the idle watts of this board, which edged learns '
+            'with a meter, and there is none; attach one, or use "total"'
         )
     if limits.peak_w < limits.mean_w:
         raise ConfigError(
@@ -121,7 +144,7 @@ def checked(budget: Budget, step_s_max: float) -> Budget:
             f"power.peak_window_s = {limits.peak_window_s:g} is longer than window_s = "
             f"{limits.window_s:g}: the peak is the shorter of the two"
         )
-    if limits.peak_window_s < step_s_max:
+    if limits.peak_window_s < step_s_max and budget.enforce != "never":
         raise ConfigError(
             f"power.peak_window_s = {limits.peak_window_s:g} is shorter than a step "
             f"(engine.step_s_max = {step_s_max:g}): nothing can be held within a step; "

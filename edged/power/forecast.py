@@ -22,6 +22,8 @@ FLOOR_WEIGHT = 0.02
 BAND_WEIGHT = 0.02
 # A gain further off than this is a broken meter or another board, not this one.
 GAIN_MIN, GAIN_MAX = 0.4, 2.5
+# The clock cannot be wrong as a shunt can: the resident model may be ten times smaller.
+PACE_MIN, PACE_MAX = 0.01, 100.0
 # Band of the prior before anything was learned: what plants drawn from the stated ranges show.
 PRIOR_BAND = 0.25
 # Prefill chunks. Powers of two: the NPU pads others up to the next one.
@@ -37,6 +39,7 @@ class Learned:
         prefill_gain, decode_gain: metered watts above idle over the prior's.
         prefill_pace, decode_pace: measured seconds over the prior's.
         prefill_ticks, decode_ticks: how many ticks taught the gains.
+        pace_ticks: how many steps taught the paces.
         band: mean error of the forecast against the meter, as a share.
     """
 
@@ -47,6 +50,7 @@ class Learned:
     decode_pace: float = 1.0
     prefill_ticks: int = 0
     decode_ticks: int = 0
+    pace_ticks: int = 0
     band: float = PRIOR_BAND
 
     def as_json(self) -> dict[str, float | int | None]:
@@ -67,8 +71,10 @@ def _is_sane(name: str, value: object) -> bool:
         return False
     if name.endswith("_ticks"):
         return isinstance(value, int) and value >= 0
-    if name.endswith(("_gain", "_pace")):
+    if name.endswith("_gain"):
         return GAIN_MIN <= value <= GAIN_MAX
+    if name.endswith("_pace"):
+        return PACE_MIN <= value <= PACE_MAX
     return 0 <= value <= 1 if name == "band" else 0 < value < 1000
 
 
@@ -91,11 +97,19 @@ class Mix:
 class Forecast:
     """The prior table of one board, scaled by what was learned.
 
-    `points` are the operating points that the board's knobs can reach, full speed last.
+    `points` are the operating points that the board's knobs can reach, full speed last;
+    `chunk_tokens_max` is the most that the engine prefills in one step.
     """
 
-    def __init__(self, soc: Soc, points: Sequence[Point], learned: Learned) -> None:
+    def __init__(
+        self,
+        soc: Soc,
+        points: Sequence[Point],
+        learned: Learned,
+        chunk_tokens_max: int = CHUNKS_TOKENS[-1],
+    ) -> None:
         self.soc = soc
+        self._chunk_tokens_max = chunk_tokens_max
         self.points = points
         self.learned = learned
 
@@ -135,10 +149,10 @@ class Forecast:
         """Return the largest chunk that stays within `step_s_max`; at least the smallest."""
         chunk = CHUNKS_TOKENS[0]
         for tokens in CHUNKS_TOKENS[1:]:
-            if self.prefill_s(point, tokens) > step_s_max:
+            if tokens > self._chunk_tokens_max or self.prefill_s(point, tokens) > step_s_max:
                 break
             chunk = tokens
-        return chunk
+        return min(chunk, self._chunk_tokens_max)
 
     def output_cost(self, point: Point, mix: Mix, step_s_max: float) -> tuple[float, float]:
         """Return seconds and joules (board input) of one output token with its share of prefill."""
@@ -178,11 +192,13 @@ class Forecast:
             return
         # Bounded: one step that waited for the CPU must not teach ten times the pace.
         ratio = min(2.0, max(0.5, measured_s / expected_s))
-        now = self.learned
+        now, ticks = self.learned, self.learned.pace_ticks + 1
         if phase == "prefill":
-            self.learned = replace(now, prefill_pace=_scaled(now.prefill_pace, ratio))
+            pace = _scaled(now.prefill_pace, ratio)
+            self.learned = replace(now, prefill_pace=pace, pace_ticks=ticks)
         else:
-            self.learned = replace(now, decode_pace=_scaled(now.decode_pace, ratio))
+            pace = _scaled(now.decode_pace, ratio)
+            self.learned = replace(now, decode_pace=pace, pace_ticks=ticks)
 
 
 def _learned(gain: float, ratio: float, ticks: int) -> float:
@@ -192,7 +208,7 @@ def _learned(gain: float, ratio: float, ticks: int) -> float:
 
 
 def _scaled(pace: float, ratio: float) -> float:
-    return _bounded(pace * (1 + 0.1 * (ratio - 1)))
+    return min(PACE_MAX, max(PACE_MIN, pace * (1 + 0.1 * (ratio - 1))))
 
 
 def _bounded(gain: float) -> float:

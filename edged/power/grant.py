@@ -10,7 +10,7 @@ and pauses do.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edged.power.forecast import Forecast
 
@@ -69,6 +69,17 @@ class Granted:
     seconds: float
     throttled: str | None = None
     retry_after_s: float | None = None
+
+
+def alike_s(ask: Ask, supply: Supply, forecast: Forecast) -> float:
+    """Return the board seconds of one such request among a full batch: its share of each step."""
+    sequences = supply.sequences_max
+    own = replace(supply, duty=1.0, ahead_s=0.0)
+    prefill_s, _ = _cost(ask.prompt_tokens, 0, 1, own, forecast)
+    both_s, _ = _cost(ask.prompt_tokens, ask.output_tokens, 1, own, forecast)
+    alone_s = forecast.decode_s(forecast.points[supply.point], 1)
+    shared_s = forecast.decode_s(forecast.points[supply.point], sequences) / sequences
+    return prefill_s + (both_s - prefill_s) * shared_s / alone_s
 
 
 def grant_request(ask: Ask, supply: Supply, forecast: Forecast) -> Granted:

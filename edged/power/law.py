@@ -13,6 +13,7 @@ import math
 from collections import deque
 from dataclasses import dataclass
 
+from edged.power.account import Counted
 from edged.power.budget import (
     BLIND_DUTY,
     Limits,
@@ -23,16 +24,15 @@ from edged.power.budget import (
     feasibility,
 )
 from edged.power.choice import Choice, Terms, best, ladder
-from edged.power.forecast import CHUNKS_TOKENS, Forecast, Mix, Phase, Step
+from edged.power.forecast import CHUNKS_TOKENS, Forecast, Phase, Step
 from edged.power.ledger import PAUSE_S_MAX, Ledger
+from edged.power.mix import MixMemory
 from edged.power.plausible import Metered, Trust
 
 # A reading teaches a gain when so much of it was one phase.
 PURE_SHARE = 0.9
 # The floor is learned when nothing ran for so long: spinning, DDR tail and NPU tail are over.
 QUIET_S = 4.0
-# Memory of what the work is made of.
-MIX_S = 60.0
 # Never aim closer to a limit than this, whatever the meter claims of itself.
 GUARD_MIN = 0.004
 GUARD_MAX = 0.5
@@ -59,6 +59,8 @@ class Settings:
         sequences_max: sequences in the batch.
         board_known: whether the prior is of this board, so that its forecast is an estimate.
         enforce: whether steps are held at all.
+        why_off: what is said where they are not.
+        has_meter: whether there is a meter that could answer.
         bunch_s: usual pause. A longer one wastes less on spinning and on the DDR clock's tail; a
             shorter one makes the mean of a window steadier.
     """
@@ -67,6 +69,8 @@ class Settings:
     sequences_max: int = 8
     board_known: bool = True
     enforce: bool = True
+    why_off: str = "there is neither a known board nor a meter"
+    has_meter: bool = True
     bunch_s: float = 0.45
 
 
@@ -88,16 +92,15 @@ class Law:
         self.forecast = forecast
         self.settings = settings
         self._ledger = Ledger(limits, settings.bunch_s, now_s)
-        self._trust = Trust()
+        self._trust = Trust() if settings.has_meter else Trust("there is no meter")
+        self._counter_j = self._idle_j = 0.0
         self._source = Source.NOBODY
         self._lost_s = now_s
         self._last_step_end_s = -math.inf
         self._last_step_s = 0.0
         self._running: tuple[Step, float] | None = None
         self._stretches: deque[_Stretch] = deque([_Stretch(now_s, now_s, None)], maxlen=64)
-        self._mix = Mix(4.0, settings.sequences_max)
-        self._prefilled = self._decoded = 0.0
-        self._mixed_s = now_s
+        self._mix = MixMemory(settings.sequences_max, now_s)
         self._paused_s = 0.0
         self._choice = Choice(len(forecast.points) - 1, 1.0, 0.0, now_s)
         self._standing = Standing(State.OK, "full speed fits")
@@ -137,6 +140,29 @@ class Law:
         """Return what is thought of the meter, in words."""
         return self._trust.why
 
+    @property
+    def limits(self) -> Limits:
+        """Return the limits in force."""
+        return self._ledger.limits
+
+    @property
+    def duty(self) -> float:
+        """Return the share of time that steps run under the limits, 0 to 1."""
+        return self._choice.duty
+
+    @property
+    def running(self) -> Step | None:
+        """Return the step under way."""
+        return None if self._running is None else self._running[0]
+
+    def counted(self, now_s: float) -> Counted:
+        """Return the joules since the start: metered, and forecast for what is not metered yet.
+
+        What the meter says later corrects it, so it may fall back by a fraction of a joule.
+        """
+        self._advance(now_s)
+        return Counted(self._counter_j, self._idle_j)
+
     def mean_w(self, now_s: float) -> float:
         """Return the mean of the last window as the ledger knows it."""
         return self._ledger.mean_w(now_s)
@@ -153,6 +179,7 @@ class Law:
     def observe(self, now_s: float, reading: Metered | None) -> None:
         """Take a tick: a reading, or None where the meter does not answer."""
         self._advance(now_s)
+        before_j = self._ledger.joules_at(now_s)
         # A known board's nominal floor counts until its own was learned: work may come at once.
         known = self.settings.board_known
         floor_w = self.forecast.floor_w if known else self.forecast.learned.floor_w
@@ -162,6 +189,7 @@ class Law:
             self._charge(reading, now_s - reading.age_s, expected_w)
         else:
             self._ledger.meter_as_forecast(now_s)
+        self._counter_j += self._ledger.joules_at(now_s) - before_j
         self._set_guard(reading.error_share if usable and reading else 0.0, now_s)
 
     def _expected_w(self, now_s: float, reading: Metered | None) -> float:
@@ -219,7 +247,10 @@ class Law:
         if now_s == start_s:
             return
         phase = None if self._running is None else self._running[0].phase
-        self._ledger.expect(now_s, self._power_w(phase, start_s, now_s))
+        power_w = self._power_w(phase, start_s, now_s)
+        self._counter_j += power_w * max(0.0, now_s - start_s)
+        self._idle_j += self.forecast.floor_w * max(0.0, now_s - start_s)
+        self._ledger.expect(now_s, power_w)
         last = self._stretches[-1]
         if last.phase == phase:
             self._stretches[-1] = _Stretch(last.start_s, now_s, phase)
@@ -238,8 +269,8 @@ class Law:
 
     # --- steps -----------------------------------------------------------------------------
 
-    def pause_s(self, now_s: float, step: Step) -> float:
-        """Return the seconds to pause before this step may start; 0: now."""
+    def pause_s(self, now_s: float, step: Step, steps: int = 1) -> float:
+        """Return the seconds to pause before so many of these steps may start; 0: now."""
         if not self.settings.enforce:
             return 0.0
         if self._standing.state in (State.INFEASIBLE, State.INFEASIBLE_PEAK):
@@ -249,7 +280,7 @@ class Law:
             free_s = self._last_step_end_s + self._last_step_s * (1 / BLIND_DUTY - 1)
             return 0.0 if now_s >= free_s else max(0.01, min(PAUSE_S_MAX, free_s - now_s))
         point = self.forecast.points[self.point]
-        step_s = self.forecast.step_s(point, step)
+        step_s = steps * self.forecast.step_s(point, step)
         step_w = self.forecast.step_w(point, step.phase)
         pause_s = self._ledger.pause_s(
             now_s, step_s, step_w, self.forecast.paused_w(point, self.settings.bunch_s)
@@ -262,18 +293,30 @@ class Law:
         self._advance(now_s)
         self._running = (step, now_s)
 
-    def end(self, now_s: float, *, settled: bool) -> None:
-        """Note that the step ended; `settled`: it ran at the clocks that were asked for."""
+    def disturb(self, now_s: float) -> None:
+        """Note that something else ran until now: the board does not idle yet."""
+        self._last_step_end_s = max(self._last_step_end_s, now_s)
+
+    def drop(self, now_s: float) -> None:
+        """Note that the step ended otherwise, or never ran: it teaches nothing."""
+        self._advance(now_s)
+        self._running = None
+
+    def end(self, now_s: float, *, settled: bool, answered: int = 0) -> None:
+        """Note that the step ended.
+
+        Args:
+            now_s: when.
+            settled: whether it ran at the clocks that were asked for.
+            answered: output tokens among those of a prefill chunk.
+        """
         self._advance(now_s)
         if self._running is None:
             return
         step, began_s = self._running
         self._running = None
         self._last_step_end_s, self._last_step_s = now_s, now_s - began_s
-        if step.phase == "prefill":
-            self._prefilled += step.tokens
-        else:
-            self._decoded += step.tokens
+        self._mix.take(step, answered)
         if settled:
             expected_s = self.forecast.step_s(self.forecast.points[self.point], step)
             self.forecast.learn_pace(step.phase, now_s - began_s, expected_s)
@@ -289,12 +332,11 @@ class Law:
 
     def choose(self, now_s: float) -> None:
         """Choose the operating point again; called once a second."""
-        self._learn_mix(now_s)
         ledger = self._ledger
         terms = Terms(
             aim_w=ledger.aim_w,
             peak_w=ledger.peak_aim_w,
-            mix=self._mix,
+            mix=self._mix.follow(now_s),
             step_s_max=self.settings.step_s_max,
             pause_s=USUAL_PAUSE * self.settings.bunch_s,
         )
@@ -308,22 +350,9 @@ class Law:
         self._standing = self._judge()
         self._paused_s = 0.0
 
-    def _learn_mix(self, now_s: float) -> None:
-        """Follow what the work is made of, with a memory of `MIX_S`."""
-        passed_s = now_s - self._mixed_s
-        if self._decoded + self._prefilled <= 0 or passed_s <= 0:
-            return
-        if self._decoded > 0:
-            ratio = min(1000.0, self._prefilled / self._decoded)
-            self._mix = Mix(ratio, self._mix.sequences)
-        kept = math.exp(-passed_s / MIX_S)
-        self._prefilled *= kept
-        self._decoded *= kept
-        self._mixed_s = now_s
-
     def _judge(self) -> Standing:
         if not self.settings.enforce:
-            return Standing(State.OFF, "there is neither a known board nor a meter")
+            return Standing(State.OFF, self.settings.why_off)
         if self._source is Source.NOBODY:
             return Standing(
                 State.BLIND,

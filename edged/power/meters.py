@@ -1,4 +1,4 @@
-"""What the board draws: the protocol of a meter, and the estimate that every machine has.
+"""The estimate that every machine has: watts from processor time and clocks.
 
 In:  the engine's CPU time and the clocks.     Out: watts for the state, joules for each step.
 Whatever the estimate says is named `estimated` where it is shown; the budget is not held by it.
@@ -11,48 +11,18 @@ import itertools
 import os
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from edged import config
+from edged.board.meter import Reading
+from edged.power.account import Counted
 
 CPUFREQ = Path("/sys/devices/system/cpu/cpufreq")
 # Dynamic power is C V^2 f; over the upper half of a clock range V rises with f, over the lower it
 # is flat. The square stands between the two. Source: OPP tables of RK3588 in its device tree.
 CLOCK_EXPONENT = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What a meter says.
-
-    Attributes:
-        power_w: mean over the meter's window, whole board, W.
-        source: `estimated`, or the meter's name.
-        age_s: how old the newest sample is.
-        error_share: error band as a share of `power_w`.
-    """
-
-    power_w: float
-    source: str
-    age_s: float
-    error_share: float
-
-
-class Meter(Protocol):
-    """Says what the board draws, and what a step cost above idle."""
-
-    source: str
-
-    def read(self, engine_pid: int | None) -> Reading:
-        """Return the mean power up to now; `engine_pid` None: no engine runs."""
-        ...
-
-    def step_j(self, cpu_s: float) -> float:
-        """Return the joules above idle of a step that took `cpu_s` CPU seconds."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,29 +37,59 @@ class EstimateMeter:
     """Watts from the engine process's CPU time and the clocks, with configured coefficients.
 
     power = idle_w + busy cores x core_w x (clock / core_hz)^2. The sampling window is `window_s`.
+    `engine_pid` tells the engine's process id, or None while none runs.
     """
 
-    source = "estimated"
-
-    def __init__(self, power: config.Power, cpufreq: Path = CPUFREQ) -> None:
+    def __init__(
+        self,
+        power: config.Power,
+        engine_pid: Callable[[], int | None],
+        cpufreq: Path = CPUFREQ,
+    ) -> None:
         self._power = power
+        self._engine_pid = engine_pid
         self._cpufreq = cpufreq
         self._samples: deque[Sample] = deque()
         self._pid: int | None = None
+        self._counted = Counted(0.0, 0.0)
 
-    def read(self, engine_pid: int | None) -> Reading:
+    def read(self) -> Reading:
         """Return the estimate over the last window; a fresh engine starts a fresh window."""
-        now_s = time.monotonic()
+        now_s, engine_pid = time.monotonic(), self._engine_pid()
+        cpu_s = 0.0 if engine_pid is None else process_cpu_s(engine_pid) or 0.0
+        fresh = Sample(now_s, cpu_s)
+        self._count(fresh, same_engine=engine_pid == self._pid)
         if engine_pid != self._pid:
             self._pid = engine_pid
             self._samples.clear()
-        cpu_s = 0.0 if engine_pid is None else process_cpu_s(engine_pid) or 0.0
-        self._samples.append(Sample(now_s, cpu_s))
+        self._samples.append(fresh)
         while len(self._samples) > 2 and self._samples[1].at_s <= now_s - self._power.window_s:
             self._samples.popleft()
         busy = busy_cores(self._samples, self._power.window_s)
-        power_w = self._power.idle_w + busy * self._busy_core_w()
-        return Reading(power_w, self.source, 0.0, self._power.error_share)
+        return Reading(
+            watts_w=self._power.idle_w + busy * self._busy_core_w(),
+            at_s=now_s,
+            averaging_s=self._power.window_s,
+            error_share=self._power.error_share,
+            name="estimate",
+            origin="estimated",
+        )
+
+    @property
+    def counted(self) -> Counted:
+        """Return the joules from the first reading to the last one; they never fall."""
+        return self._counted
+
+    def _count(self, fresh: Sample, *, same_engine: bool) -> None:
+        """Count the time since the last sample; what a new engine used before is not known."""
+        if not self._samples:
+            return
+        last = self._samples[-1]
+        used_s = max(0.0, fresh.cpu_s - last.cpu_s) if same_engine else 0.0
+        idle_j = self._power.idle_w * max(0.0, fresh.at_s - last.at_s)
+        counted = self._counted
+        passed_j = idle_j + self.step_j(used_s)
+        self._counted = Counted(counted.counter_j + passed_j, counted.idle_j + idle_j)
 
     def step_j(self, cpu_s: float) -> float:
         """Return the estimated joules above idle of `cpu_s` CPU seconds."""

@@ -47,9 +47,10 @@ class Metered:
 
 
 class Trust:
-    """What is thought of one meter, reading by reading."""
+    """What is thought of one meter, reading by reading; `absent` is said while it says nothing."""
 
-    def __init__(self) -> None:
+    def __init__(self, absent: str = "the meter does not answer") -> None:
+        self._absent = absent
         self.is_trusted = False
         self.why = "no reading yet"
         self._good = 0
@@ -87,7 +88,7 @@ class Trust:
     ) -> str | None:
         if reading is None:
             self._last_w = None
-            return "the meter does not answer"
+            return self._absent
         power_w = reading.power_w
         self._count_equal(power_w, expected_w)
         if reading.name.startswith(CONTRACT_SUPPLIES):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import random
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -38,6 +39,8 @@ class Thermal:
 # Source: rk3588s.dtsi of the vendor kernel: above 85 C the NPU may run at 800 MHz, the big cores
 # at 2208 MHz. RK3576 is taken to be alike.
 HOT_NPU_HZ, HOT_CPU_HZ = 800e6, 2208e6
+# Shortening a list costs its length: it is done when so many entries have become old.
+FORGOTTEN_ENTRIES = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +176,14 @@ class Board:
             self.joules.append(self.joules[-1] + power_w * (until_s - self.now_s))
             self.times_s.append(until_s)
             self.now_s = until_s
+
+    def forget(self, before_s: float) -> None:
+        """Drop the truth before a moment, once it has grown."""
+        place = bisect_right(self.times_s, before_s) - 1
+        if place >= FORGOTTEN_ENTRIES:
+            del self.times_s[:place]
+            del self.joules[:place]
+            del self.clock_changes_s[: bisect_right(self.clock_changes_s, before_s)]
 
     def heat(self) -> None:
         """Bring the temperature up to now: one heat store, one resistance."""

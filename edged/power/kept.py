@@ -1,0 +1,86 @@
+"""What the forecast learned, kept over restarts: a small JSON file in the state directory.
+
+In:  `Learned`, the name of the board that taught it.     Out: the same at the next start.
+Written whole or not at all. Blocking: the governor calls it off the event loop.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from edged.power.forecast import Learned
+
+log = logging.getLogger(__name__)
+
+FILE = "power.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The file of one state directory; `is_read_only`: somebody only looks at it."""
+
+    path: Path
+    is_read_only: bool = False
+
+    def load(self, board: str) -> Learned:
+        """Return what this board taught; a fresh start where there is nothing of use.
+
+        A file that cannot be read as ours is moved aside, and the log says where.
+        """
+        try:
+            text = self.path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return Learned()
+        except (OSError, UnicodeDecodeError) as error:
+            return self._put_aside(str(error))
+        try:
+            table = json.loads(text)
+        except ValueError as error:
+            return self._put_aside(str(error))
+        if not isinstance(table, dict) or not isinstance(table.get("learned"), dict):
+            return self._put_aside("it is not what edged writes")
+        if table.get("board") != board:
+            log.info("%s was learned of %s, not of %s", self.path, table.get("board"), board)
+            return Learned()
+        return Learned.from_json(table["learned"])
+
+    def save(self, board: str, learned: Learned) -> None:
+        """Write it so that a power cut leaves the old file or the new one.
+
+        A disk that refuses costs what was learned since the last time, and is logged.
+        """
+        fresh = self.path.with_suffix(".new")
+        text = json.dumps({"board": board, "learned": learned.as_json()}, indent=1)
+        try:
+            with fresh.open("w", encoding="utf-8") as file:
+                file.write(text + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+            fresh.replace(self.path)
+            _sync_folder(self.path.parent)
+        except OSError as error:
+            log.warning("%s: what was learned is not kept: %s", self.path, error)
+
+    def _put_aside(self, why: str) -> Learned:
+        if self.is_read_only:
+            return Learned()
+        aside = self.path.with_suffix(".broken")
+        try:
+            self.path.replace(aside)
+            log.warning("%s: %s; moved to %s, the forecast starts anew", self.path, why, aside)
+        except OSError as error:
+            log.warning("%s: %s; the forecast starts anew (%s)", self.path, why, error)
+        return Learned()
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the new name durable."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,127 @@
+"""What this board can be held with: its forecast, its meter, its knobs, and the law over them.
+
+In:  the configuration, what was learned.     Out: `Outfit`, for the governor.
+The one place that decides whether the budget is held, and why not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from edged import config
+from edged.board.here import soc_here
+from edged.board.knob import Knobs
+from edged.board.meter import Meter
+from edged.board.soc import RK3588, SOCS, Soc, on_cpu, operating_points
+from edged.board.virtual.live import LiveBoard
+from edged.board.virtual.plant import drawn
+from edged.config import Config
+from edged.errors import ConfigError
+from edged.power.budget import Budget, budget_of, checked
+from edged.power.forecast import Forecast, Learned, Phase
+from edged.power.kept import Kept
+from edged.power.law import Law, Settings
+
+# Without a meter the law still forecasts; nothing is held by a forecast of another board.
+STAND_IN = on_cpu(RK3588)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the board has.
+
+    Attributes:
+        soc: the board, as the prior knows it; None: another machine.
+        meter, knobs: None where there is none.
+        runs: told which phase runs from now on; the virtual board draws it.
+    """
+
+    soc: Soc | None = None
+    meter: Meter | None = None
+    knobs: Knobs | None = None
+    runs: Callable[[Phase | None], None] = lambda phase: None
+
+    @property
+    def name(self) -> str:
+        """Return whose gains are learned here."""
+        return "unknown" if self.soc is None else self.soc.name
+
+
+@dataclass(frozen=True, slots=True)
+class Outfit:
+    """The board's parts and the law that holds them.
+
+    Attributes:
+        learned_file: where what is learned outlives a restart; None: nowhere.
+    """
+
+    parts: Parts
+    law: Law
+    budget: Budget
+    learned_file: Kept | None
+
+    @property
+    def is_paced(self) -> bool:
+        """Return whether each step waits for its permit: to be held, or for the meter to learn."""
+        return self.law.settings.enforce or self.parts.meter is not None
+
+    def floor_w(self, settings: config.Power) -> float:
+        """Return the idle watts of whoever counts the joules here."""
+        return self.law.forecast.floor_w if self.is_paced else settings.idle_w
+
+
+def parts_here(config: Config, clock: Callable[[], float]) -> Parts:
+    """Return what this machine, or the virtual board in its place, has.
+
+    Raises:
+        ConfigError: a virtual board for a real engine.
+    """
+    engine = config.engine
+    if engine.virtual_board is None:
+        soc = soc_here() if engine.backend == "llama" else None
+        return Parts(None if soc is None else on_cpu(soc))
+    if engine.backend != "sim":
+        raise ConfigError(
+            f'engine.virtual_board = "{engine.virtual_board}": only the simulated engine runs on a '
+            f'virtual board; set engine.backend = "sim", or leave virtual_board out'
+        )
+    soc = SOCS[engine.virtual_board]
+    # The simulated engine is another process and does not feel the clocks: pauses alone.
+    live = LiveBoard(drawn(soc, 0), frozenset(), clock)
+    return Parts(soc, live, None, live.run)
+
+
+def outfit(
+    config: Config, parts: Parts, learned_file: Kept | None, clock: Callable[[], float]
+) -> Outfit:
+    """Return the law that holds these parts to the configured budget.
+
+    Raises:
+        ConfigError: the budget means nothing; names the key and what to do.
+    """
+    learned = Learned() if learned_file is None else learned_file.load(parts.name)
+    budget = budget_of(config.power, learned.floor_w)
+    checked(budget, config.engine.step_s_max, metered=parts.meter is not None)
+    prior = parts.soc or STAND_IN
+    domains = frozenset() if parts.knobs is None else parts.knobs.domains
+    forecast = Forecast(
+        prior, operating_points(prior, domains), learned, config.engine.chunk_tokens
+    )
+    settings = _settings(config, parts, budget)
+    return Outfit(parts, Law(forecast, budget.limits(), settings, clock()), budget, learned_file)
+
+
+def _settings(config: Config, parts: Parts, budget: Budget) -> Settings:
+    known, metered = parts.soc is not None, parts.meter is not None
+    why_off = "there is neither a known board nor a meter: watts are estimated and not held"
+    if budget.enforce == "never":
+        why_off = 'power.enforce = "never": watts are shown and not held'
+    return Settings(
+        step_s_max=config.engine.step_s_max,
+        sequences_max=config.model.sequences,
+        board_known=known,
+        enforce=budget.is_held(board_known=known, metered=metered),
+        why_off=why_off,
+        has_meter=metered,
+    )

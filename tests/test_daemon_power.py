@@ -1,0 +1,149 @@
+"""The power budget as devices and people meet it: a real daemon on the virtual board."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edged.__main__ import main
+from tests.broker import Mosquitto
+from tests.daemon_fixture import BOARD, OUTCOMES, Asker, Daemon, long_answer
+
+pytestmark = pytest.mark.broker
+
+VIRTUAL = {"engine": {"virtual_board": "rk3588"}}
+PROMPT = {"prompt": "truck at door 4", "schema": long_answer(30)}
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
+    with Mosquitto(tmp_path_factory.mktemp("broker")) as running:
+        yield running
+
+
+def virtual(place: Path, broker: Mosquitto, **power: Any) -> Daemon:
+    """Return a daemon of its own on the virtual board."""
+    return Daemon(place, broker, sections=VIRTUAL | {"power": power})
+
+
+def power_state(broker: Mosquitto, wanted: str) -> dict[str, Any]:
+    """Return the first power state, retained or later, whose source is the one wanted."""
+    with Asker(broker) as device:
+        device.subscribe(f"{BOARD}/state")
+        said = device.next(lambda reply: reply["power"]["source"] == wanted)
+    power: dict[str, Any] = said["power"]
+    return power
+
+
+def test_the_virtual_board_is_held_and_says_that_it_is_simulated(
+    broker: Mosquitto, tmp_path: Path
+) -> None:
+    with virtual(tmp_path / "d", broker) as daemon, Asker(broker) as device:
+        daemon.wait_for_log("connected to the broker")
+        device.listen()
+        for number in range(8):
+            device.ask(PROMPT, f"p-{number}")
+        replies = [device.outcome(f"p-{number}") for number in range(8)]
+        state = power_state(broker, "simulated")
+    assert {reply["event"] for reply in replies} == {"done"}
+    assert all(reply["energy"]["j"] > 0 for reply in replies)
+    assert state["state"] in ("ok", "throttled")
+    assert (state["limit_w"], state["peak_w"]) == (4.0, 4.8)
+    assert state["mean_w"] < 4.1
+
+
+def test_a_prompt_that_cannot_be_in_time_is_refused_with_seconds_and_joules_or_waits(
+    broker: Mosquitto, tmp_path: Path
+) -> None:
+    late = {"prompt": "truck", "schema": long_answer(800), "ttl_s": 2}
+    with virtual(tmp_path / "d", broker) as daemon, Asker(broker) as device:
+        daemon.wait_for_log("is resident")
+        daemon.wait_for_log("connected to the broker")
+        device.listen()
+        for number in range(3):  # so that the board has learned its pace
+            device.ask(PROMPT, f"taught-{number}")
+            device.outcome(f"taught-{number}")
+        device.ask(late | {"on_long": "refuse"}, "refused")
+        refused = device.next(lambda reply: reply["id"] == "refused")
+        device.ask(late | {"on_long": "wait", "receipt": True}, "waits")
+        accepted = device.next(lambda reply: reply["id"] == "waits")
+    assert (refused["event"], refused["reason"]) == ("refused", "too_long")
+    assert " J, " in refused["detail"]
+    assert accepted["event"] == "accepted"
+    assert accepted["estimated_s"] > 2
+
+
+def test_a_budget_that_nothing_fits_into_refuses_prompts_and_says_what_to_switch_off(
+    broker: Mosquitto, tmp_path: Path
+) -> None:
+    with virtual(tmp_path / "d", broker, budget_w=1.0) as daemon, Asker(broker) as device:
+        daemon.wait_for_log("is resident")
+        daemon.wait_for_log("connected to the broker")
+        device.listen()
+        device.ask(PROMPT, "p")
+        reply = device.next()
+        state = power_state(broker, "simulated")
+    assert (reply["event"], reply["status"], reply["reason"]) == ("refused", 503, "over_budget")
+    assert "switch off" in reply["detail"]
+    assert reply["retry_after_s"] > 0
+    assert state["state"] == "infeasible"
+
+
+def test_the_books_hold_what_all_replies_told_also_expired_and_cancelled_ones(
+    broker: Mosquitto, tmp_path: Path
+) -> None:
+    endless = {"prompt": "x", "schema": long_answer(7000)}
+    sections = {"model": {"context_tokens": 8192}}
+    with Daemon(tmp_path / "d", broker, sections=sections) as daemon, Asker(broker) as device:
+        daemon.wait_for_log("is resident")
+        daemon.wait_for_log("connected to the broker")
+        device.listen()
+        device.ask(PROMPT, "done")
+        device.ask(endless | {"ttl_s": 3}, "expired")
+        device.ask(endless | {"stream": True}, "cancelled")
+        device.next(lambda reply: reply["event"] == "chunk")
+        device.cancel("cancelled")
+        replies = [device.next(lambda reply: reply["event"] in OUTCOMES) for _ in range(3)]
+        device.subscribe(f"{BOARD}/state")
+        wanted = {"cancelled": 1, "done": 1, "expired": 1}
+        power = device.next(lambda reply: reply.get("outcomes") == wanted)["power"]
+    told_j = sum(reply["energy"]["j"] for reply in replies)
+    parts = ("outcomes_j", "overhead_j", "idle_j", "unmetered_j")
+    assert power["outcomes_j"] == pytest.approx(told_j, abs=0.06)
+    assert power["counter_j"] == pytest.approx(sum(power[part] for part in parts), abs=0.3)
+    assert power["idle_j"] > 0
+
+
+def test_the_books_go_on_after_a_kill(broker: Mosquitto, tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path / "d", broker)
+    with daemon, Asker(broker) as device:
+        daemon.wait_for_log("connected to the broker")
+        device.listen()
+        device.ask(PROMPT, "p")
+        told_j = device.outcome("p")["energy"]["j"]
+        daemon.kill()
+        daemon.start()
+        device.subscribe(f"{BOARD}/state")
+        state = device.next(lambda reply: reply.get("boot") == 2)
+    assert state["power"]["outcomes_j"] == pytest.approx(told_j, abs=0.1)
+    assert state["power"]["unmetered_j"] > 0
+
+
+def test_a_broken_file_of_what_was_learned_is_moved_aside_and_said(
+    broker: Mosquitto, tmp_path: Path
+) -> None:
+    place = tmp_path / "d"
+    place.mkdir()
+    (place / "power.json").write_text("{")
+    with virtual(place, broker) as daemon:
+        daemon.wait_for_log("moved to")
+    assert (place / "power.broken").read_text() == "{"
+
+
+def test_a_budget_that_means_nothing_ends_with_78(tmp_path: Path) -> None:
+    path = tmp_path / "edged.toml"
+    path.write_text(f'[node]\nstate_dir = "{tmp_path}"\n[power]\npeak_w = 1.0\n')
+    assert main(["run", "--config", str(path)]) == 78

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edged.board.here import soc_here
+from edged.board.soc import RK3576, RK3588, on_cpu
+from edged.config import Config
+from edged.errors import ConfigError
+from edged.power.budget import State
+from edged.power.forecast import Learned
+from edged.power.kept import Kept
+from edged.power.outfit import Outfit, Parts, outfit, parts_here
+
+
+def clock() -> float:
+    return 0.0
+
+
+def config(**tables: dict[str, Any]) -> Config:
+    return Config.model_validate(tables)
+
+
+def virtual(**power: Any) -> Outfit:
+    settings = config(engine={"backend": "sim", "virtual_board": "rk3588"}, power=power)
+    return outfit(settings, parts_here(settings, clock), None, clock)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (b"xunlong,orangepi-5\0rockchip,rk3588s\0rockchip,rk3588\0", RK3588),
+        (b"armsom,sige5\0rockchip,rk3576\0", RK3576),
+        (b"raspberrypi,4-model-b\0brcm,bcm2711\0", None),
+        (b"", None),
+    ],
+)
+def test_the_device_tree_tells_the_board(tmp_path: Path, text: bytes, expected: object) -> None:
+    (tmp_path / "compatible").write_bytes(text)
+    assert soc_here(tmp_path / "compatible") is expected
+
+
+def test_a_machine_without_a_device_tree_is_no_board(tmp_path: Path) -> None:
+    assert soc_here(tmp_path / "compatible") is None
+
+
+def test_an_unknown_machine_is_not_held_and_says_why() -> None:
+    found = outfit(config(), Parts(), None, clock)
+    assert not found.is_paced
+    assert found.law.standing.state is State.OFF
+    assert "neither a known board nor a meter" in found.law.standing.why
+
+
+def test_the_virtual_board_is_held_and_has_a_meter() -> None:
+    found = virtual()
+    assert found.is_paced
+    assert found.parts.meter is not None
+
+
+def test_never_is_said_to_be_the_reason() -> None:
+    found = virtual(enforce="never")
+    assert found.law.standing.state is State.OFF
+    assert 'enforce = "never"' in found.law.standing.why
+
+
+def test_a_known_board_without_a_meter_is_held_by_the_forecast() -> None:
+    found = outfit(config(), Parts(on_cpu(RK3588)), None, clock)
+    found.law.observe(0.0, None)
+    found.law.choose(1.0)
+    assert found.is_paced
+    assert "held by the forecast: there is no meter" in found.law.standing.why
+
+
+def test_always_on_an_unknown_machine_is_blind() -> None:
+    found = outfit(config(power={"enforce": "always"}), Parts(), None, clock)
+    assert found.law.standing.state is State.BLIND
+
+
+def test_a_virtual_board_wants_the_simulated_engine() -> None:
+    with pytest.raises(ConfigError, match=r'set engine\.backend = "sim"'):
+        parts_here(config(engine={"virtual_board": "rk3588"}), clock)
+
+
+@pytest.mark.parametrize(
+    ("tables", "word"),
+    [
+        ({"power": {"peak_w": 3.0}}, "raise the one or lower the other"),
+        ({"power": {"peak_window_s": 0.2}}, "step shorter"),
+        ({"power": {"peak_window_s": 60}}, "the peak is the shorter"),
+        ({"power": {"basis": "over_idle"}}, "attach one"),
+        ({"engine": {"step_s_max": 2.0}}, "make the window longer"),
+    ],
+)
+def test_a_budget_that_means_nothing_is_an_error_that_says_what_to_do(
+    tables: dict[str, Any], word: str
+) -> None:
+    with pytest.raises(ConfigError, match=word):
+        outfit(config(**tables), Parts(), None, clock)
+
+
+def test_a_long_step_is_nobody_s_business_where_nothing_is_held() -> None:
+    settings = config(engine={"step_s_max": 2.0}, power={"enforce": "never"})
+    assert outfit(settings, Parts(), None, clock).law.standing.state is State.OFF
+
+
+def test_over_idle_is_put_on_top_of_the_idle_that_was_learned(tmp_path: Path) -> None:
+    kept = Kept(tmp_path / "power.json")
+    kept.save("rk3588", Learned(floor_w=1.5))
+    settings = config(
+        engine={"backend": "sim", "virtual_board": "rk3588"}, power={"basis": "over_idle"}
+    )
+    found = outfit(settings, parts_here(settings, clock), kept, clock)
+    assert found.law.limits.mean_w == pytest.approx(5.5)
+
+
+def test_over_idle_without_an_idle_is_held_as_total_until_one_is_learned() -> None:
+    assert virtual(basis="over_idle").law.limits.mean_w == 4.0
+
+
+def test_the_engine_s_chunk_bounds_the_forecast_s() -> None:
+    assert virtual().law.chunk_tokens <= 64
