@@ -6,6 +6,8 @@
       Refusal          contract, admission, engine intake -> intake: publishes `refused`
       EngineLost       engine/client    -> daemon: requeue what ran, start the engine again
       BrokerGone       mqtt             -> mqtt: reconnects; work already spooled goes on
+      MeterLost        board meters     -> power/governor: the forecast speaks, `state` says why
+      KnobRefused      board knobs      -> power/governor: pauses hold the watts, `state` says why
 
 Anything else is a bug: the process ends with 70 and the spool recovers.
 """
@@ -35,6 +37,14 @@ class EngineLost(EdgedError):
 
 class BrokerGone(EdgedError):
     """The connection to the broker ended before the operation was acknowledged."""
+
+
+class MeterLost(EdgedError):
+    """The meter does not answer now."""
+
+
+class KnobRefused(EdgedError):
+    """The kernel does not let a clock be capped."""
 
 
 class Refusal(EdgedError):
