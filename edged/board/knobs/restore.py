@@ -1,0 +1,56 @@
+"""Gives the clocks back to whoever had them before edged.
+
+In:  the saved file of a state directory.     Out: the caps as they were, and a sentence for each.
+Called when the engine stops: by `ExecStopPost=` of its unit, by `edged run` in a shell, else by the
+next start. Needs neither the daemon nor its objects. Blocking.
+"""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import dataclass
+from pathlib import Path
+
+from edged.board.knobs.saved import SavedClocks
+from edged.board.sysfs import write_number
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What became of the saved caps, by path below the root.
+
+    Attributes:
+        back: have their value from before edged.
+        gone: do not exist any more.
+        kept: could not be written, with the kernel's reason; they stay in the file.
+    """
+
+    back: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
+    kept: tuple[tuple[str, str], ...] = ()
+
+
+def restore_clocks(root: Path, saved: SavedClocks) -> Restored:
+    """Write back what was saved, and forget it. Never fails: what is left is in `kept`."""
+    try:
+        with saved.held():
+            return _restore(root, saved)
+    except OSError as error:
+        return Restored(kept=(("state directory", error.strerror or str(error)),))
+
+
+def _restore(root: Path, saved: SavedClocks) -> Restored:
+    counts = saved.read()
+    back, gone, kept = [], [], []
+    for name, count in counts.items():
+        try:
+            write_number(root / name, count)
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ENODEV, errno.ENOTDIR):
+                gone.append(name)
+            else:
+                kept.append((name, error.strerror or str(error)))
+        else:
+            back.append(name)
+    saved.write({name: counts[name] for name, _ in kept})
+    return Restored(tuple(back), tuple(gone), tuple(kept))
