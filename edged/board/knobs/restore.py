@@ -29,9 +29,19 @@ class Restored:
     gone: tuple[str, ...] = ()
     kept: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """Return what happened, one sentence for each clock."""
+        said = [f"{name}: restored" for name in self.back]
+        said += [f"{name}: is not there any more" for name in self.gone]
+        said += [f"{name}: still capped, {why}; it is tried again" for name, why in self.kept]
+        return tuple(said) or ("no clock is capped by edged",)
+
 
 def restore_clocks(root: Path, saved: SavedClocks) -> Restored:
     """Write back what was saved, and forget it. Never fails: what is left is in `kept`."""
+    if not saved.is_there:
+        return Restored()
     try:
         with saved.held():
             return _restore(root, saved)

@@ -41,6 +41,11 @@ class SavedClocks:
         self._lock = state_dir / LOCK
         self._boot = boot
 
+    @property
+    def is_there(self) -> bool:
+        """Return whether anything was saved, in this boot or another."""
+        return self._path.exists()
+
     @contextmanager
     def held(self) -> Iterator[None]:
         """Keep other processes of edged from the caps and the file meanwhile.
@@ -77,7 +82,7 @@ class SavedClocks:
         if counts:
             told = {"boot": self._boot, "values": dict(counts)}
             write_whole(self._path, json.dumps(told, indent=1).encode())
-        elif self._path.exists():
+        elif self.is_there:
             remove(self._path)
 
 
