@@ -12,7 +12,7 @@ import pytest
 from edged.board.meters.calibration import Calibration
 from edged.board.meters.choose import Chosen, Wish, choose_meter
 from edged.board.meters.dynamic import of_cores
-from edged.board.meters.estimate import Use
+from edged.board.meters.estimate import EstimateMeter, Use
 from edged.board.meters.fault import MeterFault
 from edged.board.meters.powercap import PowercapMeter, find_zones
 from edged.board.meters.supply import find_contracts
@@ -39,7 +39,7 @@ def test_a_board_without_a_chip_has_the_estimate_of_its_soc(tmp_path: Path, boar
     soc = "rk3576" if board == "sige5" else "rk3588"
     assert found.kind == "estimate"
     assert f"the constants of {soc}, never calibrated, +-40%" in found.why
-    assert found.meter.read().origin == "estimated"
+    assert isinstance(found.meter, EstimateMeter)
 
 
 def test_the_reason_tells_chip_averaging_shunt_and_band(tmp_path: Path) -> None:

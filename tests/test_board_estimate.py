@@ -20,6 +20,7 @@ from edged.board.meters.calibration import (
 )
 from edged.board.meters.dynamic import Coefficients, State, board_w, of_cores, of_soc
 from edged.board.meters.estimate import EstimateMeter, Use
+from edged.board.meters.fault import MeterFault
 from edged.board.soc import RK3576, RK3588, Soc, operating_points
 from edged.errors import ConfigError
 from tests.golden_tree import EACH_BOARD, Ticks, tree
@@ -44,7 +45,6 @@ def estimate(root: Path, coefficients: Coefficients, cores: float, npu_busy: flo
     """Return the watts after two seconds of such work."""
     clock, engine = Ticks(), Engine()
     meter = EstimateMeter(root, coefficients, engine, clock=clock)
-    meter.read()
     clock.step(2.0)
     engine.cpu_s, engine.npu_s = cores * 2.0, npu_busy * 2.0
     return meter.read().watts_w
@@ -70,17 +70,37 @@ def test_without_an_engine_the_board_rests(tmp_path: Path) -> None:
 
 def test_another_engine_counts_from_the_start(tmp_path: Path) -> None:
     clock, engine = Ticks(), Engine()
-    meter = EstimateMeter(tmp_path, PC, engine, clock=clock)
     engine.cpu_s = 1000.0
-    meter.read()
+    meter = EstimateMeter(tmp_path, PC, engine, clock=clock)
     clock.step(1.0)
     engine.cpu_s = 0.1
-    assert meter.read().watts_w == PC.idle_w
+    with pytest.raises(MeterFault, match="settling"):
+        meter.read()
+    clock.step(1.0)
+    engine.cpu_s = 1.1
+    assert meter.read().watts_w == pytest.approx(PC.idle_w + 0.5)
+
+
+def test_work_before_the_last_second_does_not_count(tmp_path: Path) -> None:
+    clock, engine = Ticks(), Engine()
+    meter = EstimateMeter(tmp_path, PC, engine, clock=clock)
+    engine.cpu_s = 100.0
+    for _ in range(12):
+        clock.step(0.125)
+        last_w = meter.read().watts_w
+    assert last_w == PC.idle_w
 
 
 def test_an_estimate_says_that_it_is_one(tmp_path: Path) -> None:
-    reading = EstimateMeter(tmp_path, PC, Engine(), clock=Ticks()).read()
+    reading = resting(tmp_path).read()
     assert (reading.origin, reading.name, reading.error_share) == ("estimated", "estimate", 0.3)
+
+
+def resting(root: Path, calibration: Calibration = UNCALIBRATED) -> EstimateMeter:
+    clock = Ticks()
+    meter = EstimateMeter(root, PC, Engine(), calibration, clock)
+    clock.step(1.0)
+    return meter
 
 
 def test_four_busy_big_cores_draw_what_the_table_says(tmp_path: Path) -> None:
@@ -199,7 +219,7 @@ def test_pairs_that_teach_nothing_are_refused(taken: list[Pair], says: str) -> N
 
 def test_a_calibration_corrects_the_reading_and_gives_its_band(tmp_path: Path) -> None:
     taught = Calibration(offset_w=1.0, gain=2.0, error_share=0.07, against="plug")
-    reading = EstimateMeter(tmp_path, PC, Engine(), taught, Ticks()).read()
+    reading = resting(tmp_path, taught).read()
     assert (reading.watts_w, reading.error_share) == (1.0 + 2.0 * PC.idle_w, 0.07)
 
 

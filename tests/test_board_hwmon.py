@@ -70,7 +70,8 @@ def test_a_chip_that_counts_joules_gives_the_mean_between_readings(tmp_path: Pat
     clock.step(2.0)
     counter.write_text(f"{48211360 + 7_000_000}\n")
     reading = chip.read()
-    assert (reading.watts_w, reading.averaging_s) == (pytest.approx(3.5), pytest.approx(2.0))
+    assert reading.watts_w == pytest.approx(3.5)
+    assert reading.averaging_s == pytest.approx(2.0)
 
 
 def test_a_counter_that_starts_again_settles_first(tmp_path: Path) -> None:
@@ -108,6 +109,7 @@ def test_an_averaging_that_cannot_be_raised_widens_the_error_band(tmp_path: Path
     chip = meter(root)
     assert not chip.averaging.covers_period
     assert chip.error_share == 0.02 + SAMPLED_SHARE
+    assert chip.averaging.why.endswith("(update_interval: Is a directory)")
 
 
 @pytest.mark.parametrize(("board", "mean_ms"), [("sige5", 1), ("mainline", 50)])
@@ -117,6 +119,17 @@ def test_a_chip_without_averaging_of_its_own_says_what_it_misses(
     averaging = meter(metered(tmp_path, board)).averaging
     assert not averaging.covers_period
     assert f"averages {mean_ms} ms, is read every 125 ms" in averaging.why
+
+
+def test_an_averaging_that_this_user_may_not_set_is_told(open_folder: Path) -> None:
+    root = metered(open_folder, "orangepi_5")
+    (hwmon(root, "ina226") / "update_interval").chmod(0o444)
+    with as_nobody():
+        averaging = meter(root).averaging
+    assert averaging.why == (
+        "averages 35 ms, is read every 125 ms: what is between is missed "
+        "(update_interval: Permission denied)"
+    )
 
 
 def test_a_driver_that_started_anew_is_set_up_again(tmp_path: Path) -> None:

@@ -138,11 +138,11 @@ def test_after_a_kill_the_command_gives_them_back(root: Path, state: Path) -> No
     killed = subprocess.run([sys.executable, "-c", cap, root, state], check=False)
     assert (killed.returncode, counts(root)[NPU]) == (-signal.SIGKILL, 500000000)
     command = [sys.executable, "-m", "edged", "restore-clocks"]
-    arguments = ["--state-dir", state, "--root", root]
-    done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=True)
+    command += ["--state-dir", str(state), "--root", str(root)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert counts(root) == BEFORE
     assert f"{NPU}: restored" in done.stdout
-    again = subprocess.run([*command, *arguments], capture_output=True, text=True, check=True)
+    again = subprocess.run(command, capture_output=True, text=True, check=True)
     assert again.stdout == "no clock is capped by edged\n"
 
 
@@ -247,7 +247,7 @@ def test_a_write_that_does_nothing_is_ignored_and_the_others_hold(
     found = knobs(root, state)
     with pytest.raises(KnobRefused, match="500 MHz written, 1000 MHz read back"):
         found.set_clocks(SLOW)
-    assert (faults(found), found.domains) == ({"npu": "ignored"}, {"cpu", "ddr"})
+    assert (faults(found), found.domains) == ({"npu": "ignored"}, frozenset({"cpu", "ddr"}))
     assert int((root / DDR).read_text()) == 1068000000
     found.set_clocks(SLOW)  # it is asked no more, and complains no more
 
@@ -290,10 +290,10 @@ def test_a_read_only_tree_is_told_with_the_cure(root: Path, state: Path) -> None
         "root, state = map(Path, sys.argv[1:])\n"
         "for one in KernelKnobs.discover(root, state).troubles.values(): print(one.fault, one.why)"
     )
-    command = ["unshare", "-rm", "sh", "-c", f'{mount} && exec "$1" -c "$2" "$0" "$3"', root]
-    told = subprocess.run(
-        [*command, sys.executable, look, state], capture_output=True, text=True, check=True
-    ).stdout.splitlines()
+    command = ["unshare", "-rm", "sh", "-c", f'{mount} && exec "$1" -c "$2" "$0" "$3"']
+    command += [str(root), sys.executable, look, str(state)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    told = done.stdout.splitlines()
     assert len(told) == 3
     assert all(line.startswith("read_only") and "ReadWritePaths=" in line for line in told)
 
@@ -327,6 +327,19 @@ def test_a_driver_that_is_unbound_mid_run_is_missing(root: Path, state: Path) ->
         found.check(is_busy=True)
     assert faults(found) == {"npu": "missing"}
     assert restore_clocks(root, SavedClocks(state, BOOT)).kept == ()
+
+
+def test_a_cap_that_may_not_be_taken_back_now_is_kept_for_later(open_folder: Path) -> None:
+    root, state = tree(open_folder / "sys", "rock_5b"), open_folder
+    found = knobs(root, state)
+    found.set_clocks(SLOW)
+    (root / NPU).chmod(0o444)
+    (state / "clocks.lock").chmod(0o644)
+    with as_nobody(), pytest.raises(KnobRefused):
+        found.set_clocks(FULL)
+    (root / NPU).chmod(0o644)
+    restore(root, state)
+    assert counts(root) == BEFORE
 
 
 def test_a_cap_that_was_overwritten_is_written_again(root: Path, state: Path) -> None:

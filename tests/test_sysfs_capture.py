@@ -107,7 +107,7 @@ def test_a_line_that_is_none_is_named(line: str) -> None:
 
 def test_the_tool_writes_a_manifest_of_a_folder(tmp_path: Path) -> None:
     root = tree(tmp_path, "orangepi_5")
-    command = [TOOL, "--root", root, "--title", "a board"]
+    command = [str(TOOL), "--root", str(root), "--title", "a board"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout == captured(root)
 
@@ -125,9 +125,9 @@ def test_the_tool_needs_no_package(tmp_path: Path) -> None:
         "python3",
         "-I",
         "-S",
-        tmp_path / "alone.py",
+        str(tmp_path / "alone.py"),
         "--root",
-        tree(tmp_path / "s", "sige5"),
+        str(tree(tmp_path / "s", "sige5")),
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.startswith("# ArmSoM Sige5, kernel ")

@@ -245,9 +245,12 @@ class KernelKnobs:
         saved = self._saved.read()
         for cap in self._caps_of(domain):
             self._wanted_hz.pop(cap.name, None)
-            count = saved.pop(self._key(cap), None)
-            if count is not None and trouble.fault != "contested":
-                cap.write(count * cap.unit_hz)
+            count = saved.get(self._key(cap))
+            if count is None:
+                continue
+            left = None if trouble.fault == "contested" else cap.write(count * cap.unit_hz)
+            if left is None or left.fault == "missing":
+                del saved[self._key(cap)]
         with suppress(OSError):  # the file stays, and what stops the engine restores from it
             self._saved.write(saved)
 

@@ -51,20 +51,21 @@ def set_averaging(folder: Path, chip: str, period_s: float) -> Averaging:
 
     What is enough already is left alone. A write that is refused is no error: the answer tells.
     """
+    refused = None
     if _mean_s(folder) < period_s:
-        _raise_interval(folder, period_s)
+        refused = _raise_interval(folder, period_s)
     if _mean_s(folder) < period_s:
-        _raise_samples(folder, period_s)
-    return _judged(_mean_s(folder), chip, period_s)
+        refused = _raise_samples(folder, period_s) or refused
+    return _judged(_mean_s(folder), chip, period_s, refused)
 
 
-def _judged(told_s: float, chip: str, period_s: float) -> Averaging:
+def _judged(told_s: float, chip: str, period_s: float, refused: str | None) -> Averaging:
     mean_s = told_s or DRIVER_S.get(chip, 0.0)
     if mean_s >= period_s:
         return Averaging(mean_s, True, f"averages {mean_s * 1e3:.0f} ms")
     told = f"averages {mean_s * 1e3:.0f} ms" if mean_s else "does not say how long it averages"
     why = f"{told}, is read every {period_s * 1e3:.0f} ms: what is between is missed"
-    return Averaging(mean_s, False, why)
+    return Averaging(mean_s, False, why if refused is None else f"{why} ({refused})")
 
 
 def _mean_s(folder: Path) -> float:
@@ -75,31 +76,36 @@ def _mean_s(folder: Path) -> float:
     return (optional_number(folder / "update_interval") or 0.0) / 1e3
 
 
-def _raise_interval(folder: Path, period_s: float) -> None:
-    """Ask for longer conversions until the chip says that they are long enough.
+def _raise_interval(folder: Path, period_s: float) -> str | None:
+    """Ask for longer conversions until they are long enough; return why they are not.
 
     The driver rounds to the nearest step, which may be a shorter one.
     """
     asked_ms = math.ceil(period_s * 1e3)
     for _ in SAMPLES:
-        if not _write(folder / "update_interval", asked_ms) or _mean_s(folder) >= period_s:
-            return
+        refused = _write(folder / "update_interval", asked_ms)
+        if refused is not None or _mean_s(folder) >= period_s:
+            return refused
         asked_ms *= 2
+    return None
 
 
-def _raise_samples(folder: Path, period_s: float) -> None:
+def _raise_samples(folder: Path, period_s: float) -> str | None:
     """Ask for more samples; the INA3221 has them apart from its conversion time."""
     now = optional_number(folder / "samples")
     for samples in SAMPLES if now is not None else ():
-        if samples <= (now or 0):
-            continue
-        if not _write(folder / "samples", samples) or _mean_s(folder) >= period_s:
-            return
+        if samples > (now or 0):
+            refused = _write(folder / "samples", samples)
+            if refused is not None or _mean_s(folder) >= period_s:
+                return refused
+    return None
 
 
-def _write(path: Path, number: int) -> bool:
+def _write(path: Path, number: int) -> str | None:
     try:
         write_number(path, number)
-    except OSError:
-        return False
-    return True
+    except FileNotFoundError:
+        return None  # this chip cannot
+    except OSError as error:
+        return f"{path.name}: {error.strerror}"
+    return None

@@ -19,10 +19,12 @@ from edged.board.domains import big_policies, ddr_devfreq, npu_devfreq, regulato
 from edged.board.meter import Reading
 from edged.board.meters.calibration import UNCALIBRATED, Calibration
 from edged.board.meters.dynamic import Coefficients, State, board_w
+from edged.board.meters.fault import MeterFault
 from edged.board.sysfs import optional_number
 
 # CPU seconds come in ticks of 10 ms: a window of a second holds a hundred of each core's.
 WINDOW_S = 1.0
+SHORTEST_S = 0.1
 # What a core rail can be; anything else is another regulator's or a reading in a transition.
 SUPPLY_V = (0.4, 1.5)
 
@@ -84,6 +86,7 @@ class EstimateMeter:
         self._cpu_volts = Volts(regulator(root, "vdd_cpu_big"))
         self._npu_volts = Volts(regulator(root, "vdd_npu"))
         self._samples: deque[tuple[float, Use]] = deque()
+        self._look()
 
     @property
     def error_share(self) -> float:
@@ -92,29 +95,38 @@ class EstimateMeter:
         return self._coefficients.error_share if known is None else known
 
     def read(self) -> Reading:
-        """Return the estimate of the last second; blocking."""
+        """Return the estimate of the last second; blocking.
+
+        Raises:
+            MeterFault: `settling`, in the first tenth of a second of an engine.
+        """
+        self._look()
         now_s = self._clock()
-        busy_cores, npu_busy, length_s = self._work(now_s)
+        busy_cores, npu_busy, length_s = self._work()
         estimated_w = board_w(self._coefficients, self._state(busy_cores, npu_busy))
         watts_w = self._calibration.corrected_w(estimated_w)
         return Reading(watts_w, now_s, length_s, self.error_share, "estimate", "estimated")
 
-    def _work(self, now_s: float) -> tuple[float, float, float]:
-        """Return busy cores, the NPU's busy share, and the seconds that they are the mean of."""
-        use = self._use()
+    def _look(self) -> None:
+        """Note what the engine has used so far, and forget what was before the window."""
+        now_s, use = self._clock(), self._use()
         if use is None or (self._samples and use.cpu_s < self._samples[-1][1].cpu_s):
             self._samples.clear()  # another engine counts from 0 again
-        if use is None:
-            return 0.0, 0.0, 0.0
-        self._samples.append((now_s, use))
+        if use is not None:
+            self._samples.append((now_s, use))
         while len(self._samples) > 2 and self._samples[1][0] <= now_s - WINDOW_S:
             self._samples.popleft()
-        began_s, before = self._samples[0]
-        length_s = now_s - began_s
-        if length_s <= 0:
+
+    def _work(self) -> tuple[float, float, float]:
+        """Return busy cores, the NPU's busy share, and the seconds that they are the mean of."""
+        if not self._samples:
             return 0.0, 0.0, 0.0
-        npu_busy = min(1.0, max(0.0, use.npu_s - before.npu_s) / length_s)
-        return (use.cpu_s - before.cpu_s) / length_s, npu_busy, length_s
+        (began_s, before), (ended_s, after) = self._samples[0], self._samples[-1]
+        length_s = ended_s - began_s
+        if length_s < SHORTEST_S:
+            raise MeterFault("settling", "the estimate looks at the engine's work from here on")
+        npu_busy = min(1.0, max(0.0, after.npu_s - before.npu_s) / length_s)
+        return (after.cpu_s - before.cpu_s) / length_s, npu_busy, length_s
 
     def _state(self, busy_cores: float, npu_busy: float) -> State:
         clocks_khz = [optional_number(one / "scaling_cur_freq") for one in self._policies]
