@@ -1,8 +1,9 @@
 """Caps the clocks of a real board, and gives them back.
 
 In:  the clocks of an operating point.     Out: caps in the kernel, `domains`, reasons for `state`.
-A cap that is missing, may not be written, does nothing or is contested drops out of `domains`;
-pauses then hold the watts. Whoever calls asks `domains` again after `KnobRefused`.
+All or nothing: when one cap is refused, does nothing or is contested, every clock gets back what
+it had before edged, and pauses alone hold the watts. Who would rather go on with the other clocks
+discovers again `without` that domain.
 Write only while the engine is there: what stops the engine restores the clocks.
 Blocking: small files and one lock; the daemon calls it off its event loop, one call at a time.
 """
@@ -10,22 +11,20 @@ Blocking: small files and one lock; the daemon calls it off its event loop, one 
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import defaultdict
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 from edged.board.knobs.cap import DOMAINS, MISSING, Cap, Domain, Trouble, find_caps, is_over, mhz
-from edged.board.knobs.restore import restore_clocks
+from edged.board.knobs.restore import give_back, restore_clocks
 from edged.board.knobs.saved import FILE, SavedClocks, boot_id
+from edged.board.knobs.watch import CONTEST_S, CONTEST_WRITES, Watch
 from edged.board.soc import Clocks
 from edged.board.thermal import hottest_c, is_throttling
 from edged.errors import KnobRefused
 
-# Who writes a cap over ours again and again in this time has other plans: we give way.
-CONTEST_WRITES, CONTEST_S = 3, 60.0
-# A clock over its cap at so many looks in a row while the engine works: the cap does nothing.
-OVER_LOOKS = 3
+# A clock that another program sets is left to it for so long.
+LEFT_S = 600.0
 # Source: rockchip_system_monitor.c caps from 85 C with 5 C of hysteresis, without a cooling device.
 HOT_C = 80.0
 
@@ -37,6 +36,7 @@ class KernelKnobs:
         root: `/sys`, or a golden tree.
         caps: as found below it.
         saved: where their values before the first write are kept.
+        without: domains to leave alone.
     """
 
     def __init__(
@@ -44,36 +44,44 @@ class KernelKnobs:
         root: Path,
         caps: tuple[Cap, ...],
         saved: SavedClocks,
+        without: frozenset[str] = frozenset(),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._root = root
-        self._caps = caps
         self._saved = saved
         self._clock = clock
-        self._wanted_hz: dict[str, float] = {}
-        self._overwritten: dict[str, deque[float]] = {}
-        self._over_looks: dict[str, int] = {}
-        self._trouble: dict[Domain, Trouble] = self._probed()
+        self._absent = _absent(caps)
+        used = [cap for cap in caps if cap.domain not in {*self._absent, *without}]
+        self._caps = {_key(root, cap): cap for cap in used}
+        self._refused: dict[Domain, Trouble] = {}
+        self._left_until_s = 0.0
+        self._forget()
 
     @classmethod
-    def discover(cls, root: Path, state_dir: Path, boot: str | None = None) -> KernelKnobs:
+    def discover(
+        cls,
+        root: Path,
+        state_dir: Path,
+        without: frozenset[str] = frozenset(),
+        boot: str | None = None,
+    ) -> KernelKnobs:
         """Return the knobs of this board, asked whether they can be written; nothing is written."""
         saved = SavedClocks(state_dir, boot_id() if boot is None else boot)
-        return cls(root, find_caps(root), saved)
+        return cls(root, find_caps(root), saved, without)
 
     @property
     def domains(self) -> frozenset[str]:
-        """Return which clocks can be capped at the moment."""
-        return frozenset(domain for domain in DOMAINS if domain not in self._trouble)
+        """Return which clocks can be capped, as found at discovery."""
+        return frozenset(cap.domain for cap in self._caps.values())
 
     @property
     def troubles(self) -> dict[Domain, Trouble]:
-        """Return why the others cannot."""
-        return dict(self._trouble)
+        """Return why the others cannot, and why the last caps were refused."""
+        return self._absent | self._refused
 
     def steps_hz(self, domain: Domain) -> tuple[float, ...]:
         """Return the clocks that every cap of a domain offers; boards differ from their SoC."""
-        tables = [set(cap.steps_hz) for cap in self._caps_of(domain)]
+        tables = [set(cap.steps_hz) for cap in self._caps.values() if cap.domain == domain]
         return tuple(sorted(set.intersection(*tables))) if tables else ()
 
     def set_clocks(self, clocks: Clocks) -> None:
@@ -82,23 +90,23 @@ class KernelKnobs:
         A cap that was lower before edged came stays the limit.
 
         Raises:
-            KnobRefused: a domain dropped out and has its old clocks; the others are capped.
+            KnobRefused: the clocks are as they were before edged.
         """
         wanted: dict[Domain, float] = {
             "npu": clocks.npu_hz,
             "cpu": clocks.cpu_hz,
             "ddr": clocks.ddr_hz,
         }
-        before = set(self._trouble)
+        if self._clock() < self._left_until_s:
+            raise KnobRefused("; ".join(one.why for one in self._refused.values()))
+        self._refused.clear()
         try:
             with self._saved.held():
                 saved = self._save()
-                for domain in DOMAINS:
-                    if domain not in self._trouble:
-                        self._write(domain, wanted[domain], saved)
+                for key, cap in self._caps.items():
+                    self._write(key, cap, wanted[cap.domain], saved.get(key))
         except OSError as error:
-            self._give_up(error)
-        self._raise_new(before)
+            raise self._unsaved(error) from error
 
     def check(self, *, is_busy: bool) -> None:
         """Look whether the caps still hold, and write again what was overwritten; blocking.
@@ -107,48 +115,36 @@ class KernelKnobs:
             is_busy: the engine works, so that clocks that run over their cap mean something.
 
         Raises:
-            KnobRefused: a domain dropped out: contested, ignored or gone.
+            KnobRefused: they do not; the clocks are as they were before edged, or as the other
+                program wants them.
         """
-        before = set(self._trouble)
+        if not self._wanted_hz:
+            return
         try:
             with self._saved.held():
-                for cap in self._caps:
-                    self._look_at(cap, is_busy=is_busy)
+                for key, wanted_hz in tuple(self._wanted_hz.items()):
+                    self._look_at(key, self._caps[key], wanted_hz, is_busy=is_busy)
         except OSError as error:
-            self._give_up(error)
-        self._raise_new(before)
+            raise self._unsaved(error) from error
 
     def kernel_hz(self) -> dict[Domain, float]:
         """Return caps of the kernel's own, as when it is hot, where they are under ours."""
         found: dict[Domain, float] = {}
-        for cap in self._caps:
-            in_force_hz, wanted_hz = cap.in_force_hz(), self._wanted_hz.get(cap.name)
-            if in_force_hz is not None and wanted_hz and is_over(wanted_hz, in_force_hz):
+        for key, wanted_hz in self._wanted_hz.items():
+            cap = self._caps[key]
+            in_force_hz = cap.in_force_hz()
+            if in_force_hz is not None and is_over(wanted_hz, in_force_hz):
                 found[cap.domain] = min(in_force_hz, found.get(cap.domain, in_force_hz))
         return found
 
     def restore(self) -> None:
-        """Give every cap back its value from before edged, and start afresh; never fails."""
+        """Give every cap back its value from before edged; never fails."""
         restore_clocks(self._root, self._saved)
-        self._caps = find_caps(self._root)  # a driver may have come or gone
-        self._wanted_hz.clear()
-        self._overwritten.clear()
-        self._over_looks.clear()
-        self._trouble = self._probed()
+        self._forget()
 
-    def _caps_of(self, domain: Domain) -> list[Cap]:
-        return [cap for cap in self._caps if cap.domain == domain]
-
-    def _probed(self) -> dict[Domain, Trouble]:
-        found = {}
-        for domain in DOMAINS:
-            troubles = [cap.probe() for cap in self._caps_of(domain)]
-            worst = next((trouble for trouble in troubles if trouble is not None), None)
-            if not troubles:
-                worst = Trouble("missing", MISSING[domain])
-            if worst is not None:
-                found[domain] = worst
-        return found
+    def _forget(self) -> None:
+        self._wanted_hz: dict[str, float] = {}
+        self._watches: defaultdict[str, Watch] = defaultdict(Watch)
 
     def _save(self) -> dict[str, int]:
         """Make sure that the value before the first write of each cap is on disk.
@@ -158,12 +154,10 @@ class KernelKnobs:
         """
         saved = self._saved.read()
         new = {}
-        for cap in self._caps:
-            # What is stored already is from before our own caps.
-            if cap.domain not in self._trouble and self._key(cap) not in saved:
-                count = self._original(cap)
-                if count is not None:
-                    new[self._key(cap)] = count
+        for key, cap in self._caps.items():
+            count = None if key in saved else self._original(cap)  # what is stored is from before
+            if count is not None:
+                new[key] = count
         if new:
             self._saved.write(saved | new)
         return saved | new
@@ -185,82 +179,75 @@ class KernelKnobs:
         zones = self._root / "class/thermal"
         return is_throttling(zones) or (hottest_c(zones) or 0.0) >= HOT_C
 
-    def _key(self, cap: Cap) -> str:
-        return str(cap.path.relative_to(self._root))
-
-    def _write(self, domain: Domain, wanted_hz: float, saved: dict[str, int]) -> None:
-        for cap in self._caps_of(domain):
-            count = saved.get(self._key(cap))
-            if count is None:
-                self._drop(domain, Trouble("missing", f"{cap.name}/{cap.file} cannot be read"))
-                return
-            clock_hz = min(cap.step_under(wanted_hz), count * cap.unit_hz)
-            trouble = cap.write(clock_hz)
-            if trouble is not None:
-                self._drop(domain, trouble)
-                return
-            self._wanted_hz[cap.name] = clock_hz
-
-    def _look_at(self, cap: Cap, *, is_busy: bool) -> None:
-        wanted_hz = self._wanted_hz.get(cap.name)
-        if cap.domain in self._trouble or wanted_hz is None:
+    def _write(self, key: str, cap: Cap, wanted_hz: float, before: int | None) -> None:
+        if before is None:
+            self._refuse(key, Trouble("missing", f"{cap.name}/{cap.file} cannot be read"))
             return
-        trouble = self._checked(cap, wanted_hz, is_busy=is_busy)
+        clock_hz = min(cap.step_under(wanted_hz), before * cap.unit_hz)
+        trouble = cap.write(clock_hz)
         if trouble is not None:
-            self._drop(cap.domain, trouble)
+            self._refuse(key, trouble)
+        self._wanted_hz[key] = clock_hz
 
-    def _checked(self, cap: Cap, wanted_hz: float, *, is_busy: bool) -> Trouble | None:
-        in_force_hz = cap.in_force_hz()
+    def _look_at(self, key: str, cap: Cap, wanted_hz: float, *, is_busy: bool) -> None:
+        watch = self._watches[key]
+        in_force_hz, clock_hz = cap.in_force_hz(), cap.clock_hz()
+        trouble = None
         if in_force_hz is None:
-            return cap.probe() or Trouble("ignored", f"{cap.name}/{cap.file} cannot be read")
-        if is_over(in_force_hz, wanted_hz):
-            return self._again(cap, wanted_hz, in_force_hz)
-        clock_hz = cap.clock_hz()
-        if not is_busy or clock_hz is None or not is_over(clock_hz, wanted_hz):
-            self._over_looks[cap.name] = 0
-            return None
-        self._over_looks[cap.name] = self._over_looks.get(cap.name, 0) + 1
-        if self._over_looks[cap.name] < OVER_LOOKS:
-            return None  # the clock is on its way
-        return Trouble("ignored", f"{cap.name} runs {mhz(clock_hz)}, its cap is {mhz(wanted_hz)}")
+            unread = Trouble("ignored", f"{cap.name}/{cap.file} cannot be read")
+            trouble = cap.probe() or unread
+        elif is_over(in_force_hz, wanted_hz):
+            is_contested = watch.is_contested(self._clock())
+            trouble = _contested(cap, in_force_hz) if is_contested else cap.write(wanted_hz)
+        elif clock_hz is not None:
+            runs_over = is_busy and is_over(clock_hz, wanted_hz)
+            if watch.is_idle_cap(runs_over=runs_over):
+                why = f"{cap.name} runs {mhz(clock_hz)}, its cap is {mhz(wanted_hz)}"
+                trouble = Trouble("ignored", why)
+        if trouble is not None:
+            self._refuse(key, trouble)
 
-    def _again(self, cap: Cap, wanted_hz: float, found_hz: float) -> Trouble | None:
-        """Write a cap again that somebody changed, but not for ever."""
-        now_s = self._clock()
-        times_s = self._overwritten.setdefault(cap.name, deque())
-        times_s.append(now_s)
-        while times_s[0] < now_s - CONTEST_S:
-            times_s.popleft()
-        if len(times_s) <= CONTEST_WRITES:
-            return cap.write(wanted_hz)
-        why = (
-            f"{cap.name}: {mhz(wanted_hz)} was overwritten {len(times_s)} times in "
-            f"{CONTEST_S:.0f} s, now {mhz(found_hz)}: another program sets this clock"
-        )
-        return Trouble("contested", why)
+    def _refuse(self, key: str, trouble: Trouble) -> None:
+        """Give every clock back, but one that another program has taken over.
 
-    def _drop(self, domain: Domain, trouble: Trouble) -> None:
-        """Take a domain out; what it had before edged is given back, unless another has it now."""
-        self._trouble[domain] = trouble
-        saved = self._saved.read()
-        for cap in self._caps_of(domain):
-            self._wanted_hz.pop(cap.name, None)
-            count = saved.get(self._key(cap))
-            if count is None:
-                continue
-            left = None if trouble.fault == "contested" else cap.write(count * cap.unit_hz)
-            if left is None or left.fault == "missing":
-                del saved[self._key(cap)]
-        with suppress(OSError):  # the file stays, and what stops the engine restores from it
-            self._saved.write(saved)
+        Raises:
+            KnobRefused: always.
+        """
+        self._refused[self._caps[key].domain] = trouble
+        leave = frozenset({key}) if trouble.fault == "contested" else frozenset()
+        if leave:
+            self._left_until_s = self._clock() + LEFT_S
+        give_back(self._root, self._saved, leave)
+        self._forget()
+        raise KnobRefused(trouble.why)
 
-    def _give_up(self, error: OSError) -> None:
-        """What cannot be stored cannot be restored: nothing is written any more."""
+    def _unsaved(self, error: OSError) -> KnobRefused:
+        """What cannot be stored cannot be restored: nothing is written then."""
         trouble = Trouble("unsaved", f"the state directory does not take {FILE}: {error.strerror}")
-        for domain in DOMAINS:
-            self._trouble.setdefault(domain, trouble)
+        self._refused.update((cap.domain, trouble) for cap in self._caps.values())
+        return KnobRefused(trouble.why)
 
-    def _raise_new(self, before: set[Domain]) -> None:
-        new = [trouble.why for domain, trouble in self._trouble.items() if domain not in before]
-        if new:
-            raise KnobRefused("; ".join(dict.fromkeys(new)))
+
+def _key(root: Path, cap: Cap) -> str:
+    return str(cap.path.relative_to(root))
+
+
+def _absent(caps: tuple[Cap, ...]) -> dict[Domain, Trouble]:
+    """Return the domains that have no cap, or one that cannot be written."""
+    found = {}
+    for domain in DOMAINS:
+        probed = [cap.probe() for cap in caps if cap.domain == domain]
+        worst = next((trouble for trouble in probed if trouble is not None), None)
+        if not probed:
+            worst = Trouble("missing", MISSING[domain])
+        if worst is not None:
+            found[domain] = worst
+    return found
+
+
+def _contested(cap: Cap, found_hz: float) -> Trouble:
+    why = (
+        f"{cap.name}: our cap was overwritten more than {CONTEST_WRITES} times in "
+        f"{CONTEST_S:.0f} s, now {mhz(found_hz)}: another program sets this clock"
+    )
+    return Trouble("contested", why)

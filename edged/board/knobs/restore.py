@@ -44,13 +44,18 @@ def restore_clocks(root: Path, saved: SavedClocks) -> Restored:
         return Restored()
     try:
         with saved.held():
-            return _restore(root, saved)
+            return give_back(root, saved)
     except OSError as error:
         return Restored(kept=(("state directory", error.strerror or str(error)),))
 
 
-def _restore(root: Path, saved: SavedClocks) -> Restored:
-    counts = saved.read()
+def give_back(root: Path, saved: SavedClocks, leave: frozenset[str] = frozenset()) -> Restored:
+    """Write back what was saved, but for `leave`, which is forgotten; the caller holds the file.
+
+    Raises:
+        OSError: the state directory cannot be written.
+    """
+    counts = {name: count for name, count in saved.read().items() if name not in leave}
     back, gone, kept = [], [], []
     for name, count in counts.items():
         try:
