@@ -43,9 +43,15 @@ def test_a_board_without_a_chip_has_the_estimate_of_its_soc(tmp_path: Path, boar
 
 
 def test_the_reason_tells_chip_averaging_shunt_and_band(tmp_path: Path) -> None:
-    assert chosen(metered(tmp_path, "orangepi_5")).why == (
+    assert chosen(metered(tmp_path, "orangepi_5"), shunt_ohm=0.01).why == (
         "ina226@1-0040: the only power chip here; averages 125 ms, shunt 10 mOhm, +-2%"
     )
+
+
+def test_a_shunt_that_nobody_named_may_be_the_drivers_default(tmp_path: Path) -> None:
+    doubt = "shunt 10 mOhm (also the driver's own default"
+    assert doubt in chosen(metered(tmp_path / "default", "orangepi_5")).why
+    assert "shunt 100 mOhm, " in chosen(metered(tmp_path / "told", "sige5")).why
 
 
 def test_a_label_tells_which_rail_feeds_the_board(tmp_path: Path) -> None:

@@ -170,6 +170,18 @@ def test_a_chip_that_is_unplugged_is_gone_and_comes_back(tmp_path: Path) -> None
     assert chip.read().watts_w == pytest.approx(2.2)
 
 
+def test_a_chip_that_comes_back_with_its_drivers_default_is_set_up_again(tmp_path: Path) -> None:
+    root = metered(tmp_path, "orangepi_5")
+    chip = meter(root)
+    folder = hwmon(root, "ina226")
+    shutil.move(folder, tmp_path / "drawer")
+    assert fault_of(chip) == "gone"
+    shutil.move(tmp_path / "drawer", folder)
+    (folder / "update_interval").write_text("35\n")
+    chip.read()
+    assert (folder / "update_interval").read_text() == "125\n"
+
+
 def test_a_bus_that_fails_is_unreadable(tmp_path: Path) -> None:
     root = metered(tmp_path, "orangepi_5")
     chip, power = meter(root), hwmon(root, "ina226") / "power1_input"

@@ -30,6 +30,9 @@ Kind = Literal["hwmon", "powercap", "estimate"]
 Boundary = Literal["board_input", "soc"]
 # What a chip in a board's supply can show; a processor with powercap is another class of machine.
 BOARD, PROCESSOR = Bounds(), Bounds(least_w=0.05, most_w=1000.0)
+# Source: ina2xx.c, INA2XX_RSHUNT_DEFAULT, where the device tree is silent; many INA219 boards carry
+# ten times as much, and would read ten times too high.
+DRIVER_SHUNT_OHM = 0.01
 # Labels that say that a rail feeds the whole board. Our choice.
 INPUT_LABEL = re.compile(r"(?i)(^|[^a-z])(dc[-_ ]?in|vin|input|vcc[-_]?in|board|vbus|vdd[-_]?in)")
 
@@ -109,15 +112,26 @@ def _hwmon(wish: Wish, root: Path, bounds: Bounds) -> Chosen | _Passed:
         return picked
     chip, reason = picked
     meter = HwmonMeter(root, chip, wish.period_s, wish.shunt_ohm)
-    shunt = "" if chip.shunt_ohm is None else f", shunt {chip.shunt_ohm * 1e3:g} mOhm"
     how = "counts energy" if chip.way == "energy" else meter.averaging.why
     return Chosen(
         meter=Doubted(meter, bounds),
         kind="hwmon",
         boundary="board_input",
         error_share=meter.error_share,
-        why=f"{chip.id}: {reason}; {how}{shunt}, +-{meter.error_share:.0%}",
+        why=f"{chip.id}: {reason}; {how}{_shunt(chip, wish)}, +-{meter.error_share:.0%}",
     )
+
+
+def _shunt(chip: Chip, wish: Wish) -> str:
+    """Return what the driver reckons with, and whether anybody has said that it is so."""
+    shunt_ohm = chip.shunt_ohm
+    if shunt_ohm is None:
+        return ""
+    is_silent = wish.shunt_ohm is None and shunt_ohm == DRIVER_SHUNT_OHM
+    doubt = (
+        " (also the driver's own default: power.shunt_ohm would confirm it)" if is_silent else ""
+    )
+    return f", shunt {shunt_ohm * 1e3:g} mOhm{doubt}"
 
 
 def _picked(wish: Wish, chips: tuple[Chip, ...]) -> tuple[Chip, str] | _Passed:
