@@ -1,6 +1,7 @@
 """The command line: words to functions.
 
-In:  arguments.     Out: an exit code (0, 69, 70, 74, 78; 1 for a bad answer to `ask` and `eval`).
+In:  arguments.     Out: an exit code (0, 69, 70, 74 or 78; 1: a bad answer of `ask` or `eval`,
+or a clock that `restore-clocks` could not restore).
 Each command imports what it needs when it is chosen, so that `edged --version` is instant.
 """
 
@@ -41,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_eval(commands)
     _add_bench(commands)
     _add_config(commands)
+    _add_restore_clocks(commands)
     return parser
 
 
@@ -135,6 +137,16 @@ def _add_config(commands: _Commands[argparse.ArgumentParser]) -> None:
     parser.set_defaults(command=_config)
 
 
+def _add_restore_clocks(commands: _Commands[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "restore-clocks", help="give back the clocks that a stopped engine left capped"
+    )
+    _add_config_option(parser)
+    parser.add_argument("--state-dir", type=Path, help="in place of node.state_dir")
+    parser.add_argument("--root", type=Path, help=argparse.SUPPRESS)
+    parser.set_defaults(command=_restore_clocks)
+
+
 def _add_config_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", type=Path, metavar="FILE", help="default: every key's default")
 
@@ -213,3 +225,14 @@ def _config(_: argparse.Namespace) -> int:
 
     print(example(), end="")
     return 0
+
+
+def _restore_clocks(given: argparse.Namespace) -> int:
+    from edged.board.knobs.restore import restore_clocks
+    from edged.board.knobs.saved import SavedClocks, boot_id
+    from edged.board.sysfs import SYS
+
+    settings = config.placed(config.load(given.config), given.state_dir, None)
+    done = restore_clocks(given.root or SYS, SavedClocks(settings.state_dir, boot_id()))
+    print("\n".join(done.sentences))
+    return 1 if done.kept else 0

@@ -52,6 +52,11 @@ def test_a_unit_never_gives_up_on_other_failures(unit: str) -> None:
     assert setting(unit, "StartLimitIntervalSec", "Unit") == "0"
 
 
+def test_the_clocks_are_given_back_however_the_engine_ends() -> None:
+    words = values(ENGINE, "ExecStopPost", "Service")
+    assert words == [f"-{INSTALLED}", "restore-clocks", "--config", "/etc/edged/edged.toml"]
+
+
 @BOTH
 def test_the_shared_runtime_directory_outlives_either_unit(unit: str) -> None:
     assert (setting(unit, "RuntimeDirectory"), setting(unit, "RuntimeDirectoryPreserve")) == (

@@ -1,0 +1,1 @@
+"""The clock caps of a real board: found, written, read back, saved and restored."""

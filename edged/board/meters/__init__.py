@@ -1,0 +1,1 @@
+"""The meters of a real board, found in sysfs or told over MQTT."""

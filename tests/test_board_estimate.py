@@ -1,0 +1,241 @@
+"""The estimate follows clocks, volts and work, and is corrected by a calibration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edged.board.meters.calibration import (
+    PAIRS_MIN,
+    UNCALIBRATED,
+    Calibration,
+    CalibrationRefused,
+    Pair,
+    fit,
+    load,
+    save,
+)
+from edged.board.meters.dynamic import Coefficients, State, board_w, of_cores, of_soc
+from edged.board.meters.estimate import EstimateMeter, Use
+from edged.board.meters.fault import MeterFault
+from edged.board.soc import RK3576, RK3588, Soc, operating_points
+from edged.errors import ConfigError
+from tests.golden_tree import EACH_BOARD, Ticks, tree
+
+PC = of_cores(idle_w=2.0, core_w=0.5, core_hz=1e9, error_share=0.3)
+NPU_DEVFREQ = "class/devfreq/fdab0000.npu"
+SHARE = st.floats(0, 1)
+
+
+class Engine:
+    """An engine whose work the test sets."""
+
+    def __init__(self) -> None:
+        self.cpu_s = self.npu_s = 0.0
+        self.is_there = True
+
+    def __call__(self) -> Use | None:
+        return Use(self.cpu_s, self.npu_s) if self.is_there else None
+
+
+def estimate(root: Path, coefficients: Coefficients, cores: float, npu_busy: float = 0.0) -> float:
+    """Return the watts after two seconds of such work."""
+    clock, engine = Ticks(), Engine()
+    meter = EstimateMeter(root, coefficients, engine, clock=clock)
+    clock.step(2.0)
+    engine.cpu_s, engine.npu_s = cores * 2.0, npu_busy * 2.0
+    return meter.read().watts_w
+
+
+def set_khz(root: Path, clock_khz: int) -> None:
+    for policy in ("policy4", "policy6"):
+        path = root / f"devices/system/cpu/cpufreq/{policy}/scaling_cur_freq"
+        path.write_text(f"{clock_khz}\n")
+
+
+def test_a_resting_board_draws_its_idle_watts(tmp_path: Path) -> None:
+    root = tree(tmp_path, "rock_5b")
+    assert estimate(root, of_soc(RK3588), cores=0.0) == pytest.approx(RK3588.idle_w)
+
+
+def test_without_an_engine_the_board_rests(tmp_path: Path) -> None:
+    engine = Engine()
+    engine.is_there = False
+    meter = EstimateMeter(tree(tmp_path, "rock_5b"), of_soc(RK3588), engine, clock=Ticks())
+    assert meter.read().watts_w == pytest.approx(RK3588.idle_w)
+
+
+def test_another_engine_counts_from_the_start(tmp_path: Path) -> None:
+    clock, engine = Ticks(), Engine()
+    engine.cpu_s = 1000.0
+    meter = EstimateMeter(tmp_path, PC, engine, clock=clock)
+    clock.step(1.0)
+    engine.cpu_s = 0.1
+    with pytest.raises(MeterFault, match="settling"):
+        meter.read()
+    clock.step(1.0)
+    engine.cpu_s = 1.1
+    assert meter.read().watts_w == pytest.approx(PC.idle_w + 0.5)
+
+
+def test_work_before_the_last_second_does_not_count(tmp_path: Path) -> None:
+    clock, engine = Ticks(), Engine()
+    meter = EstimateMeter(tmp_path, PC, engine, clock=clock)
+    engine.cpu_s = 100.0
+    for _ in range(12):
+        clock.step(0.125)
+        last_w = meter.read().watts_w
+    assert last_w == PC.idle_w
+
+
+def test_an_estimate_says_that_it_is_one(tmp_path: Path) -> None:
+    reading = resting(tmp_path).read()
+    assert (reading.origin, reading.name, reading.error_share) == ("estimated", "estimate", 0.3)
+
+
+def resting(root: Path, calibration: Calibration = UNCALIBRATED) -> EstimateMeter:
+    clock = Ticks()
+    meter = EstimateMeter(root, PC, Engine(), calibration, clock)
+    clock.step(1.0)
+    return meter
+
+
+def test_four_busy_big_cores_draw_what_the_table_says(tmp_path: Path) -> None:
+    root = tree(tmp_path, "rock_5b")
+    set_khz(root, 1_200_000)
+    expected_w = RK3588.cpu_top_w * 1200 / 2400 * (0.675 / 1.0) ** 2 / RK3588.rail_efficiency
+    assert estimate(root, of_soc(RK3588), 4.0) - RK3588.idle_w == pytest.approx(expected_w)
+
+
+def test_the_rail_of_this_chip_counts_more_than_the_table(tmp_path: Path) -> None:
+    root = tree(tmp_path, "rock_5b")
+    set_khz(root, 2_400_000)  # the table says 1 V; this chip's rail stays at 0.675 V
+    expected_w = RK3588.cpu_top_w * 0.675**2 / RK3588.rail_efficiency
+    assert estimate(root, of_soc(RK3588), 4.0) - RK3588.idle_w == pytest.approx(expected_w)
+
+
+def test_a_rail_that_reads_nonsense_is_passed_over(tmp_path: Path) -> None:
+    root = tree(tmp_path, "rock_5b")
+    set_khz(root, 2_400_000)
+    for path in (root / "class/regulator").glob("*/microvolts"):
+        path.write_text("12000000\n")
+    expected_w = RK3588.cpu_top_w / RK3588.rail_efficiency
+    assert estimate(root, of_soc(RK3588), 4.0) - RK3588.idle_w == pytest.approx(expected_w)
+
+
+def test_a_busy_npu_draws_by_its_clock(tmp_path: Path) -> None:
+    root = tree(tmp_path, "rock_5b")
+    (root / NPU_DEVFREQ / "cur_freq").write_text("500000000\n")
+    for path in (root / "class/regulator").glob("*/microvolts"):
+        path.unlink()
+    expected_w = RK3588.npu_on_w + RK3588.npu_top_w * 0.5 * (0.7 / 0.85) ** 2 * 0.4
+    found_w = estimate(root, of_soc(RK3588), 0.0, npu_busy=0.4) - RK3588.idle_w
+    assert found_w == pytest.approx(expected_w / RK3588.rail_efficiency)
+
+
+def test_a_fast_memory_clock_costs_watts_at_rest(tmp_path: Path) -> None:
+    root = tree(tmp_path, "rock_5b")
+    (root / "class/devfreq/dmc/cur_freq").write_text("2112000000\n")
+    found_w = estimate(root, of_soc(RK3588), 0.0)
+    expected_w = RK3588.idle_w + RK3588.ddr_base_w / RK3588.rail_efficiency
+    assert found_w == pytest.approx(expected_w)
+
+
+@pytest.mark.parametrize("soc", [RK3588, RK3576], ids=lambda soc: soc.name)
+def test_the_estimate_is_the_forecast_of_the_same_work(soc: Soc) -> None:
+    full = operating_points(soc)[-1]
+    state = State(4 * soc.cpu_busy.decode, soc.npu_busy.decode, None, None, None, None, None)
+    traffic_w = soc.ddr_traffic_j_gb * soc.ddr_decode_gb_s / soc.rail_efficiency
+    found_w = board_w(of_soc(soc), state) - soc.idle_w
+    assert found_w == pytest.approx(full.decode_w - traffic_w)
+
+
+@given(SHARE, SHARE, st.floats(0, 8), st.floats(3e8, 2.4e9))
+def test_more_work_never_draws_less(
+    npu_busy: float, more: float, cores: float, cpu_hz: float
+) -> None:
+    less_w = board_w(of_soc(RK3588), State(cores, npu_busy, cpu_hz))
+    assert board_w(of_soc(RK3588), State(cores + more, npu_busy, cpu_hz)) >= less_w
+    assert board_w(of_soc(RK3588), State(cores, min(1.0, npu_busy + more), cpu_hz)) >= less_w
+
+
+@given(st.floats(4e8, 2.4e9), st.floats(4e8, 2.4e9))
+def test_a_faster_clock_never_draws_less(first_hz: float, second_hz: float) -> None:
+    slow_hz, fast_hz = sorted((first_hz, second_hz))
+    for of in (of_soc(RK3588), PC):
+        slow_w, fast_w = (board_w(of, State(4.0, 0.0, hz)) for hz in (slow_hz, fast_hz))
+        assert fast_w >= slow_w - 1e-9
+
+
+def test_a_machine_that_tells_no_clock_is_taken_at_its_top(tmp_path: Path) -> None:
+    assert estimate(tmp_path, PC, cores=2.0) == pytest.approx(2.0 + 2 * 0.5)
+
+
+@EACH_BOARD
+def test_every_board_has_an_estimate(tmp_path: Path, board: str) -> None:
+    soc = RK3576 if board == "sige5" else RK3588
+    assert 1 < estimate(tree(tmp_path, board), of_soc(soc), 4.0, 0.3) < 6
+
+
+def pairs(offset_w: float, gain: float, noise: float = 0.0) -> list[Pair]:
+    estimated = [1.5 + place * 0.4 for place in range(PAIRS_MIN)]
+    return [
+        Pair(watts_w, (offset_w + gain * watts_w) * (1 + noise * (-1) ** place), 0.02)
+        for place, watts_w in enumerate(estimated)
+    ]
+
+
+@given(st.floats(-0.3, 2), st.floats(0.4, 2.5))
+def test_a_calibration_finds_offset_and_gain(offset_w: float, gain: float) -> None:
+    found = fit(pairs(offset_w, gain), "shelly plug")
+    assert found.offset_w == pytest.approx(offset_w, abs=1e-6)
+    assert found.gain == pytest.approx(gain)
+    assert found.error_share == pytest.approx(0.02, abs=1e-6)  # the meter's own band is left
+
+
+def test_what_the_line_does_not_explain_widens_the_band() -> None:
+    found = fit(pairs(0.4, 1.2, noise=0.05), "shelly plug")
+    assert found.error_share is not None
+    assert 0.06 < found.error_share < 0.10
+
+
+@pytest.mark.parametrize(
+    ("taken", "says"),
+    [
+        (pairs(0.0, 1.0)[: PAIRS_MIN - 1], "7 pairs of watts; at least 8"),
+        ([Pair(2.0, 2.1, 0.02)] * PAIRS_MIN, "rest and work differ by 0.00 W"),
+        (pairs(3.0, 0.1), "the meter changes 0.10 times as much"),
+        (pairs(0.0, 9.0), "the meter changes 9.00 times as much"),
+        ([Pair(1.0, 0.0, 0.02), *pairs(0.0, 1.0)], "each above 0 W"),
+    ],
+)
+def test_pairs_that_teach_nothing_are_refused(taken: list[Pair], says: str) -> None:
+    with pytest.raises(CalibrationRefused, match=says):
+        fit(taken, "shelly plug")
+
+
+def test_a_calibration_corrects_the_reading_and_gives_its_band(tmp_path: Path) -> None:
+    taught = Calibration(offset_w=1.0, gain=2.0, error_share=0.07, against="plug")
+    reading = resting(tmp_path, taught).read()
+    assert (reading.watts_w, reading.error_share) == (1.0 + 2.0 * PC.idle_w, 0.07)
+
+
+def test_a_calibration_is_kept(tmp_path: Path) -> None:
+    taught = fit(pairs(0.4, 1.2), "shelly plug")
+    save(tmp_path / "calibration.json", taught)
+    assert load(tmp_path / "calibration.json") == taught
+
+
+def test_a_board_without_a_calibration_has_none(tmp_path: Path) -> None:
+    assert load(tmp_path / "calibration.json") == UNCALIBRATED
+
+
+@pytest.mark.parametrize("text", ["", "{}x", '{"gain": "much"}', '{"offset_w": 1e400}'])
+def test_a_broken_calibration_is_named(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "calibration.json"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match="remove it or calibrate again"):
+        load(path)
