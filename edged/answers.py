@@ -154,7 +154,13 @@ class Answers:
         )
         ttft_s = None if outcome.ttft_s is None else _seconds(run.queued_s + outcome.ttft_s)
         total_s = _seconds(run.queued_s + outcome.total_s)
-        reply.timing = Timing(queued_s=_seconds(run.queued_s), ttft_s=ttft_s, total_s=total_s)
+        reply.timing = Timing(
+            queued_s=_seconds(run.queued_s),
+            ttft_s=ttft_s,
+            prefill_s=_known_seconds(outcome.prefill_s),
+            decode_s=_known_seconds(outcome.decode_s),
+            total_s=total_s,
+        )
         reply.energy = Energy(j=round(run.joules, 4), source=run.source, settled=True)
         reply.limits = Granted(
             context_tokens=outcome.context_tokens,
@@ -199,3 +205,7 @@ def _put_text(reply: Reply, outcome: Outcome, *, is_json: bool) -> None:
 
 def _seconds(value_s: float) -> float:
     return round(value_s, 4)
+
+
+def _known_seconds(value_s: float | None) -> float | None:
+    return None if value_s is None else _seconds(value_s)

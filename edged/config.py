@@ -116,7 +116,9 @@ class Model(Section):
 class Engine(Section):
     """The engine process."""
 
-    backend: Literal["llama", "sim"] = Field("llama", description="what computes the answers")
+    backend: Literal["llama", "rkllm", "sim"] = Field(
+        "llama", description="what computes the answers"
+    )
     socket: File | None = Field(
         None, description="its UNIX socket; unset: $RUNTIME_DIRECTORY (systemd), else state_dir"
     )
@@ -136,6 +138,32 @@ class Engine(Section):
         32, ge=1, le=4096, description="bound of a schema's arrays that name none"
     )
     schema_bytes_max: int = Field(16_384, ge=64, le=262_144, description="largest schema accepted")
+
+
+class Rkllm(Section):
+    """The NPU through Rockchip's RKLLM runtime; read where engine.backend is rkllm."""
+
+    library: File | None = Field(
+        None, description="librkllmrt.so, version 1.3.0; unset: where the system's loader finds it"
+    )
+    lock: File | None = Field(
+        None, description="lock of the board's NPU; unset: /run/lock/edged-npu.lock"
+    )
+    iommu_domain: int = Field(
+        0, ge=0, le=15, description="of the NPU's memory; another one if that cannot be allocated"
+    )
+    token_bytes: int = Field(
+        1, ge=1, le=8, description="bytes of a prompt counted as one token; 1 never counts too few"
+    )
+    prompt_caches: bool = Field(
+        True, description="whether to keep the templates' constant parts as files in state_dir"
+    )
+    load_s_max: float = Field(300, ge=120, le=3600, description="longest load of the model")
+    prefill_s_max: float = Field(120, ge=1, le=3600, description="longest wait for a first token")
+    token_s_max: float = Field(20, ge=0.1, le=600, description="longest wait for the next token")
+    abort_s_max: float = Field(
+        5, ge=0.1, le=600, description="longest wait for the end of an aborted run"
+    )
 
 
 class Requests(Section):
@@ -213,6 +241,7 @@ class Config(Section):
     broker: Broker = Broker()
     model: Model = Model()
     engine: Engine = Engine()
+    rkllm: Rkllm = Rkllm()
     requests: Requests = Requests()
     spool: Spool = Spool()
     power: Power = Power()
@@ -235,6 +264,11 @@ class Config(Section):
             return self.engine.socket
         given = os.environ.get("RUNTIME_DIRECTORY", "").split(":")[0]
         return (Path(given) if given else self.state_dir) / "engine.sock"
+
+    @property
+    def npu_lock(self) -> Path:
+        """Return the path of the lock that allows one NPU client on this board."""
+        return self.rkllm.lock or Path("/run/lock/edged-npu.lock")
 
 
 def placed(config: Config, state_dir: Path | None, socket: Path | None) -> Config:

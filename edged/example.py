@@ -19,6 +19,7 @@ _TABLES: tuple[tuple[str, type[config.Section]], ...] = (
     ("broker", config.Broker),
     ("model", config.Model),
     ("engine", config.Engine),
+    ("rkllm", config.Rkllm),
     ("requests", config.Requests),
     ("spool", config.Spool),
     ("power", config.Power),

@@ -15,6 +15,7 @@ from edged.engine.backend import Backend, Run
 from edged.engine.canary import check_canary
 from edged.engine.constraints import Constraints
 from edged.engine.frames import Limits, Ready
+from edged.engine.inbox import Inbox
 from edged.engine.open_sim import open_sim
 from edged.engine.opened import Opened, Progress
 from edged.engine.plan import Bounds, Pace
@@ -37,6 +38,14 @@ class Resident:
     preparer: Preparer
     worker: Worker
     ready: Ready
+
+    def run(self, inbox: Inbox) -> None:
+        """Serve until the inbox closes."""
+        self.worker.run(inbox)
+
+    def close(self) -> None:
+        """Give the memory back."""
+        self.backend.close()
 
 
 def load(config: Config, progress: Progress) -> Resident:

@@ -1,0 +1,41 @@
+"""Can the configured .rkllm file be given to the runtime? Found out without either.
+
+In:  the configuration.     Out: model and format, or an error that says what to do.
+The engine asks before a load, `edged check` instead of one.
+"""
+
+from __future__ import annotations
+
+from edged.config import Config
+from edged.engine.formats import RoleFormat, role_format
+from edged.errors import EngineUnusable
+from edged.models.installed import Installed, find_model
+
+# Source: RKLLM changelog 1.2.0: contexts of at most 16K.
+CONTEXT_TOKENS_MAX = 16_384
+
+
+def check_rkllm(config: Config) -> tuple[Installed, RoleFormat]:
+    """Return model file and format, as far as they can be checked without the library.
+
+    Raises:
+        EngineUnusable: no model file or no format named, or a context that RKLLM cannot have.
+        ConfigError: the format file is wrong.
+    """
+    if config.model.path is None or config.model.path.suffix != ".rkllm":
+        raise EngineUnusable(
+            f"engine.backend = rkllm runs .rkllm files, and model.path = {config.model.path}; "
+            "give it a model converted by rkllm-toolkit for this board"
+        )
+    model = find_model(config.model)
+    if model.form is None:
+        raise EngineUnusable(
+            "model.format is not set, and RKLLM does not tell the chat template of its models; "
+            "give it a format file (see docs/npu.md)"
+        )
+    if config.model.context_tokens > CONTEXT_TOKENS_MAX:
+        raise EngineUnusable(
+            f"model.context_tokens = {config.model.context_tokens}: RKLLM holds at most "
+            f"{CONTEXT_TOKENS_MAX}; lower it"
+        )
+    return model, role_format(model.form, model.form_origin)
