@@ -1,1 +1,1 @@
-"""The RKLLM backend: Rockchip's closed NPU runtime behind the engine's frames, one answer at a time."""
+"""The RKLLM backend: Rockchip's closed NPU runtime behind the engine's frames."""

@@ -56,12 +56,14 @@ class Answering:
 
     def take(self, piece: Piece, now_s: float) -> str:
         """Take a token; return the text that is certain and may be told."""
+        if self.stop_by_s is not None:
+            return ""
         self.heard_s = now_s
         self.is_held = True
         self.n_tokens += 1
         self.ttft_s = self.ttft_s or now_s - self.request.arrived_s
         self.written += piece.text
-        if self.request.check is not None or self.stop_by_s is not None:
+        if self.request.check is not None:
             return ""
         new = self.text.add(piece.text)
         if self.text.is_stopped:
@@ -77,7 +79,7 @@ class Answering:
             self.ending = Ending("failed", "engine_failed", f"{ended.problem}; ask again")
             return ""
         if not self.written.strip() and self.request.order.saves is None:
-            # Source: rknn-llm issues; too long a context or too little memory give no text, no error.
+            # Source: rknn-llm issues: too little memory gives no text and no error.
             self.ending = Ending("failed", "engine_failed", "the runtime answered with nothing")
             return ""
         return self._end_free() if self.request.check is None else self._end_checked()

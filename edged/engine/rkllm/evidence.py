@@ -18,7 +18,7 @@ from edged.errors import EngineUnusable
 
 # The versions whose header `structs` was written from.
 KNOWN_RUNTIMES = ("1.3.0",)
-# Source: the runtime's own warning, "Your rknpu driver version is too low, please upgrade to 0.9.7".
+# Source: the runtime's warning: "Your rknpu driver version is too low, please upgrade to 0.9.7".
 DRIVER_MIN = (0, 9, 7)
 PROBE_S_MAX = 60.0
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from edged.config import Config
 from edged.engine.formats import RoleFormat
@@ -189,12 +190,25 @@ def _caches(config: Config, session: Session, owner: str) -> PromptCaches | None
     caches = PromptCaches(config.state_dir / "rkllm-caches", owner)
     path = caches.open()
     if path is not None:
-        caches.mark(path)
-        if not session.load_cache(path, config.rkllm.prefill_s_max):
-            log.warning("%s: the runtime does not take this prompt cache; removed", path)
-            path.unlink()
-        caches.unmark(path)
+        _load_cache(caches, path, session, config.rkllm.prefill_s_max)
     return caches
+
+
+def _load_cache(caches: PromptCaches, path: Path, session: Session, limit_s: float) -> None:
+    """Load a prompt cache; one that the process dies of is marked, and not tried again."""
+    caches.mark(path)
+    try:
+        is_taken = session.load_cache(path, limit_s)
+    except NotBack as error:
+        leave_without_destructors(EXIT_ENGINE_UNUSABLE)
+        raise EngineUnusable(
+            f"{path}: the runtime does not come back from loading this prompt cache; the next "
+            "start does without it"
+        ) from error
+    if not is_taken:
+        log.warning("%s: the runtime does not take this prompt cache; removed", path)
+        path.unlink()
+    caches.unmark(path)
 
 
 def _preparer(config: Config, form: RoleFormat) -> Preparer:

@@ -20,7 +20,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, TypeVar
 
 from edged.engine.rkllm import structs
 from edged.engine.rkllm.events import Ended, Event, Figures, Piece
@@ -29,6 +29,7 @@ from edged.engine.rkllm.runtime_log import captured
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
 TICK_S = 1.0
 
 
@@ -167,9 +168,9 @@ class Session:
             self._calls.get()()
 
     def _called(
-        self, function: Callable[[], Any], limit_s: float, tick: Callable[[], bool] = lambda: True
-    ) -> Any:
-        answer: Future[Any] = Future()
+        self, function: Callable[[], T], limit_s: float, tick: Callable[[], bool] = lambda: True
+    ) -> T:
+        answer: Future[T] = Future()
         self._calls.put(lambda: _answered(function, answer))
         ends_s = time.monotonic() + limit_s
         while tick() and (left_s := ends_s - time.monotonic()) > 0:
@@ -244,7 +245,7 @@ def leave_without_destructors(code: int) -> None:
     atexit.register(os._exit, code)
 
 
-def _answered(function: Callable[[], Any], answer: Future[Any]) -> None:
+def _answered(function: Callable[[], T], answer: Future[T]) -> None:
     try:
         answer.set_result(function())
     except (InitFailed, OSError) as error:

@@ -8,8 +8,18 @@ lays them out in another way and corrupts memory: `evidence` keeps those out.
 from __future__ import annotations
 
 import ctypes
-from ctypes import c_bool, c_char_p, c_float, c_int, c_int8, c_int32, c_size_t, c_uint8, c_uint32
-from ctypes import c_void_p
+from ctypes import (
+    c_bool,
+    c_char_p,
+    c_float,
+    c_int,
+    c_int8,
+    c_int32,
+    c_size_t,
+    c_uint8,
+    c_uint32,
+    c_void_p,
+)
 from enum import IntEnum
 from typing import ClassVar
 
