@@ -15,7 +15,7 @@
  * Without a rule the answer is words that depend on the prompt alone.
  *
  * RKLLM_STUB, separated by commas: version=V driver=V platform=P mute init-fails init-null
- * init-hangs init-slow cache-crash save-crash kv-fails ignore-abort.
+ * init-hangs init-slow cache-crash save-crash kv-fails=NTH ignore-abort.
  * RKLLM_STUB_LOG names a file that gets a line for each call.
  */
 #define _GNU_SOURCE
@@ -290,7 +290,10 @@ int rkllm_abort(Handle handle) {
 
 int rkllm_clear_kv_cache(Handle handle, int keep, int *start, int *end) {
     note("clear", "");
-    return handle == &handle_target && !keep && !start && !end && !option("kv-fails") ? 0 : -1;
+    static int count;
+    const char *failing = option("kv-fails");
+    if (failing && ++count >= atoi(failing)) return -1;
+    return handle == &handle_target && !keep && !start && !end ? 0 : -1;
 }
 
 int rkllm_destroy(Handle handle) {

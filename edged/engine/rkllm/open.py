@@ -42,7 +42,6 @@ log = logging.getLogger(__name__)
 
 CANARY = Prompt(payload="1 2 3 4")
 CANARY_TOKENS = 8
-CLOSE_S = 10.0
 # What the runtime printed while it loaded; it stays after a crash.
 LOG = "rkllm-load.log"
 
@@ -54,6 +53,7 @@ class Serving:
     preparer: Preparer
     worker: Worker
     ready: Ready
+    patience: Patience
 
     def run(self, inbox: Inbox) -> None:
         """Serve until the inbox closes.
@@ -62,16 +62,16 @@ class Serving:
             EngineStuck: the runtime does not come back; this process must be replaced.
             EngineUnusable: it answers its test prompt wrongly.
         """
-        with _ending(self.worker):
+        with _ending(self.worker, self.patience):
             self.worker.run(inbox)
 
     def close(self) -> None:
         """Give the memory back."""
-        _close(self.worker)
+        _close(self.worker, self.patience)
 
 
 @contextmanager
-def _ending(worker: Worker) -> Iterator[None]:
+def _ending(worker: Worker, patience: Patience) -> Iterator[None]:
     """Leave the library in order if the engine cannot go on; at once if it does not come back."""
     try:
         yield
@@ -79,13 +79,13 @@ def _ending(worker: Worker) -> Iterator[None]:
         leave_without_destructors(EXIT_ENGINE_UNUSABLE)
         raise
     except EngineUnusable:
-        _close(worker)
+        _close(worker, patience)
         raise
 
 
-def _close(worker: Worker) -> None:
+def _close(worker: Worker, patience: Patience) -> None:
     try:
-        worker.close(CLOSE_S)
+        worker.close(patience.abort_s)
     except NotBack:
         log.warning("the runtime does not give its memory back; the kernel will")
         leave_without_destructors(0)
@@ -112,11 +112,11 @@ def open_rkllm(config: Config, progress: Progress) -> Serving:
     )
     caches = _caches(config, session, f"{digest} {runtime}")
     worker = Worker(session, limits, patience, caches, canary=canary)
-    with _ending(worker):
+    with _ending(worker, patience):
         canary(worker)
     took_s = time.monotonic() - started_s
     ready = Ready(model.name, digest, "rkllm", limits.context_tokens, limits.sequences, took_s)
-    return Serving(_preparer(config, form), worker, ready)
+    return Serving(_preparer(config, form), worker, ready, patience)
 
 
 def _library(config: Config) -> Library:
