@@ -5,6 +5,8 @@ from __future__ import annotations
 import _ctypes
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,7 +16,6 @@ import pytest
 
 from edged.engine.frames import Broken, Loading
 from edged.engine.rkllm.library import Library
-from edged.engine.rkllm.session import NotBack, Session, Setup
 from edged.errors import EXIT_ENGINE_UNUSABLE, EngineUnusable
 from tests.broker import Mosquitto
 from tests.daemon_fixture import Asker
@@ -32,6 +33,19 @@ from tests.rkllm_fixtures import (
 )
 
 pytestmark = pytest.mark.model
+
+# In a process of its own: the thread that is inside the library stays there.
+LOAD = """
+import sys
+from pathlib import Path
+from edged.engine.rkllm.library import Library
+from edged.engine.rkllm.session import NotBack, Session, Setup, leave_without_destructors
+library, model, log = map(Path, sys.argv[1:])
+try:
+    Session(Library(library)).open(Setup(model, 512, (0,), 0), log, 0.2, lambda: True)
+except NotBack:
+    leave_without_destructors(7)
+"""
 
 
 @pytest.fixture
@@ -213,14 +227,14 @@ def test_an_engine_that_is_to_end_does_not_wait_for_a_load_that_hangs(
         daemon.close()
 
 
-def test_a_load_has_a_limit(
+def test_a_load_has_a_limit_behind_which_the_process_can_still_end(
     tmp_path: Path, library: Path, calls: Calls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RKLLM_STUB", "init-hangs")
-    session = Session(Library(library))
-    setup = Setup(write_model(tmp_path / "model.rkllm"), 512, cores=(0,), iommu_domain=0)
-    with pytest.raises(NotBack):
-        session.open(setup, tmp_path / "log", 0.2, lambda: True)
+    files = [library, write_model(tmp_path / "model.rkllm"), tmp_path / "log"]
+    command = [sys.executable, "-c", LOAD, *map(str, files)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    assert subprocess.run(command, env=environment, timeout=60, check=False).returncode == 7
 
 
 def test_a_library_in_the_loader_s_own_places_needs_no_path() -> None:

@@ -6,16 +6,23 @@ In:  sysfs and /dev; nothing is opened, so the NPU stays asleep.     Out: a sent
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 DRM, DEVICES = Path("/sys/class/drm"), Path("/dev/dri")
 ACCEL = Path("/dev/accel")
 
 
-def denied(drm: Path = DRM, devices: Path = DEVICES) -> str | None:
+def _may_open(node: Path) -> bool:
+    return os.access(node, os.R_OK | os.W_OK)
+
+
+def denied(
+    drm: Path = DRM, devices: Path = DEVICES, may_open: Callable[[Path], bool] = _may_open
+) -> str | None:
     """Return why the NPU may not be opened; None when it may, or when there is none."""
     nodes = [devices / name for name in npu_names(drm)]
-    closed = [node for node in nodes if node.exists() and not os.access(node, os.R_OK | os.W_OK)]
+    closed = [node for node in nodes if node.exists() and not may_open(node)]
     if not closed:
         return None
     return (
