@@ -97,9 +97,13 @@ class Model(Section):
     """The resident model."""
 
     name: Id | None = Field("dock-mini", description="a model that ships with edged")
-    path: File | None = Field(None, description="any other GGUF file; takes the place of `name`")
+    path: File | None = Field(
+        None, description="another GGUF or .rkllm file; takes the place of `name`"
+    )
     format: File | None = Field(
-        None, description="format file for prompt and messages; unset: the GGUF's own chat template"
+        None,
+        description="format file for prompt and messages; unset: the GGUF's own chat template; "
+        "a .rkllm file needs one",
     )
     templates_dir: File | None = Field(
         None, description="folder of template files; unset: those of the shipped model"

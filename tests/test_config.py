@@ -113,6 +113,7 @@ SECTIONS: dict[str, type[config.Section]] = {
     "broker": config.Broker,
     "model": config.Model,
     "engine": config.Engine,
+    "rkllm": config.Rkllm,
     "requests": config.Requests,
     "spool": config.Spool,
     "power": config.Power,

@@ -21,7 +21,7 @@ from ctypes import (
     c_void_p,
 )
 from enum import IntEnum
-from typing import ClassVar
+from typing import Any, ClassVar
 
 GREEDY_TOP_K = 1
 
@@ -37,6 +37,18 @@ class CallState(IntEnum):
 
 INPUT_PROMPT = 0
 INFER_GENERATE = 0
+
+
+_SAMPLING: list[tuple[str, Any]] = [
+    ("top_p", c_float),
+    ("temperature", c_float),
+    ("repeat_penalty", c_float),
+    ("frequency_penalty", c_float),
+    ("presence_penalty", c_float),
+    ("mirostat", c_int32),
+    ("mirostat_tau", c_float),
+    ("mirostat_eta", c_float),
+]
 
 
 class ExtendParam(ctypes.Structure):
@@ -62,14 +74,7 @@ class Param(ctypes.Structure):
         ("max_new_tokens", c_int32),
         ("top_k", c_int32),
         ("n_keep", c_int32),
-        ("top_p", c_float),
-        ("temperature", c_float),
-        ("repeat_penalty", c_float),
-        ("frequency_penalty", c_float),
-        ("presence_penalty", c_float),
-        ("mirostat", c_int32),
-        ("mirostat_tau", c_float),
-        ("mirostat_eta", c_float),
+        *_SAMPLING,
         ("skip_special_token", c_bool),
         ("ignore_eos_token", c_bool),
         ("is_async", c_bool),
@@ -82,14 +87,7 @@ class SamplingParam(ctypes.Structure):
 
     _fields_: ClassVar = [
         ("top_k", c_int32),
-        ("top_p", c_float),
-        ("temperature", c_float),
-        ("repeat_penalty", c_float),
-        ("frequency_penalty", c_float),
-        ("presence_penalty", c_float),
-        ("mirostat", c_int32),
-        ("mirostat_tau", c_float),
-        ("mirostat_eta", c_float),
+        *_SAMPLING,
     ]
 
 
