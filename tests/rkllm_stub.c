@@ -15,7 +15,7 @@
  * Without a rule the answer is words that depend on the prompt alone.
  *
  * RKLLM_STUB, separated by commas: version=V driver=V platform=P mute init-fails init-null
- * init-hangs init-slow cache-crash save-crash kv-fails=NTH ignore-abort.
+ * init-crashes init-hangs init-slow cache-crash save-crash kv-fails=NTH ignore-abort.
  * RKLLM_STUB_LOG names a file that gets a line for each call.
  */
 #define _GNU_SOURCE
@@ -250,6 +250,7 @@ int rkllm_init(Handle *handle, Param *param, Callback *given) {
     if (was_called) abort(); /* as runtime 1.3.0 does after a first init without memory */
     was_called = true;
     say_version();
+    if (option("init-crashes")) abort();
     while (option("init-hangs") && access(param->model_path, F_OK) == 0) sleep_ms(1000);
     if (option("init-slow") && access(param->model_path, F_OK) == 0) sleep_ms(1500);
     if (option("init-fails") && access(param->model_path, F_OK) == 0) {

@@ -214,6 +214,17 @@ def test_cancel_stops_the_run_and_the_next_is_answered(start: Start) -> None:
     assert following.finish == "length"
 
 
+def test_a_runtime_that_does_not_hear_an_abort_is_waited_for(start: Start) -> None:
+    with start(LONG, options=("ignore-abort",)) as board:
+        board.daemon.send(Limits(1024, 1, 60.0), work("a", "long"))
+        board.daemon.until_true(lambda: bool(board.daemon.steps))
+        board.daemon.send(Cancel("a"))
+        cancelled = board.daemon.outcome("a")
+        (following,) = board.daemon.ask(work("b", max_tokens=2))
+    assert cancelled.finish == "cancelled"
+    assert following.finish == "length"
+
+
 def test_the_more_urgent_is_next(start: Start) -> None:
     with start(LONG) as board:
         board.daemon.send(Limits(1024, 1, 60.0), work("now", "long"))

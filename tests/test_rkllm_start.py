@@ -75,6 +75,7 @@ def refusal(config: Path, folder: Path) -> tuple[int, str, int]:
     ("option", "words"),
     [
         ("version=1.2.3", ["RKLLM 1.2.3", "1.3.0 only", "install"]),
+        ("version=1.2.3,init-crashes", ["RKLLM 1.2.3", "1.3.0 only"]),
         ("mute", ["does not say which version", "install"]),
         ("driver=0.9.6", ["rknpu 0.9.6", "0.9.7", "newer kernel"]),
         ("platform=RK3576", ["converted for the RK3588", "RK3576", "convert it again"]),
@@ -145,6 +146,7 @@ def test_a_missing_or_foreign_library_is_named(
         ({"path": "gone.rkllm"}, "no such model file"),
         ({"path": "short.rkllm"}, "at most 512 tokens"),
         ({"path": "other.rkllm"}, "converted for the RK3576"),
+        ({"path": "huge.rkllm"}, "MiB of memory are free"),
         ({"path": "junk.rkllm"}, "failed to open the model file"),
         ({"path": "short.rkllm", "context_tokens": 32_768}, "holds at most 16384"),
     ],
@@ -154,6 +156,7 @@ def test_a_model_that_cannot_be_served_is_named(
 ) -> None:
     write_model(tmp_path / "short.rkllm", context_limit=512)
     write_model(tmp_path / "other.rkllm", target="rk3576")
+    os.truncate(write_model(tmp_path / "huge.rkllm"), 2**42)  # a file of holes
     (tmp_path / "junk.rkllm").write_bytes(os.urandom(999))
     tables = rkllm_tables(tmp_path, library)
     tables["model"] |= keys | {"path": str(tmp_path / keys["path"])}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from edged.config import Config
 from edged.engine.formats import RoleFormat, role_format
+from edged.engine.memory import RESERVE_BYTES, available_bytes
 from edged.errors import EngineUnusable
 from edged.models.installed import Installed, find_model
 
@@ -19,7 +20,8 @@ def check_rkllm(config: Config) -> tuple[Installed, RoleFormat]:
     """Return model file and format, as far as they can be checked without the library.
 
     Raises:
-        EngineUnusable: no model file or no format named, or a context that RKLLM cannot have.
+        EngineUnusable: no model file or no format named, a context that RKLLM cannot have, or a
+            file over the free memory.
         ConfigError: the format file is wrong.
     """
     if config.model.path is None or config.model.path.suffix != ".rkllm":
@@ -38,4 +40,18 @@ def check_rkllm(config: Config) -> tuple[Installed, RoleFormat]:
             f"model.context_tokens = {config.model.context_tokens}: RKLLM holds at most "
             f"{CONTEXT_TOKENS_MAX}; lower it"
         )
+    _check_fits(model)
     return model, role_format(model.form, model.form_origin)
+
+
+def _check_fits(model: Installed) -> None:
+    """Refuse a file that memory cannot hold; the NPU's memory is the board's.
+
+    Source: rknn-llm issue 522: where memory runs out the runtime fails late, or crashes.
+    """
+    needed, free = model.path.stat().st_size + RESERVE_BYTES, available_bytes()
+    if free is not None and needed > free:
+        raise EngineUnusable(
+            f"{model.path}: its weights need {needed >> 20} MiB and {free >> 20} MiB of memory "
+            "are free; end other programs, or take a smaller model"
+        )

@@ -67,7 +67,7 @@ class Serving:
 
     def close(self) -> None:
         """Give the memory back."""
-        _close(self.worker, self.patience)
+        _close(self.worker, self.patience, 0)
 
 
 @contextmanager
@@ -79,16 +79,16 @@ def _ending(worker: Worker, patience: Patience) -> Iterator[None]:
         leave_without_destructors(EXIT_ENGINE_UNUSABLE)
         raise
     except EngineUnusable:
-        _close(worker, patience)
+        _close(worker, patience, EXIT_ENGINE_UNUSABLE)
         raise
 
 
-def _close(worker: Worker, patience: Patience) -> None:
+def _close(worker: Worker, patience: Patience, exit_code: int) -> None:
     try:
         worker.close(patience.abort_s)
     except NotBack:
         log.warning("the runtime does not give its memory back; the kernel will")
-        leave_without_destructors(0)
+        leave_without_destructors(exit_code)
 
 
 def open_rkllm(config: Config, progress: Progress) -> Serving:
@@ -102,6 +102,7 @@ def open_rkllm(config: Config, progress: Progress) -> Serving:
     started_s = time.monotonic()
     model, form = check_rkllm(config)
     library = _library(config)
+    progress(0.0)
     digest = file_digest(model.path, config.state_dir)
     session = Session(library)
     runtime = _load(config, model, session, progress)

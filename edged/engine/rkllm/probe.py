@@ -11,6 +11,7 @@ from pathlib import Path
 
 from edged.engine.rkllm import structs
 from edged.engine.rkllm.library import NAME, Library
+from edged.engine.rkllm.runtime_log import print_at_once
 from edged.errors import EngineUnusable
 
 
@@ -21,6 +22,7 @@ def main(name: str) -> int:
     except EngineUnusable as error:
         print(error, flush=True)
         return 1
+    print_at_once()
     param = library.create_default_param()
     param.model_path = b"/nonexistent/edged-asks-the-version.rkllm"
     callback = structs.Callback()
