@@ -160,7 +160,7 @@ static int rule_count;
 static Callback callback;
 static char *cached;
 static int handle_target;
-static bool has_empty_template;
+static bool has_empty_template, has_plain_text;
 static atomic_bool is_aborted;
 
 static const char *option(const char *name) {
@@ -259,6 +259,7 @@ int rkllm_init(Handle *handle, Param *param, Callback *given) {
     }
     if (read_model(param->model_path) != 0) return -1;
     callback = *given;
+    has_plain_text = param->skip_special_token;
     *handle = option("init-null") ? NULL : &handle_target;
     return 0;
 }
@@ -322,6 +323,19 @@ static const char *words_of(const char *prompt) {
     return text;
 }
 
+/* Return the text without what stands in <|...|>. */
+static const char *without_special(const char *text) {
+    static char kept[LINE_MAX_BYTES];
+    char *end = kept;
+    while (*text) {
+        const char *close = strncmp(text, "<|", 2) == 0 ? strstr(text, "|>") : NULL;
+        if (close) text = close + 2;
+        else *end++ = *text++;
+    }
+    *end = 0;
+    return kept;
+}
+
 /* Tell `text` token by token; return how many there were. */
 static int generate(const char *text, int tokens_max, long pause_ms, void *userdata) {
     int count = 0;
@@ -374,6 +388,8 @@ int rkllm_run(Handle handle, Input *input, InferParam *infer, void *userdata) {
         text = rule->fields[place < rule->count ? place : rule->count - 1];
     }
     if (!has_empty_template) text = "the runtime's own chat template is around the prompt";
+
+    if (has_plain_text) text = without_special(text);
 
     PerfStat perf = {.memory_usage_mb = 512};
     size_t known = cached && strncmp(prompt, cached, strlen(cached)) == 0 ? strlen(cached) : 0;

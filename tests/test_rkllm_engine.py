@@ -128,6 +128,22 @@ def test_twice_invalid_is_an_error_and_nothing_of_it_is_told(start: Start) -> No
     assert "in each of 2 runs" in outcome.detail
 
 
+def test_a_word_of_the_format_ends_an_answer_and_aborts_the_run(start: Start) -> None:
+    more = "<|im_end|>user: and now " * 20
+    with start(say("JSON", f"{GOOD}{more}"), say("x", f"All is well.{more}")) as board:
+        free, checked = board.daemon.ask(work("a", "x"), work("b", schema=EVENT))
+    assert (free.finish, free.text) == ("stop", "All is well.")
+    assert (checked.finish, json.loads(checked.text)) == ("schema", json.loads(GOOD))
+    assert free.output_tokens < 20
+    assert board.names.count("abort") >= 2
+
+
+def test_a_stop_word_in_an_invalid_answer_leaves_the_second_run_its_time(start: Start) -> None:
+    with start(say("JSON", "No.<|im_end|>" + "more " * 50, GOOD)) as board:
+        (outcome,) = board.daemon.ask(work("a", schema=EVENT))
+    assert (outcome.finish, json.loads(outcome.text)) == ("schema", json.loads(GOOD))
+
+
 def test_a_compact_answer_becomes_the_object(start: Start) -> None:
     with start(say("prefixItems", '["damage", 6]')) as board:
         (outcome,) = board.daemon.ask(work("a", schema=EVENT, wire="compact"))

@@ -173,6 +173,13 @@ def test_a_format_must_be_given(tmp_path: Path, library: Path) -> None:
     assert told.startswith("model.format is not set")
 
 
+def test_a_format_must_say_what_ends_an_answer(tmp_path: Path, library: Path) -> None:
+    config = rkllm_config(tmp_path, library)
+    (tmp_path / "format.toml").write_text('roles = { user = "{content}" }\n')
+    _, told, _ = refusal(config, tmp_path)
+    assert "stop names no word that ends an answer" in told
+
+
 def test_an_answer_of_nothing_to_the_canary_is_refused_and_the_memory_given_back(
     tmp_path: Path, library: Path, calls: Calls
 ) -> None:

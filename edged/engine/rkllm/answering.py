@@ -30,6 +30,8 @@ class Answering:
         run_s: when the present run began.
         stop_by_s: when a run that is to end must have ended; None while it may run.
         is_held: whether the runtime waits in the callback to be let go on.
+        text: what the model wrote in this run.
+        told: what the daemon was told, or will be.
         ending: how it ends, once that is decided.
     """
 
@@ -38,7 +40,6 @@ class Answering:
     run_s: float
     heard_s: float = field(init=False)
     text: AnswerText = field(init=False)
-    written: bytearray = field(default_factory=bytearray)
     n_runs: int = 1
     n_tokens: int = 0
     ttft_s: float | None = None
@@ -54,6 +55,11 @@ class Answering:
         self.heard_s = self.run_s
         self.text = AnswerText(self.request.work.sampling.stop)
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the run has nothing more to say: a stop word came, or the end is decided."""
+        return self.text.is_stopped or self.ending is not None
+
     def take(self, piece: Piece, now_s: float) -> str:
         """Take a token; return the text that is certain and may be told."""
         if self.stop_by_s is not None:
@@ -62,33 +68,36 @@ class Answering:
         self.is_held = True
         self.n_tokens += 1
         self.ttft_s = self.ttft_s or now_s - self.request.arrived_s
-        self.written += piece.text
-        if self.request.check is not None:
-            return ""
         new = self.text.add(piece.text)
-        if self.text.is_stopped:
-            self.ending = Ending("stop")
-        return self._tell(new)
+        return self._tell(new) if self.request.check is None else ""
 
     def end(self, ended: Ended) -> str:
         """Take the end of a run; return text to be told. `ending` stays None: run it again."""
         self._count(ended.figures)
         if self.ending is not None:
             return ""
-        if ended.problem:
+        tail, is_stopped = self.text.finish(), self.text.is_stopped
+        is_empty = not self.text.text.strip() and self.request.order.saves is None
+        if ended.problem and not is_stopped:
             self.ending = Ending("failed", "engine_failed", f"{ended.problem}; ask again")
-            return ""
-        if not self.written.strip() and self.request.order.saves is None:
+        elif is_empty:
             # Source: rknn-llm issues: too little memory gives no text and no error.
             self.ending = Ending("failed", "engine_failed", "the runtime answered with nothing")
-            return ""
-        return self._end_free() if self.request.check is None else self._end_checked()
+        elif self.request.check is not None:
+            return self._end_checked()
+        else:
+            is_cut = self._is_at_cap and not is_stopped
+            self.ending = Ending("length" if is_cut else "stop")
+            return self._tell(tail)
+        return ""
 
     def again(self, now_s: float) -> None:
         """Begin the second run."""
         self.n_runs += 1
         self.n_tokens = 0
-        self.written.clear()
+        self.text = AnswerText(self.request.work.sampling.stop)
+        self.stop_by_s = None
+        self.is_held = False
         self.run_s = self.heard_s = now_s
 
     def outcome(self, now_s: float) -> Outcome:
@@ -110,19 +119,17 @@ class Answering:
             sequences=1,
         )
 
-    def _end_free(self) -> str:
-        is_at_cap = self.n_tokens >= self.request.order.tokens_max
-        self.ending = Ending("length" if is_at_cap else "stop")
-        return self._tell(self.text.finish())
+    @property
+    def _is_at_cap(self) -> bool:
+        return self.n_tokens >= self.request.order.tokens_max
 
     def _end_checked(self) -> str:
-        is_at_cap = self.n_tokens >= self.request.order.tokens_max
         try:
-            answer = self.request.answer(self.written.decode(errors="replace"))
+            answer = self.request.answer(self.text.text)
         except Invalid as invalid:
             if self.n_runs < RUNS_MAX:
                 return ""
-            reason = "cap" if is_at_cap else "invalid_answer"
+            reason = "cap" if self._is_at_cap else "invalid_answer"
             detail = f"{invalid}, in each of {self.n_runs} runs; make the schema simpler"
             self.ending = Ending("failed", reason, detail)
             return ""

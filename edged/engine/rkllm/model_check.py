@@ -35,13 +35,19 @@ def check_rkllm(config: Config) -> tuple[Installed, RoleFormat]:
             "model.format is not set, and RKLLM does not tell the chat template of its models; "
             "give it a format file (see docs/npu.md)"
         )
+    form = role_format(model.form, model.form_origin)
+    if not form.stop:
+        raise EngineUnusable(
+            f"{model.form_origin}: stop names no word that ends an answer, and RKLLM does not end "
+            'at special tokens by itself; add for example stop = ["<|im_end|>"]'
+        )
     if config.model.context_tokens > CONTEXT_TOKENS_MAX:
         raise EngineUnusable(
             f"model.context_tokens = {config.model.context_tokens}: RKLLM holds at most "
             f"{CONTEXT_TOKENS_MAX}; lower it"
         )
     _check_fits(model)
-    return model, role_format(model.form, model.form_origin)
+    return model, form
 
 
 def _check_fits(model: Installed) -> None:

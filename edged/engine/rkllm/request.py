@@ -122,7 +122,7 @@ class Preparer:
         self._check_room(prompt_tokens, frame.max_tokens or 1)
         room = self.context_tokens - prompt_tokens
         most = frame.max_tokens or (_longest(check) if check else self.answer_tokens) or room
-        stop = () if check else (*frame.sampling.stop, *self.form.stop)
+        stop = (*frame.sampling.stop, *self.form.stop)
         return Request(
             work=replace(frame, sampling=replace(frame.sampling, stop=stop)),
             order=Order(text, min(most, room), chosen(frame.sampling)),

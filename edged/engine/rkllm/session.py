@@ -188,7 +188,9 @@ class Session:
             raise InitFailed("it reported success and gave no handle", printed())
         if code != 0:
             raise InitFailed(f"rkllm_init returned {code}", printed())
-        # The prompt comes whole: the runtime's own chat template would be put around it.
+        # The prompt comes whole: the runtime's own chat template would be put around it. Without
+        # that it was seen not to end at <|im_end|>: the format's stop words do that, so special
+        # tokens must come as text.
         if self._library.set_chat_template(self._handle, b"", b"", b"") != 0:
             raise InitFailed("its chat template cannot be set aside", printed())
         return printed()
@@ -198,7 +200,7 @@ class Session:
         param.model_path = os.fsencode(setup.model)
         param.max_context_len = param.max_new_tokens = setup.context_tokens
         param.top_k = structs.GREEDY_TOP_K
-        param.skip_special_token = True
+        param.skip_special_token = False
         param.ignore_eos_token = False
         param.is_async = False
         param.extend_param.base_domain_id = setup.iommu_domain

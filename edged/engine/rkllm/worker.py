@@ -186,7 +186,7 @@ class Worker:
         self._slices.tell(active, text, tokens=1)
         if active.stop_by_s is not None:
             self._session.abort()  # it was asked before the runtime had begun
-        elif active.ending is not None:
+        elif active.is_over:
             self._stop(active)
 
     def _end_run(self, ended: Ended, inbox: Inbox) -> None:
