@@ -186,7 +186,7 @@ def test_a_kv_cache_that_is_not_cleared_ends_the_process_behind_the_answer(start
 def test_a_runtime_that_stops_computing_is_aborted_then_the_process_is_replaced(
     start: Start,
 ) -> None:
-    with start(HANG, token_s_max=0.3, abort_s_max=0.3) as board:
+    with start(HANG, token_s_max=3, abort_s_max=0.3) as board:
         board.daemon.send(Limits(1024, 1, 60.0), work("a", "hang"))
         code, errors = board.ended()
         with pytest.raises(AssertionError, match="closed the socket"):

@@ -189,23 +189,37 @@ def test_a_text_taken_apart_has_nothing_more_to_take_apart(text: str) -> None:
     assert apart(apart(text)) == apart(text)
 
 
+def written(caches: PromptCaches, root: str) -> Path:
+    """Write a root's cache as a finished run does; return the file that is kept."""
+    path = caches.wanted(root)
+    assert path is not None
+    caches.mark(path)
+    path.write_text("KV")
+    caches.settle(path, is_whole=True)
+    return path.with_suffix(".cache")
+
+
+def test_what_an_aborted_run_wrote_is_no_cache(tmp_path: Path) -> None:
+    caches = PromptCaches(tmp_path, "model 1.3.0")
+    path = caches.wanted("root")
+    assert path is not None
+    path.write_text("half")
+    caches.settle(path, is_whole=False)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_caches_of_another_model_or_runtime_are_removed(tmp_path: Path) -> None:
     before = PromptCaches(tmp_path / "caches", "model 1.2.3")
     assert before.open() is None
-    old = before.wanted("root")
-    assert old is not None
-    old.touch()
+    old = written(before, "root")
     assert PromptCaches(tmp_path / "caches", "model 1.3.0").open() is None
     assert not old.exists()
 
 
 def test_the_template_used_last_is_the_one_to_load(tmp_path: Path) -> None:
     caches = PromptCaches(tmp_path, "model 1.3.0")
-    first, second = caches.wanted("first"), caches.wanted("second")
-    assert first is not None
-    assert second is not None
+    first, second = written(caches, "first"), written(caches, "second")
     for age_s, path in [(200, first), (100, second)]:
-        path.touch()
         os.utime(path, (path.stat().st_atime - age_s, path.stat().st_mtime - age_s))
     assert caches.open() == second
     caches.used("first")
@@ -215,18 +229,14 @@ def test_the_template_used_last_is_the_one_to_load(tmp_path: Path) -> None:
 def test_a_root_is_written_once_and_only_so_many_are(tmp_path: Path) -> None:
     caches = PromptCaches(tmp_path, "model 1.3.0")
     for number in range(FILES_MAX):
-        path = caches.wanted(f"root {number}")
-        assert path is not None
+        written(caches, f"root {number}")
         assert caches.wanted(f"root {number}") is None
-        path.touch()
     assert caches.wanted("one more") is None
 
 
 def test_a_file_that_the_last_process_died_of_is_never_used_again(tmp_path: Path) -> None:
     caches = PromptCaches(tmp_path, "model 1.3.0")
-    path = caches.wanted("root")
-    assert path is not None
-    path.touch()
+    path = written(caches, "root")
     caches.mark(path)
     following = PromptCaches(tmp_path, "model 1.3.0")
     assert following.open() is None

@@ -257,7 +257,7 @@ def test_the_daemon_stays_up_and_a_prompt_is_run_again_then_given_up(
     tmp_path: Path, library: Path
 ) -> None:
     rules = [Rule("hang", "hang"), say("tell", "all is well")]
-    tables = rkllm_tables(tmp_path, library, rules, token_s_max=0.5, abort_s_max=0.2)
+    tables = rkllm_tables(tmp_path, library, rules, token_s_max=4, abort_s_max=1)
     with ExitStack() as stack:
         broker = stack.enter_context(Mosquitto(tmp_path / "broker"))
         daemon = WholeDaemon(tmp_path, broker, backend="rkllm", sections=tables)

@@ -18,7 +18,7 @@ from pathlib import Path
 log = logging.getLogger(__name__)
 
 FILES_MAX = 8
-CACHE, TRYING, FATAL = ".cache", ".trying", ".fatal"
+NEW, CACHE, TRYING, FATAL = ".new", ".cache", ".trying", ".fatal"
 
 
 @dataclass(slots=True)
@@ -43,18 +43,21 @@ class PromptCaches:
             mark.replace(mark.with_suffix(FATAL))
         prefix = _hash(self.owner)
         for path in self.folder.iterdir():
-            if not path.name.startswith(prefix):
+            if path.suffix == NEW or not path.name.startswith(prefix):
                 path.unlink()
         return max(self._files(), key=lambda path: path.stat().st_mtime, default=None)
 
     def wanted(self, root: str) -> Path | None:
-        """Return where to write the cache of a root seen for the first time; None: nowhere."""
+        """Return where to write the cache of a root seen for the first time; None: nowhere.
+
+        `settle` makes it the root's cache, or throws it away.
+        """
         path = self._path(root)
         is_full = len(self._files()) >= FILES_MAX
         if path in self._tried or path.exists() or path.with_suffix(FATAL).exists() or is_full:
             return None
         self._tried.add(path)
-        return path
+        return path.with_suffix(NEW)
 
     def used(self, root: str) -> None:
         """Take down that a template is in use: its cache is the one to load next time."""
@@ -65,6 +68,13 @@ class PromptCaches:
     def mark(self, path: Path) -> None:
         """Say on disk that the runtime is about to touch a file."""
         path.with_suffix(TRYING).touch()
+
+    def settle(self, path: Path, *, is_whole: bool) -> None:
+        """Keep what a finished run wrote; what another one wrote may be half a file."""
+        if is_whole and path.exists():
+            path.replace(path.with_suffix(CACHE))
+        path.unlink(missing_ok=True)
+        self.unmark(path)
 
     def unmark(self, path: Path) -> None:
         """Say that the runtime survived."""

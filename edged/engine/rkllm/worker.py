@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 CANARY_IDLE_S = 15 * 60.0
 # The daemon takes an engine that says nothing for 30 s for hung; prefill can take longer.
 BEAT_S = 1.0
+NOT_CLEAN = "the runtime did not clear its KV cache"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ class Worker:
         if self._caches is not None and self._active is not None:
             saves = self._active.request.order.saves
             if saves is not None:
-                self._caches.unmark(saves)
+                self._caches.settle(saves, is_whole=False)
 
     def answer(self, request: Request) -> Outcome:
         """Run one request of the engine's own to its end, lease or not."""
@@ -194,6 +195,8 @@ class Worker:
         assert active is not None, "an end belongs to a run"
         text = active.end(ended)
         if active.ending is None:
+            if not ended.is_clean:
+                raise self._stuck(NOT_CLEAN)
             active.again(self._clock())
             self._run(active.request.again, inbox)
             return
@@ -204,16 +207,17 @@ class Worker:
         outcomes = [self._last] if active.request.is_reported else []
         tokens = ended.figures.prefill_tokens
         self._slices.tell(active, text, outcomes=outcomes, prefill_tokens=tokens)
-        self._keep_cache(active.request)
+        self._keep_cache(active.request, self._last)
         if not ended.is_clean:
-            raise self._stuck("the runtime did not clear its KV cache")
+            raise self._stuck(NOT_CLEAN)
 
-    def _keep_cache(self, request: Request) -> None:
+    def _keep_cache(self, request: Request, outcome: Outcome) -> None:
         """After the first answer to a template, have its constant part written."""
         if self._caches is None:
             return
         if request.order.saves is not None:
-            self._caches.unmark(request.order.saves)
+            is_whole = outcome.finish in ("stop", "length")
+            self._caches.settle(request.order.saves, is_whole=is_whole)
         elif request.root and request.is_reported:
             path = self._caches.wanted(request.root)
             if path is not None:
