@@ -11,9 +11,11 @@ from edged.errors import (
     EXIT_BUG,
     EXIT_CONFIG,
     EXIT_ENGINE_UNUSABLE,
+    EXIT_SPOOL_DAMAGED,
     ConfigError,
     EdgedError,
     EngineUnusable,
+    SpoolDamaged,
 )
 
 
@@ -25,6 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _said(error, EXIT_CONFIG)
     except EngineUnusable as error:
         return _said(error, EXIT_ENGINE_UNUSABLE)
+    except SpoolDamaged as error:
+        return _said(error, EXIT_SPOOL_DAMAGED)
     except EdgedError as error:
         return _said(error, 1)
     except KeyboardInterrupt:

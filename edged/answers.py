@@ -6,8 +6,9 @@ Pure. Does not know: connections, the engine's socket.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from edged.calibration import Asked, Calibration, confidence
 from edged.contract import (
     Destination,
     Energy,
@@ -55,6 +56,7 @@ class Answers:
     """Makes replies in the name of one board."""
 
     node: str
+    calibration: Calibration = field(default_factory=Calibration)
 
     def outcome(self, run: Run, outcome: Outcome, event: str | None) -> Settlement:
         """Return the settlement of an inference that ended.
@@ -146,6 +148,7 @@ class Answers:
         reply.detail = detail
         if event == "done":
             _put_text(reply, outcome, is_json=run.job.schema is not None)
+            self._put_confidence(reply, outcome, run)
         reply.usage = Usage(
             prompt_tokens=outcome.prompt_tokens,
             cached_tokens=outcome.cached_tokens,
@@ -174,6 +177,16 @@ class Answers:
             reply.template = Named(name=name, digest=digest)
         return Settlement(event, reply.status, encode(reply))
 
+    def _put_confidence(self, reply: Reply, outcome: Outcome, run: Run) -> None:
+        job = run.job
+        digest = None if job.template is None else job.template[1]
+        asked = Asked(run.model[1], digest, job.schema, job.wire, job.sampling)
+        found = confidence(outcome, self.calibration.curves(asked))
+        reply.confidence = None if found.answer is None else _share(found.answer)
+        shares = {name: _share(one) for name, one in found.fields.items()}
+        reply.confidence_fields = shares or None
+        reply.calibrated = found.is_calibrated
+
     def _reply(self, row: Row, event: str, reason: str | None = None) -> Reply:
         return Reply(
             id=row.id,
@@ -197,10 +210,12 @@ def _put_text(reply: Reply, outcome: Outcome, *, is_json: bool) -> None:
         reply.text = outcome.text
     reply.finish = outcome.finish
     reply.filled = list(outcome.filled) or None
-    # What the closing wrote, nobody is sure of.
-    reply.confidence = 0.0 if outcome.filled else outcome.confidence
-    reply.calibrated = False
     reply.seed = outcome.seed
+
+
+def _share(value: float) -> float:
+    """Return a probability as it is told; only what is 0 or 1 is told as that."""
+    return round(value, 4) if value in (0.0, 1.0) else min(0.9999, max(0.0001, round(value, 4)))
 
 
 def _seconds(value_s: float) -> float:

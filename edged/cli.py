@@ -1,6 +1,6 @@
 """The command line: words to functions.
 
-In:  arguments.     Out: an exit code (0, 69, 70 or 78; `ask` and `eval` use 1 for a bad answer).
+In:  arguments.     Out: an exit code (0, 69, 70, 74, 78; 1 for a bad answer to `ask` and `eval`).
 Each command imports what it needs when it is chosen, so that `edged --version` is instant.
 """
 
@@ -89,6 +89,12 @@ def _add_eval(commands: _Commands[argparse.ArgumentParser]) -> None:
         default="both",
         help="form that the model writes in; both: compact too where a template can have it",
     )
+    parser.add_argument(
+        "--fit-confidence",
+        type=Path,
+        metavar="ROWS_DIR",
+        help="no scores: fit the confidences on ROWS_DIR/TEMPLATE.jsonl, and write the table",
+    )
     parser.add_argument("--json", action="store_true", help="for a machine")
     parser.set_defaults(command=_eval)
 
@@ -165,9 +171,13 @@ def _ask(given: argparse.Namespace) -> int:
 
 
 def _eval(given: argparse.Namespace) -> int:
-    from edged.evaluation import evaluate
+    from edged.evaluation import evaluate, fit_confidence
 
-    report = evaluate(config.load(given.config), given.config, given.wire)
+    settings = config.load(given.config)
+    if given.fit_confidence is not None:
+        print(fit_confidence(settings, given.config, given.fit_confidence, given.wire))
+        return 0
+    report = evaluate(settings, given.config, given.wire)
     print(report.as_json() if given.json else report.as_text())
     return 0
 

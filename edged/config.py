@@ -11,7 +11,7 @@ import tomllib
 import typing
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -21,6 +21,7 @@ from pydantic import (
     Strict,
     StringConstraints,
     ValidationError,
+    model_validator,
 )
 from pydantic.fields import FieldInfo
 
@@ -44,6 +45,8 @@ def _topic_filter(value: str) -> str:
 TopicFilter = Annotated[str, AfterValidator(_topic_filter)]
 # Source: ggml's names of its types.
 KvType = Literal["f16", "q8_0"]
+# Prompts of full length that an unset `engine.kv_tokens` has cells for.
+WHOLE_CONTEXTS = 8
 # TOML has neither paths nor tuples: these two are converted, nothing else is.
 File = Annotated[Path, Strict(False)]
 TopicFilters = Annotated[tuple[TopicFilter, ...], Strict(False)]
@@ -111,7 +114,7 @@ class Model(Section):
     context_tokens: int = Field(
         1024, ge=128, le=131_072, description="prompt plus answer of one sequence, at most"
     )
-    sequences: int = Field(8, ge=1, le=64, description="how many prompts share a batch, at most")
+    sequences: int = Field(32, ge=1, le=64, description="how many prompts share a batch, at most")
     threads: int | None = Field(
         None, ge=1, le=256, description="compute threads; unset: the fastest cores, at most 4"
     )
@@ -130,7 +133,16 @@ class Engine(Section):
     kv_type: KvType = Field(
         "f16", description="how the KV cache keeps its values; q8_0 takes about half the memory"
     )
-    chunk_tokens: int = Field(64, ge=8, le=2048, description="prefill chunk of one step, at most")
+    kv_tokens: int | None = Field(
+        None,
+        ge=128,
+        le=8_388_608,
+        description="tokens that the KV cache holds, all prompts together; unset: 8 times "
+        "model.context_tokens, or less for fewer sequences",
+    )
+    chunk_tokens: int = Field(
+        64, ge=8, le=2048, description="prefill of one step while a streamed answer is written"
+    )
     lease_s: float = Field(2.0, ge=0.5, le=60, description="an engine unheard for so long pauses")
     answer_tokens_default: int = Field(
         256, ge=1, le=131_072, description="answer cap of free text without max_tokens"
@@ -252,6 +264,23 @@ class Config(Section):
     clients: dict[Id, Client] = Field(default_factory=dict)
     input: Annotated[tuple[Input, ...], Strict(False)] = ()
 
+    @model_validator(mode="after")
+    def _cache_holds_a_context(self) -> Self:
+        if self.kv_tokens < self.model.context_tokens:
+            raise ValueError(
+                f"engine.kv_tokens = {self.kv_tokens}: less than model.context_tokens = "
+                f"{self.model.context_tokens}, so a prompt of that length would wait for ever; "
+                "raise the one or lower the other"
+            )
+        return self
+
+    @property
+    def kv_tokens(self) -> int:
+        """Return the tokens that the KV cache holds, all prompts together; llama.cpp pads them."""
+        if self.engine.kv_tokens is not None:
+            return self.engine.kv_tokens
+        return self.model.context_tokens * min(self.model.sequences, WHOLE_CONTEXTS)
+
     @property
     def state_dir(self) -> Path:
         """Return the folder of spool, lock and, in a shell, socket."""
@@ -316,6 +345,8 @@ def parse(table: dict[str, Any], origin: str) -> Config:
 
 
 def _problem(origin: str, item: Any) -> str:
+    if not item["loc"]:  # keys that do not go together: the text names them
+        return f"{origin}: {item['ctx']['error']}"
     key = ".".join(str(level) for level in item["loc"])
     if item["type"] == "extra_forbidden":
         return f"{origin}: {key}: unknown key; `edged config --example` lists all"

@@ -16,7 +16,7 @@ from edged.answers import Answers
 from edged.config import Config
 from edged.dispatch import Dispatch
 from edged.engine.client import EngineClient
-from edged.errors import BrokerGone, ConfigError
+from edged.errors import BrokerGone, ConfigError, SpoolDamaged
 from edged.intake import Intake
 from edged.lock import only_holder
 from edged.mqtt import Session, Will
@@ -39,10 +39,17 @@ def run(config: Config, config_path: Path | None) -> int:
 
     Raises:
         ConfigError: state directory, spool, templates or input rules cannot be used.
+        SpoolDamaged: a part of the spool cannot be read; the next start saves the rest.
     """
     state_dir = config.state_dir
     with only_holder(state_dir / "edged.lock", lambda holder: _second(state_dir, holder)):
-        asyncio.run(_serve(config, config_path))
+        try:
+            asyncio.run(_serve(config, config_path))
+        except ExceptionGroup as group:
+            damaged, others = group.split(SpoolDamaged)
+            if damaged is None or others is not None:
+                raise
+            raise _first(damaged) from group
     return 0
 
 
@@ -53,12 +60,19 @@ def _second(state_dir: Path, holder: str) -> ConfigError:
     )
 
 
+def _first(group: ExceptionGroup[SpoolDamaged]) -> SpoolDamaged:
+    """Return one of the errors that the daemon's tasks ended with: they all say the same."""
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, ExceptionGroup) else error
+
+
 async def _serve(config: Config, config_path: Path | None) -> None:
     service = Service()
     site = site_of(config)
-    answers = Answers(config.node.name)
+    answers = Answers(config.node.name, site.calibration)
     spool = Spool(config.state_dir, config.spool, answers.superseded)
-    await spool.open()
+    async with service.starting():
+        await spool.open()
     service.ready()
     session = Session(
         config.broker,
@@ -78,6 +92,7 @@ async def _serve(config: Config, config_path: Path | None) -> None:
         "outbox": outbox.run(),
         "intake": intake.run(),
         "status": status.run(),
+        "spool": spool.keep_tending(),
         "watchdog": service.feed_watchdog(),
     }
     try:

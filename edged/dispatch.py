@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from edged import config
@@ -156,6 +156,7 @@ class Dispatch:
             return
         life = self._engine.life
         jobs = await self._spool.start(serials)
+        await self._fail_unreadable(set(serials) - set(jobs))
         if self._engine.life != life:  # it went away during the commit, and never saw them
             await self._spool.requeue(jobs, engine_died=False)
             self.wake()
@@ -169,6 +170,12 @@ class Dispatch:
             self._engine.expect(str(serial))
             self._engine.send(_work(row, job))
         self._busy.set()
+
+    async def _fail_unreadable(self, serials: Iterable[int]) -> None:
+        """Give an outcome to rows whose text a disk lost; those that ended meanwhile have one."""
+        detail = "the board's disk lost the text of this prompt; send it again under a new id"
+        rows = [self._spool.rows[serial] for serial in serials if serial in self._spool.rows]
+        await self._settle({row.serial: self._answers.failed(row, detail) for row in rows})
 
     async def _wait_for_work(self) -> None:
         waiting = [row for row in self._spool.rows.values() if row.serial not in self._stopping()]
@@ -200,6 +207,8 @@ class Dispatch:
             match await self._engine.events.get():
                 case Ready() as ready:
                     log.info("%s is resident after %.1f s", ready.name, ready.load_s)
+                    if problem := self._answers.calibration.mismatch(ready.digest):
+                        log.warning("%s", problem)
                 case Step() as step:
                     await self._take_step(step)
                 case Lost(problem):

@@ -7,6 +7,8 @@
       Refusal          contract, admission, engine intake -> intake: publishes `refused`
       EngineLost       engine/client    -> daemon: requeue what ran, start the engine again
       BrokerGone       mqtt             -> mqtt: reconnects; work already spooled goes on
+      SpoolUnwritable  spool_file       -> spool: refuses prompts, tries outcomes again
+      SpoolDamaged     spool_file       -> __main__: prints it, exit 74; the next start recovers
 
 Anything else is a bug: the process ends with 70 and the spool recovers.
 """
@@ -16,6 +18,8 @@ from __future__ import annotations
 EXIT_CONFIG = 78
 EXIT_ENGINE_UNUSABLE = 69
 EXIT_BUG = 70
+# Source: sysexits.h, EX_IOERR.
+EXIT_SPOOL_DAMAGED = 74
 
 
 class EdgedError(Exception):
@@ -40,6 +44,14 @@ class EngineLost(EdgedError):
 
 class BrokerGone(EdgedError):
     """The connection to the broker ended before the operation was acknowledged."""
+
+
+class SpoolUnwritable(EdgedError):
+    """The spool cannot be written now: disk full, read-only, or held by somebody else."""
+
+
+class SpoolDamaged(EdgedError):
+    """The spool holds something that SQLite cannot read."""
 
 
 class Refusal(EdgedError):

@@ -1,52 +1,41 @@
 """`edged eval`: the model's own sets, through the real engine process, scored.
 
-In:  `eval/{held_out,hand_written}/TEMPLATE.jsonl` beside the model's templates.
-Out: exact match per template and per field, and tokens, for each form that an answer is written
-in. The engine is one of its own, in a temporary folder.
+In:  marked answers (see cases), the curves of their confidences.
+Out: exact match per template and per field, tokens, and how good the confidences are, for each form
+that an answer is written in.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from edged import config, templates
-from edged.engine.client import EngineClient, Lost
-from edged.engine.frames import Limits, Outcome, Ready, Step, Wire, Work
-from edged.errors import ConfigError, EngineUnusable
+from edged import calibration, config, templates
+from edged.calibration import Asked, Calibration, Confidence, confidence
+from edged.cases import SETS, Choice, Mark, answered, in_forms, read_cases, read_rows
+from edged.engine.frames import Ready, Sampling
+from edged.errors import ConfigError
+from edged.fitting import FOLDS, ROWS_MIN, cross_validated, fit
 from edged.models.installed import templates_dir
+from edged.reliability import BINS, Judged, reliability
 
-SETS = ("held_out", "hand_written")
-# While sets run the engine must not pause for want of a daemon's word.
-LEASE_S = 3600.0
-
-# Which wire forms are scored; `both`: compact beside JSON where a template can have it.
-Choice = Literal["json", "compact", "both"]
+# What all templates are together, in the report; no template has a space in its name.
+ALL = "all templates"
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
-    """One row of a set: the input of a template, the one right answer, how it is to be written."""
+class _Believed:
+    """A mark, and how sure one was told to be of it."""
 
-    set: str
-    template: templates.Template
-    input: Any
-    expected: Mapping[str, Any]
-    wire: Wire = "json"
+    mark: Mark
+    confidence: Confidence
 
 
-@dataclass(frozen=True, slots=True)
-class _Mark:
-    """One answer beside the right one."""
-
-    outcome: Outcome
-    is_exact: bool
-    fields: Mapping[str, bool]
+# Template -> wire form -> set -> what was answered.
+_Groups = Mapping[str, Mapping[str, Mapping[str, Sequence[_Believed]]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +44,17 @@ class Report:
 
     Attributes:
         templates: name -> wire form -> set -> scores; and `fields` -> field -> set -> share.
+        confidence: name -> wire form -> set -> `fields` and `answers` -> reliability; and
+            `calibrated`. All templates together are a name of their own.
     """
 
     model: Mapping[str, str]
     templates: Mapping[str, Mapping[str, Mapping[str, Any]]]
+    confidence: Mapping[str, Mapping[str, Mapping[str, Any]]]
 
     def as_json(self) -> str:
         """Return the report for a machine."""
-        return json.dumps({"model": self.model, "templates": self.templates})
+        return json.dumps(asdict(self))
 
     def as_text(self) -> str:
         """Return the report for a person."""
@@ -70,12 +62,17 @@ class Report:
         for name, forms in self.templates.items():
             for wire, scores in forms.items():
                 lines += _lines(name, wire, scores)
-        return "\n".join(lines)
+        return "\n".join([*lines, "", *_confidence_table(self.confidence)])
 
 
 _HEAD = (
     f"{'template':20} {'wire':8} {'set':14} {'n':>5} {'exact':>7}"
     f" {'answer tokens':>14} {'forced':>7} {'KV tokens':>10}"
+)
+_CONFIDENCE_HEAD = (
+    f"confidence; ECE: expected calibration error, {BINS} bins of equal count\n"
+    f"{'template':20} {'wire':8} {'set':14} {'of':8} {'n':>5} {'AUROC':>7}"
+    f" {'error at 80 %':>14} {'at 100 %':>9} {'ECE':>7}"
 )
 
 
@@ -93,122 +90,118 @@ def _lines(name: str, wire: str, scores: Mapping[str, Any]) -> Iterator[str]:
         yield f"    {field:30} {words}"
 
 
+def _confidence_table(confidences: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    yield _CONFIDENCE_HEAD
+    for name, forms in confidences.items():
+        for wire, sets in forms.items():
+            yield from _confidence_lines(name, wire, sets)
+
+
+def _confidence_lines(name: str, wire: str, sets: Mapping[str, Any]) -> Iterator[str]:
+    for which, found in sets.items():
+        mark = "" if found["calibrated"] else "  not calibrated"
+        for of in ("fields", "answers"):
+            if (table := found[of]) is not None:
+                area = "-" if table["auroc"] is None else f"{table['auroc']:.3f}"
+                yield (
+                    f"{name:20} {wire:8} {which:14} {of:8} {table['n']:5d} {area:>7}"
+                    f" {table['error_at_80']:14.3f} {table['error_at_100']:9.3f}"
+                    f" {table['calibration_error']:7.3f}{mark}"
+                )
+
+
 def evaluate(settings: config.Config, path: Path | None, choice: Choice) -> Report:
     """Return the scores of the configured model on its sets.
 
     Raises:
-        ConfigError: the model has no sets, or no template with the form asked for.
+        ConfigError: the model has no sets, or no template with the form asked for; or its
+            calibration table cannot be read.
         EngineUnusable: the model cannot be loaded.
-    """
-    cases = in_forms(read_cases(settings), choice)
-    with tempfile.TemporaryDirectory(prefix="edged-eval-") as folder:
-        place = Path(folder)
-        alone = config.placed(settings, place, place / "engine.sock")
-        ready, outcomes = asyncio.run(_answered(EngineClient(alone, path), cases))
-    return scored(ready, cases, outcomes)
-
-
-def read_cases(settings: config.Config) -> list[Case]:
-    """Return every row of the configured model's sets.
-
-    Raises:
-        ConfigError: there are none.
     """
     folder = templates_dir(settings.model)
     installed = {} if folder is None else templates.load(folder)
-    cases = [
-        case
-        for which in SETS
-        for file in sorted((folder or Path()).parent.glob(f"eval/{which}/*.jsonl"))
-        for case in _read_set(which, file, installed)
-    ]
-    if not cases:
-        raise ConfigError(
-            f"{folder}: no eval/{SETS[0]}/TEMPLATE.jsonl beside it, so there is nothing to score"
-        )
-    return cases
+    curves = calibration.load(folder, installed)
+    ready, marks = answered(settings, path, in_forms(read_cases(settings), choice))
+    return scored(ready, marks, curves)
 
 
-def _read_set(
-    which: str, file: Path, installed: Mapping[str, templates.Template]
-) -> Iterator[Case]:
-    template = installed.get(file.stem)
-    if template is None:
-        raise ConfigError(f"{file}: no template has this name; there are: {', '.join(installed)}")
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
-        try:
-            row = json.loads(line)
-            yield Case(which, template, row["input"], row["expected"])
-        except (ValueError, KeyError, TypeError) as error:
-            rule = 'must be {"input": ..., "expected": {...}}'
-            raise ConfigError(f"{file}: line {number}: {rule}: {error!r}") from error
+def fit_confidence(
+    settings: config.Config, path: Path | None, rows_dir: Path, choice: Choice
+) -> str:
+    """Fit the confidences of the configured model on rows, and write the table.
 
-
-def in_forms(cases: Sequence[Case], choice: Choice) -> list[Case]:
-    """Return each case once for each form that is asked for and that its template can have.
+    Returns:
+        How good they are on those rows by cross-validation, and where the table is; for a person.
 
     Raises:
-        ConfigError: none is left.
+        ConfigError: there are no such rows, or too few; or the table cannot be written.
+        EngineUnusable: the model cannot be loaded.
     """
-    wanted: tuple[Wire, ...] = ("json", "compact") if choice == "both" else (choice,)
-    forms = {case.template.name: case.template.wire_forms for case in cases}
-    found = [
-        replace(case, wire=wire)
-        for case in cases
-        for wire in wanted
-        if wire in forms[case.template.name]
-    ]
-    if not found:
-        raise ConfigError(
-            "--wire compact: no template with a set has a schema of fixed keys; use --wire json"
-        )
-    return found
+    folder = templates_dir(settings.model)
+    if folder is None:
+        raise ConfigError("a confidence is calibrated by template: give model.templates_dir")
+    ready, marks = answered(settings, path, in_forms(read_rows(settings, rows_dir), choice))
+    table = fit(ready.digest, marks)
+    if not any(curves.forms for curves in table.templates.values()):
+        raise ConfigError(f"{rows_dir}: at least {ROWS_MIN} rows of a template are needed")
+    target = calibration.table_path(folder)
+    calibration.write(target, table)
+    believed = [_Believed(*pair) for pair in cross_validated(ready.digest, marks)]
+    lines = _confidence_table(_confidences(_grouped(believed)))
+    return "\n".join([f"{FOLDS}-fold cross-validation", *lines, "", f"written: {target}"])
 
 
-def scored(ready: Ready, cases: Sequence[Case], outcomes: Sequence[Outcome]) -> Report:
-    """Return the shares of right answers, and what they took.
+def scored(ready: Ready, marks: Iterable[Mark], curves: Calibration | None = None) -> Report:
+    """Return the shares of right answers, what they took, and how good their confidences are.
 
     Args:
         ready: the model that answered.
-        cases: what was asked.
-        outcomes: what came, for each case.
+        marks: what was asked, and what came.
+        curves: what makes hit rates of the scores; None: nothing does.
     """
-    marks: dict[str, dict[str, dict[str, list[_Mark]]]] = {}
-    for case, outcome in sorted(zip(cases, outcomes, strict=True), key=_place):
-        forms = marks.setdefault(case.template.name, {})
-        forms.setdefault(case.wire, {}).setdefault(case.set, []).append(_marked(case, outcome))
+    known = curves or Calibration()
+    groups = _grouped(_believed(ready, mark, known) for mark in marks)
+    model = {"name": ready.name, "digest": ready.digest}
     table = {
-        name: {wire: _scores(sets) for wire, sets in forms.items()} for name, forms in marks.items()
+        name: {wire: _scores(sets) for wire, sets in forms.items()}
+        for name, forms in groups.items()
     }
-    return Report({"name": ready.name, "digest": ready.digest}, table)
+    return Report(model, table, _confidences(groups))
 
 
-def _place(pair: tuple[Case, Outcome]) -> tuple[str, bool]:
+def _grouped(believed: Iterable[_Believed]) -> _Groups:
+    """Return them by template, JSON first, by wire form and by set."""
+    groups: dict[str, dict[str, dict[str, list[_Believed]]]] = {}
+    for one in sorted(believed, key=lambda one: _place(one.mark)):
+        case = one.mark.case
+        sets = groups.setdefault(case.template.name, {}).setdefault(case.wire, {})
+        sets.setdefault(case.set, []).append(one)
+    return groups
+
+
+def _place(mark: Mark) -> tuple[str, bool]:
     """Return the order of the report: by template, JSON first."""
-    case, _ = pair
-    return case.template.name, case.wire == "compact"
+    return mark.case.template.name, mark.case.wire == "compact"
 
 
-def _marked(case: Case, outcome: Outcome) -> _Mark:
-    given = json.loads(outcome.text) if outcome.finish == "schema" else {}
-    fields = {
-        field: field in given and _same(given[field], value)
-        for field, value in case.expected.items()
-    }
-    return _Mark(outcome, _same(given, case.expected), fields)
+def _believed(ready: Ready, mark: Mark, known: Calibration) -> _Believed:
+    template, wire = mark.case.template, mark.case.wire
+    asked = Asked(ready.digest, template.digest, template.schema, wire, Sampling())
+    return _Believed(mark, confidence(mark.outcome, known.curves(asked)))
 
 
-def _scores(sets: Mapping[str, Sequence[_Mark]]) -> dict[str, Any]:
+def _scores(sets: Mapping[str, Sequence[_Believed]]) -> dict[str, Any]:
     """Return the scores of one template in one form."""
     fields: dict[str, dict[str, float]] = {}
-    for which, marks in sets.items():
+    marked = {which: [one.mark for one in found] for which, found in sets.items()}
+    for which, marks in marked.items():
         for field in {name: None for mark in marks for name in mark.fields}:
             hits = [mark.fields[field] for mark in marks if field in mark.fields]
             fields.setdefault(field, {})[which] = _share(hits)
-    return {"fields": fields} | {which: _score(marks) for which, marks in sets.items()}
+    return {"fields": fields} | {which: _score(marks) for which, marks in marked.items()}
 
 
-def _score(marks: Sequence[_Mark]) -> dict[str, Any]:
+def _score(marks: Sequence[Mark]) -> dict[str, Any]:
     """Return the scores of one set; token counts are means over its answers.
 
     `kv_tokens` are those that enter the KV cache: of the prompt what the template's root did not
@@ -227,54 +220,52 @@ def _score(marks: Sequence[_Mark]) -> dict[str, Any]:
     }
 
 
-def _same(given: Any, expected: Any) -> bool:
-    """Return whether two JSON values are equal; to Python, true is 1 as well."""
-    if isinstance(given, dict) and isinstance(expected, dict):
-        return given.keys() == expected.keys() and all(_same(given[k], expected[k]) for k in given)
-    if isinstance(given, list) and isinstance(expected, list):
-        return len(given) == len(expected) and all(map(_same, given, expected))
-    return isinstance(given, bool) == isinstance(expected, bool) and bool(given == expected)
+def _confidences(groups: _Groups) -> dict[str, Any]:
+    """Return how good the confidences are, by template and for all of them together."""
+    together: dict[str, dict[str, list[_Believed]]] = {}
+    for forms in groups.values():
+        for wire, sets in forms.items():
+            for which, found in sets.items():
+                together.setdefault(wire, {}).setdefault(which, []).extend(found)
+    return {
+        name: {
+            wire: {which: _confidence(found) for which, found in sets.items()}
+            for wire, sets in forms.items()
+        }
+        for name, forms in {**groups, ALL: together}.items()
+    }
+
+
+def _confidence(believed: Sequence[_Believed]) -> dict[str, Any]:
+    """Return how good the confidences of one set are, of its fields and of its whole answers.
+
+    An answer that failed is told without one.
+    """
+    believed = [one for one in believed if one.mark.outcome.finish == "schema"]
+    fields = [
+        Judged(confidence, one.mark.fields.get(name, False))
+        for one in believed
+        for name, confidence in one.confidence.fields.items()
+    ]
+    answers = [
+        Judged(one.confidence.answer, one.mark.is_exact)
+        for one in believed
+        if one.confidence.answer is not None
+    ]
+    return {
+        "calibrated": all(one.confidence.is_calibrated for one in believed),
+        "fields": _rounded(fields),
+        "answers": _rounded(answers),
+    }
+
+
+def _rounded(judged: Sequence[Judged]) -> dict[str, Any] | None:
+    found = reliability(judged)
+    if found is None:
+        return None
+    table = asdict(found)
+    return {key: value if value is None else round(value, 4) for key, value in table.items()}
 
 
 def _share(hits: Sequence[bool]) -> float:
     return round(sum(hits) / len(hits), 4)
-
-
-async def _answered(engine: EngineClient, cases: Sequence[Case]) -> tuple[Ready, list[Outcome]]:
-    """Return how each case ended, in the cases' order."""
-    life = asyncio.ensure_future(engine.run())
-    try:
-        ready = await _ready(engine)
-        engine.send(Limits(ready.context_tokens, ready.sequences, LEASE_S))
-        for number, case in enumerate(cases):
-            engine.send(_work(number, case))
-        outcomes = await _outcomes(engine, len(cases))
-    finally:
-        life.cancel()
-        await asyncio.gather(life, return_exceptions=True)
-    return ready, [outcomes[str(number)] for number in range(len(cases))]
-
-
-def _work(number: int, case: Case) -> Work:
-    template = case.template
-    return Work(str(number), template.prompt(case.input), template.schema, wire=case.wire)
-
-
-async def _ready(engine: EngineClient) -> Ready:
-    while True:
-        match await engine.events.get():
-            case Ready() as ready:
-                return ready
-            case Lost(problem):
-                raise EngineUnusable(problem)
-
-
-async def _outcomes(engine: EngineClient, count: int) -> dict[str, Outcome]:
-    outcomes: dict[str, Outcome] = {}
-    while len(outcomes) < count:
-        match await engine.events.get():
-            case Step() as step:
-                outcomes |= {outcome.id: outcome for outcome in step.outcomes}
-            case Lost(problem):
-                raise EngineUnusable(problem)
-    return outcomes

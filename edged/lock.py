@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from edged.errors import ConfigError, EdgedError
@@ -43,7 +43,13 @@ def only_holder(
         except BlockingIOError as error:
             file.seek(0)
             raise taken(file.read().strip() or "unknown") from error
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
+        _say_who(file.fileno())
         yield
+
+
+def _say_who(file: int) -> None:
+    """Write this process's id into the lock file, for whoever finds the lock taken."""
+    # On a full disk the lock holds too, and nobody is told whose it is.
+    with suppress(OSError):
+        os.ftruncate(file, 0)
+        os.write(file, str(os.getpid()).encode())

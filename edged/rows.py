@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from edged.contract import Destination
 from edged.engine.frames import Message, OnCap, Prompt, Sampling, Wire
@@ -50,22 +51,28 @@ class Job:
         return json.dumps(asdict(self), ensure_ascii=False, separators=(",", ":"))
 
     @staticmethod
-    def from_json(text: str) -> Job:
-        """Return the job that `to_json` wrote."""
-        table = json.loads(text)
-        prompt, sampling = table["prompt"], table["sampling"]
-        messages = tuple(Message(**message) for message in prompt["messages"])
-        return Job(
-            prompt=Prompt(**(prompt | {"messages": messages})),
-            schema=table["schema"],
-            max_tokens=table["max_tokens"],
-            sampling=Sampling(**(sampling | {"stop": tuple(sampling["stop"])})),
-            template=tuple(table["template"]) if table["template"] else None,
-            trimmed_tokens=table["trimmed_tokens"],
-            # Rows of an earlier version have neither.
-            wire=table.get("wire", "json"),
-            on_cap=table.get("on_cap", "close"),
-        )
+    def from_json(text: bytes) -> Job | None:
+        """Return the job that `to_json` wrote; None if a disk changed it."""
+        try:
+            return _job(json.loads(text.decode()))
+        except (ValueError, TypeError, LookupError, AttributeError):
+            return None
+
+
+def _job(table: dict[str, Any]) -> Job:
+    prompt, sampling = table["prompt"], table["sampling"]
+    messages = tuple(Message(**message) for message in prompt["messages"])
+    return Job(
+        prompt=Prompt(**(prompt | {"messages": messages})),
+        schema=table["schema"],
+        max_tokens=table["max_tokens"],
+        sampling=Sampling(**(sampling | {"stop": tuple(sampling["stop"])})),
+        template=tuple(table["template"]) if table["template"] else None,
+        # Rows of earlier versions lack one or the other.
+        trimmed_tokens=table.get("trimmed_tokens", 0),
+        wire=table.get("wire", "json"),
+        on_cap=table.get("on_cap", "close"),
+    )
 
 
 @dataclass(frozen=True, slots=True)

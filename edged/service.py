@@ -7,8 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import sdnotify
+
+# Source: sd_notify(3), EXTEND_TIMEOUT_USEC; asked for again well before it has passed.
+ASK_S, ASK_EVERY_S = 60, 10.0
 
 
 class Service:
@@ -17,6 +22,20 @@ class Service:
     def __init__(self) -> None:
         self._notifier = sdnotify.SystemdNotifier()
         self._line = ""
+
+    @asynccontextmanager
+    async def starting(self) -> AsyncIterator[None]:
+        """Ask for more time while the spool is opened: checking it, or waiting for disk space."""
+        asking = asyncio.create_task(self._ask_for_time())
+        try:
+            yield
+        finally:
+            asking.cancel()
+
+    async def _ask_for_time(self) -> None:
+        while True:
+            self._notifier.notify(f"EXTEND_TIMEOUT_USEC={ASK_S * 1_000_000}")
+            await asyncio.sleep(ASK_EVERY_S)
 
     def ready(self) -> None:
         """The spool is open: prompts that were accepted are safe, whatever else is missing."""

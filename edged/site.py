@@ -6,9 +6,10 @@ In:  the configuration and the template files.     Out: `Site`, for admission an
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from edged import config, templates
+from edged import calibration, config, templates
+from edged.calibration import Calibration
 from edged.errors import ConfigError
 from edged.inputs import InputMap
 from edged.models.installed import templates_dir
@@ -22,6 +23,7 @@ class Site:
 
     Attributes:
         outcome_ttl_s: how long an outcome is worth keeping for the broker, s.
+        calibration: what makes hit rates of confidences; empty where nobody fitted it.
     """
 
     topics: Topics
@@ -30,6 +32,7 @@ class Site:
     clients: Mapping[str, config.Client]
     templates: Mapping[str, Template]
     inputs: InputMap
+    calibration: Calibration = field(default_factory=Calibration)
 
     def client(self, name: str) -> config.Client:
         """Return what the configuration says of a client; the defaults where it says nothing."""
@@ -40,7 +43,8 @@ def site_of(settings: config.Config) -> Site:
     """Return what the configuration makes of this board.
 
     Raises:
-        ConfigError: a template file is wrong, or the configuration does not fit the templates.
+        ConfigError: a template file or the calibration table is wrong, or the configuration does
+            not fit the templates.
     """
     folder = templates_dir(settings.model)
     installed = {} if folder is None else templates.load(folder)
@@ -58,6 +62,7 @@ def site_of(settings: config.Config) -> Site:
         clients=settings.clients,
         templates=installed,
         inputs=InputMap(settings.input),
+        calibration=calibration.load(folder, installed),
     )
 
 

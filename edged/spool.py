@@ -2,29 +2,28 @@
 
 In:  candidates from admission, settlements from dispatch, PUBACKs from the outbox.
 Out: verdicts, unfinished rows to the scheduler, letters to the outbox.
-Every public coroutine is one transaction, fsynced when it returns (WAL, synchronous=FULL). SQLite
-runs in one worker thread; `rows` mirrors the unfinished ones for the event loop.
+Every public coroutine is one transaction, fsynced when it returns (WAL, synchronous=FULL).
+`spool_file` runs it in a thread and deals with the disk; `rows` mirrors the unfinished rows for the
+event loop.
 Does not know: MQTT, tokens, watts.
 """
 
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import TypeVar
 
 from edged import config
-from edged.clock import BoardClock, SpoolClock
-from edged.errors import ConfigError
+from edged.clock import SpoolClock
+from edged.errors import SpoolUnwritable
 from edged.rows import Candidate, Fresh, Full, Job, Known, Letter, Row, Settlement, State, Verdict
+from edged.spool_file import Pace, SpoolFile
 from edged.spool_table import Table
 
-T = TypeVar("T")
+PACE = Pace()
 
 
 class Spool:
@@ -34,39 +33,59 @@ class Spool:
         directory: the state directory.
         limits: `[spool]` of the configuration.
         supersede: makes the outcome of a row whose place another one takes.
+        pace: of disk care.
     """
 
     def __init__(
-        self, directory: Path, limits: config.Spool, supersede: Callable[[Row], Settlement]
+        self,
+        directory: Path,
+        limits: config.Spool,
+        supersede: Callable[[Row], Settlement],
+        pace: Pace = PACE,
     ) -> None:
-        self._thread = ThreadPoolExecutor(1, "spool")
+        self._file = SpoolFile(directory, limits.bytes_max, pace)
         self._limits = limits
         self._supersede = supersede
-        self._directory = directory
         self._rows: dict[int, Row] = {}
 
     async def open(self) -> None:
         """Open and recover: what ran when the daemon ended is queued again.
 
+        Waits while the disk is full. What cannot be read of a damaged spool is set aside.
+
         Raises:
             ConfigError: the directory cannot be written, or the spool is not ours to read.
         """
-        try:
-            self._table = await self._call(lambda: Table(self._directory / "spool.db"))
-            self.clock = SpoolClock(BoardClock(), self._table.clock_record)
-            rows = await self._write(self._recover)
-        except (OSError, sqlite3.Error) as error:
-            raise ConfigError(
-                f"{self._directory}: the spool cannot be opened: {error}; the state directory must "
-                "be writable by edged's user and hold no foreign spool.db"
-            ) from error
+        rows = await self._file.open(_recovered)
+        self.clock, self.boot = self._file.clock, self._file.boot
         self._rows = {row.serial: row for row in rows}
-        self.boot = self._table.boot
 
     async def close(self) -> None:
         """Checkpoint and close."""
-        await self._call(self._table.close)
-        self._thread.shutdown()
+        await self._file.close()
+
+    async def keep_tending(self) -> None:
+        """Take care of the disk, for ever: retention, vacuum, checkpoints, the reserve."""
+        await self._file.keep_tending(self._limits.retention_s)
+
+    async def tend(self) -> None:
+        """Take care of the disk now."""
+        await self._file.tend(self._limits.retention_s)
+
+    @property
+    def problem(self) -> str:
+        """Return why the spool cannot be written as it should; empty when it can."""
+        return self._file.problem
+
+    @property
+    def set_aside(self) -> Sequence[str]:
+        """Return the names of damaged files in the state directory, as the spool was opened."""
+        return self._file.set_aside
+
+    @property
+    def changed(self) -> asyncio.Event:
+        """Return the event that is set when `problem` changed."""
+        return self._file.changed
 
     @property
     def rows(self) -> Mapping[int, Row]:
@@ -79,20 +98,18 @@ class Spool:
             return []
         now_s = self.clock.now_s()
         try:
-            verdicts: list[Verdict] = await self._write(
+            verdicts: list[Verdict] = await self._file.write_new(
                 lambda table: table.accept(candidates, now_s, self._limits, self._supersede)
             )
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_FULL:
-                raise
-            return [Full("spool_full", f"{self._directory}: no space left")] * len(candidates)
+        except SpoolUnwritable as trouble:
+            return [Full("spool_full", str(trouble))] * len(candidates)
         for verdict in verdicts:
             self._mirror(verdict)
         return verdicts
 
     async def start(self, serials: Sequence[int]) -> dict[int, Job]:
-        """Mark rows as running; return their jobs."""
-        jobs = await self._write(lambda table: table.start(serials))
+        """Mark rows as running; return the jobs of those whose text can be read."""
+        jobs = await self._file.write(lambda table: table.start(serials))
         self._set(serials, lambda row: replace(row, state=State.RUNNING))
         return jobs
 
@@ -100,7 +117,7 @@ class Spool:
         """Queue running rows again; count an attempt if the engine died with them."""
         serials = list(serials)
         blame = int(engine_died)
-        await self._write(lambda table: table.requeue(serials, blame))
+        await self._file.write(lambda table: table.requeue(serials, blame))
         self._set(
             serials,
             lambda row: replace(row, state=State.QUEUED, attempts=row.attempts + blame),
@@ -109,24 +126,17 @@ class Spool:
     async def settle(self, settlements: Mapping[int, Settlement]) -> None:
         """Write outcomes and erase the prompts' texts, in one transaction."""
         now_s = self.clock.now_s()
-        await self._write(lambda table: table.settle(settlements, now_s))
+        await self._file.write(lambda table: table.settle(settlements, now_s))
         for serial in settlements:
             self._rows.pop(serial, None)
 
     async def letters(self, after: int, at_most: int) -> list[Letter]:
         """Return settled rows that are not delivered, with serials over `after`, oldest first."""
-        return await self._call(lambda: self._table.letters(after, at_most))
+        return await self._file.read(lambda table: table.letters(after, at_most))
 
     async def delivered(self, claimed: Mapping[int, bool]) -> None:
         """Mark outcomes as acknowledged by the broker; `claimed` False: nobody subscribed."""
-        now_s = self.clock.now_s()
-        before_s = now_s - self._limits.retention_s
-
-        def work(table: Table) -> None:
-            table.delivered(claimed)
-            table.purge(before_s, now_s)
-
-        await self._write(work)
+        await self._file.write(lambda table: table.delivered(claimed))
 
     def find(self, client: str, id: str) -> Row | None:
         """Return the unfinished row of (client, id)."""
@@ -136,13 +146,7 @@ class Spool:
 
     async def settled(self, client: str, id: str) -> Letter | None:
         """Return the outcome of (client, id), while it is kept."""
-        return await self._call(lambda: self._table.letter(client, id))
-
-    def _recover(self, table: Table) -> list[Row]:
-        table.recover(deadlines_certain=self.clock.certain)
-        now_s = self.clock.now_s()
-        table.purge(now_s - self._limits.retention_s, now_s)
-        return table.unfinished()
+        return await self._file.read(lambda table: table.letter(client, id))
 
     def _mirror(self, verdict: Verdict) -> None:
         match verdict:
@@ -158,11 +162,7 @@ class Spool:
             if serial in self._rows:
                 self._rows[serial] = change(self._rows[serial])
 
-    async def _write(self, work: Callable[[Table], T]) -> T:
-        """Run `work` as one transaction and return once it is durable."""
-        return await self._call(lambda: self._table.transact(work, self.clock.record()))
 
-    async def _call(self, work: Callable[[], T]) -> T:
-        # Shielded: a transaction that has begun is never abandoned half-way.
-        future = asyncio.get_running_loop().run_in_executor(self._thread, work)
-        return await asyncio.shield(future)
+def _recovered(table: Table, clock: SpoolClock) -> list[Row]:
+    table.recover(deadlines_certain=clock.certain)
+    return table.unfinished()

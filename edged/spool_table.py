@@ -6,6 +6,7 @@ Blocking, for one thread: the spool calls it from its own. Times are seconds of 
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any, TypeVar
 from edged import config
 from edged.clock import Instant, Record
 from edged.contract import Destination
+from edged.disk import LOG_PAGES, outcome_bytes
 from edged.rows import (
     Answered,
     Candidate,
@@ -28,12 +30,15 @@ from edged.rows import (
     State,
     Verdict,
 )
-from edged.spool_schema import open_database
+from edged.spool_salvage import open_sound
 
 T = TypeVar("T")
 
-# Outcomes must always find room: prompts are refused before the spool is as full as this.
-OUTCOME_RESERVE_SHARE = 0.1
+# Rows that one transaction deletes at most: the log stays short, and prompts wait for milliseconds.
+PURGE_ROWS = 256
+# Free pages that stay in the file for the next prompts; what is over goes back to the disk.
+FREE_PAGES_KEPT = LOG_PAGES
+VACUUM_PAGES = 256
 
 _ROW = (
     "serial, client, id, state, topic, correlation, accepted_s, deadline_s, "
@@ -45,20 +50,34 @@ _LETTER = "serial, client, event, status, outcome, topic, correlation, settled_s
 class Table:
     """An open spool file.
 
+    What cannot be read of a damaged one is set aside.
+
     Raises:
-        sqlite3.Error: it cannot be opened, or is no database.
-        ConfigError: it was written by a newer edged.
+        sqlite3.Error, OSError: it cannot be opened or written now.
+        ConfigError: it was written by a newer edged, or by something else.
     """
 
     def __init__(self, path: Path) -> None:
-        self._db = open_database(path)
-        self.boot = self._count_boot()
-        self.clock_record = self._clock_record()
+        self._db = open_sound(path)
+        try:
+            self.boot = self._count_boot()
+            self.clock_record = self._clock_record()
+        except sqlite3.Error:
+            self._db.close()
+            raise
 
     def close(self) -> None:
         """Fold the log into the file and close it."""
-        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        with closing(self._db):
+            self.checkpoint()
+
+    def abandon(self) -> None:
+        """Close it as it is; the next one to open it folds the log in."""
         self._db.close()
+
+    def checkpoint(self) -> None:
+        """Fold the log into the file and empty it: it holds texts of prompts that are erased."""
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
 
     def transact(self, work: Callable[[Table], T], record: Record) -> T:
         """Run `work` and keep the clock, both or neither; durable on return."""
@@ -87,16 +106,17 @@ class Table:
             self._db.execute("UPDATE prompt SET deadline_certain = 0 WHERE state = 'queued'")
 
     def start(self, serials: Sequence[int]) -> dict[int, Job]:
-        """Mark queued rows as running; return the jobs of those that still were queued."""
+        """Mark queued rows as running; return those jobs that can be read."""
         jobs = {}
         for serial in serials:
             found = self._one(
                 "UPDATE prompt SET state = 'running' WHERE serial = ? AND state = 'queued' "
-                "RETURNING job",
+                "RETURNING CAST(job AS BLOB)",
                 serial,
             )
-            if found is not None:
-                jobs[serial] = Job.from_json(found[0])
+            job = None if found is None else Job.from_json(found[0])
+            if job is not None:
+                jobs[serial] = job
         return jobs
 
     def requeue(self, serials: Iterable[int], attempts: int) -> None:
@@ -126,12 +146,28 @@ class Table:
             [(not is_claimed, serial) for serial, is_claimed in claimed.items()],
         )
 
-    def purge(self, before_s: float, now_s: float) -> None:
-        """Delete delivered rows that were settled before `before_s`, never inside their ttl."""
-        self._db.execute(
-            "DELETE FROM prompt WHERE state = 'delivered' AND settled_s < ? AND deadline_s < ?",
-            (before_s, now_s),
+    def purge(self, before_s: float, now_s: float) -> bool:
+        """Delete delivered rows that were settled before `before_s`, never inside their ttl.
+
+        Returns:
+            Whether there may be more of them.
+        """
+        deleted = self._db.execute(
+            "DELETE FROM prompt WHERE serial IN (SELECT serial FROM prompt WHERE "
+            "state = 'delivered' AND settled_s < ? AND deadline_s < ? ORDER BY settled_s LIMIT ?)",
+            (before_s, now_s, PURGE_ROWS),
         )
+        return deleted.rowcount == PURGE_ROWS
+
+    def vacuum(self) -> bool:
+        """Give some pages back to the disk, if many are free; return whether there are more."""
+        free = self._free_pages()
+        if free <= FREE_PAGES_KEPT:
+            return False
+        surplus = min(VACUUM_PAGES, free - FREE_PAGES_KEPT)
+        # It frees a page with each row that is fetched.
+        self._db.execute(f"PRAGMA incremental_vacuum({surplus})").fetchall()
+        return self._free_pages() < free
 
     def unfinished(self) -> list[Row]:
         """Return the rows without an outcome, in arrival order."""
@@ -216,17 +252,20 @@ class Table:
         )
         if rows - leaving >= limits.rows_max:
             return Full("queue_full", f"{rows} prompts wait, limit spool.rows_max")
-        bytes_max = limits.bytes_max * (1 - OUTCOME_RESERVE_SHARE)
+        bytes_max = limits.bytes_max - outcome_bytes(limits.bytes_max)
         while self._used_bytes() > bytes_max:
             if not self._drop_oldest(now_s):
-                return Full("spool_full", f"over {bytes_max:.0f} bytes, limit spool.bytes_max")
+                return Full("spool_full", f"over {bytes_max} bytes, limit spool.bytes_max")
         return None
 
     def _used_bytes(self) -> int:
         (pages,) = self._one("PRAGMA page_count") or (0,)
-        (free,) = self._one("PRAGMA freelist_count") or (0,)
         (size,) = self._one("PRAGMA page_size") or (0,)
-        return int((pages - free) * size)
+        return (int(pages) - self._free_pages()) * int(size)
+
+    def _free_pages(self) -> int:
+        (free,) = self._one("PRAGMA freelist_count") or (0,)
+        return int(free)
 
     def _drop_oldest(self, now_s: float) -> bool:
         """Delete some of the oldest delivered rows past their deadline; return whether any."""
@@ -279,12 +318,14 @@ class Table:
         return _row(found[:-1]), found[-1]
 
     def _count_boot(self) -> int:
-        found = self._one("UPDATE boot SET count = count + 1 RETURNING count")
+        found = self._one("UPDATE boot SET count = count + 1 WHERE one = 1 RETURNING count")
         assert found is not None
         return int(found[0])
 
     def _clock_record(self) -> Record | None:
-        found = self._one("SELECT spool_s, boot_id, boottime_s, wall_s, synchronised FROM clock")
+        found = self._one(
+            "SELECT spool_s, boot_id, boottime_s, wall_s, synchronised FROM clock WHERE one = 1"
+        )
         if found is None:
             return None
         spool_s, boot_id, boottime_s, wall_s, synchronised = found

@@ -96,6 +96,7 @@ class Status:
         told = ""
         while True:
             self._engine.changed.clear()
+            self._spool.changed.clear()
             state = self.state()
             self._service.status(_line(state, self._session.state.problem))
             comparable = json.dumps(state, sort_keys=True)
@@ -113,6 +114,7 @@ class Status:
     async def _something_changed(self) -> None:
         waits = [
             asyncio.ensure_future(self._engine.changed.wait()),
+            asyncio.ensure_future(self._spool.changed.wait()),
             asyncio.ensure_future(self._dispatch.news.wait()),
             asyncio.ensure_future(self._session.changed()),
         ]
@@ -147,6 +149,10 @@ class Status:
             "queue": {
                 "queued": sum(row.state is State.QUEUED for row in rows),
                 "running": sum(row.state is State.RUNNING for row in rows),
+            },
+            "spool": {
+                "problem": self._spool.problem or None,
+                "set_aside": list(self._spool.set_aside),
             },
             "outcomes": dict(sorted(self._dispatch.totals.outcomes.items())),
             "power": self._power_state(),
@@ -185,5 +191,6 @@ def _line(state: Mapping[str, Any], broker_problem: str) -> str:
         f"{queue['queued']} queued, {queue['running']} running",
         f"{power['mean_w']} W {power['source']}",
     ]
-    parts += [problem for problem in (engine["problem"], broker_problem) if problem]
+    problems = (engine["problem"], state["spool"]["problem"], broker_problem)
+    parts += [problem for problem in problems if problem]
     return "; ".join(parts)

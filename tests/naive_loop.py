@@ -48,7 +48,7 @@ def plain_answer(llama: Llama, asked: Work) -> tuple[str, bool]:
         if forced:
             token = forced.pop(0)
         else:
-            logits = row if matcher is None else np.where(matcher.mask(), row, -np.inf)
+            logits = row if matcher is None else np.where(matcher.allowed().mask(), row, -np.inf)
             token = int(np.argmax(logits))
             if np.partition(logits, -2)[-2] > logits[token] - TIE:
                 return _text(words, answer), False

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edged.answers import REFUSAL_EXPIRY_S, Answers, Run
+from edged.calibration import Calibration, Curve, Curves
 from edged.contract import EVENTS, REASONS, Destination, Outbound, Reply, encode, status_of
-from edged.engine.frames import Outcome, Prompt
+from edged.engine.frames import FieldScore, Outcome, Prompt
 from edged.errors import Refusal
 from edged.rows import Job, Letter, Row, Settlement
 from tests.prompt_fixtures import row
@@ -131,6 +132,42 @@ def test_what_a_closing_wrote_is_named_and_nobody_is_sure_of_it() -> None:
     outcome = replace(OUTCOME, finish="length", text='{"dock":1}', filled=("dock",))
     table = body(ANSWERS.outcome(run(schema=SCHEMA), outcome, None))
     assert (table["finish"], table["filled"], table["confidence"]) == ("length", ["dock"], 0.0)
+
+
+FIELDS = (FieldScore("dock", -0.5, -0.25), FieldScore("kind", 0.0, 0.0))
+OBJECT = replace(OUTCOME, finish="schema", text='{"dock":4,"kind":"a"}', fields=FIELDS)
+
+
+def test_each_field_of_an_object_has_a_confidence_of_its_own() -> None:
+    table = body(ANSWERS.outcome(run(schema=SCHEMA), OBJECT, None))
+    assert table["confidence_fields"] == {"dock": 0.7788, "kind": 1.0}
+    assert (table["confidence"], table["calibrated"]) == (0.5, False)
+
+
+CURVE = Curve(own=1.0, least=0.0, offset=0.0, rows=10**6)
+CALIBRATION = Calibration(
+    model_digest="sha256:0",
+    forms={"sha256:1": {"json": Curves(CURVE, {}, CURVE)}},
+    schemas={"sha256:1": SCHEMA},
+)
+
+
+def test_where_curves_were_fitted_the_confidences_are_chances() -> None:
+    answers = Answers("edge-1", CALIBRATION)
+    table = body(answers.outcome(run(schema=SCHEMA), OBJECT, None))
+    assert table["calibrated"] is True
+    assert table["confidence_fields"] == {"dock": 0.6065, "kind": 0.9999}
+    assert table["confidence"] == 0.6065
+
+
+@pytest.mark.parametrize(
+    ("other", "schema"), [("sha256:2", SCHEMA), ("sha256:0", '{"type":"object","title":"own"}')]
+)
+def test_curves_of_another_model_or_schema_do_not_count(other: str, schema: str) -> None:
+    answers = Answers("edge-1", CALIBRATION)
+    asked = replace(run(schema=schema), model=("dock-mini", other))
+    table = body(answers.outcome(asked, OBJECT, None))
+    assert (table["calibrated"], table["confidence"]) == (False, 0.5)
 
 
 def test_json_text_without_a_schema_stays_text() -> None:

@@ -112,7 +112,7 @@ def test_a_real_peer_gives_the_canonical_answer_with_either_grammar(
     assert make_bench_model.main(words) == 0
 
     async def run() -> Run:
-        setting = Setting(model, threads=1, context_tokens=1024, sequences=8)
+        setting = Setting(model, threads=1, context_tokens=1024, sequences=8, kv_tokens=8192)
         async with peers.started(Peer("xllamacpp", 8), setting) as peer:
             asks = measured(WORKLOADS[0], 0)[:2]
             return await timed(replace(peer, grammar=grammar), asks, None, "json-cold", 0)

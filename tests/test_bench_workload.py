@@ -99,8 +99,10 @@ def test_a_peer_that_is_not_there_is_refused(words: str, problem: str) -> None:
         peers.parse(words)
 
 
-def test_each_peer_is_tried_with_as_many_slots_as_edged_and_with_more() -> None:
-    assert [peer.slots for peer in peers.parse("xllamacpp")] == list(peers.SLOTS)
+def test_each_peer_is_tried_with_as_many_slots_as_edged_and_with_fewer() -> None:
+    slots = [peer.slots for peer in peers.parse("xllamacpp")]
+    assert slots == list(peers.SLOTS)
+    assert slots[-1] == order().setting.sequences
 
 
 def order(*, names: tuple[str, ...] = (), repeat: int = 1) -> engine.Order:

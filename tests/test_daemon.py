@@ -84,6 +84,37 @@ def test_the_answer_of_a_template_has_the_fields_of_its_schema(device: Asker) ->
     assert list(device.outcome("p")["json"])[:3] == ["event", "dock", "pallet"]
 
 
+def test_confidences_fitted_on_another_model_do_not_count_and_the_log_says_so(
+    device: Asker, daemon: Daemon
+) -> None:
+    device.ask(SHIPPED, "p")
+    reply = device.outcome("p")
+    assert reply["calibrated"] is False
+    assert list(reply["confidence_fields"]) == list(reply["json"])
+    assert "calibration.json was fitted on another model" in daemon.log.read_text()
+
+
+@pytest.mark.model
+def test_the_shipped_model_tells_chances_for_the_answer_and_each_field(
+    broker: Mosquitto, tmp_path: Path
+) -> None:
+    sections = named(tmp_path, "edge-12")
+    with (
+        Daemon(tmp_path, broker, backend="llama", sections=sections) as own,
+        Asker(broker) as asker,
+    ):
+        own.wait_for_log("is resident")
+        own.wait_for_log("connected to the broker")
+        asker.listen()
+        asker.send("edged/v1/dock/edge-12/req/dev/p", SHIPPED)
+        reply = asker.next()
+        assert reply["calibrated"] is True
+        assert list(reply["confidence_fields"]) == list(reply["json"])
+        shares = [reply["confidence"], *reply["confidence_fields"].values()]
+        assert all(0 < share < 1 for share in shares)
+        assert "another model" not in own.log.read_text()
+
+
 def test_the_chunks_of_a_stream_join_to_the_answer(device: Asker) -> None:
     device.ask({"prompt": "hello", "schema": long_answer(40), "stream": True}, "p")
     outcome = device.outcome("p")

@@ -1,6 +1,7 @@
 """The data behind dock-mini: splits that share nothing, rows that obey their schemas and rules."""
 
 import inspect
+import itertools
 import json
 import random
 import tomllib
@@ -25,11 +26,12 @@ from tools.dock_mini import (
     plain,
     pools,
 )
-from tools.dock_mini.phrase import Phrases, Split, every_phrase, expansions
+from tools.dock_mini.phrase import Phrases, Split, every_phrase, expansions, slots
 
 TEMPLATES = dataset.load_templates()
 SEEDS = st.integers(min_value=0, max_value=2**32)
 SPLITS = st.sampled_from(Split)
+PAIRS = tuple(itertools.combinations(Split, 2))
 
 
 def schema_of(name: str) -> dict[str, Any]:
@@ -47,43 +49,91 @@ def test_every_phrase_has_an_id_of_its_own_and_one_split() -> None:
     assert all(f"/{phrase.split}/" in phrase.id for phrase in phrases)
 
 
-def test_training_and_evaluation_share_no_phrasing_pattern() -> None:
+def test_no_two_splits_share_a_phrasing_pattern() -> None:
     ids: dict[Split, set[str]] = {split: set() for split in Split}
     texts: dict[Split, set[str]] = {split: set() for split in Split}
     for group in dataset.phrase_groups():
         for phrase in group:
             ids[phrase.split].add(phrase.id)
             texts[phrase.split].add(f"{group.name}: {phrase.text}")
-    assert not ids[Split.TRAIN] & ids[Split.HELD_OUT]
-    assert not texts[Split.TRAIN] & texts[Split.HELD_OUT]
+    for first, second in PAIRS:
+        assert not ids[first] & ids[second]
+        assert not texts[first] & texts[second]
 
 
-@pytest.mark.parametrize("group", dataset.phrase_groups(), ids=lambda group: str(group.name))
+EACH_GROUP = pytest.mark.parametrize(
+    "group", dataset.phrase_groups(), ids=lambda group: str(group.name)
+)
+
+
+@EACH_GROUP
 def test_training_never_says_what_is_held_out_word_for_word(group: Phrases) -> None:
     rng = random.Random(11)
-    held_out = {text.lower() for pattern in group.held_out for text in expansions(pattern)}
+    held_out = every_text(group.held_out)
     assert held_out.isdisjoint(group.draw(Split.TRAIN, rng).lower() for _ in range(300))
 
 
-def test_each_phrase_group_has_phrases_in_both_splits() -> None:
-    assert all(group.train and group.held_out for group in dataset.phrase_groups())
+@EACH_GROUP
+def test_calibration_says_nothing_word_for_word_that_another_split_can_say(group: Phrases) -> None:
+    said = every_text(group.calibration)
+    assert said.isdisjoint(every_text(group.train))
+    assert said.isdisjoint(every_text(group.held_out))
+
+
+@EACH_GROUP
+def test_each_phrase_group_has_phrases_in_every_split(group: Phrases) -> None:
+    assert group.train
+    assert group.held_out
+    assert len(group.calibration) >= 3
+
+
+@EACH_GROUP
+def test_calibration_fills_no_slot_that_training_does_not(group: Phrases) -> None:
+    known = {slot for other in dataset.phrase_groups() for slot in slots_of(other.train)}
+    assert slots_of(group.calibration) <= known
+
+
+def every_text(patterns: tuple[str, ...]) -> set[str]:
+    return {text.lower() for pattern in patterns for text in expansions(pattern)}
+
+
+def slots_of(patterns: tuple[str, ...]) -> set[str]:
+    return {slot for pattern in patterns for slot in slots(pattern)}
 
 
 @pytest.mark.parametrize("kind", pools.KINDS)
-def test_training_and_evaluation_share_no_value_pool(kind: str) -> None:
+def test_no_two_splits_share_a_value_pool(kind: str) -> None:
+    every = [pools.pool(kind, split) for split in Split]
+    assert len({pool.name for pool in every}) == len(every)
+    drawn = {pool.split: values_of(pool) for pool in every}
+    assert not drawn[Split.TRAIN] & drawn[Split.HELD_OUT]
+    assert not drawn[Split.CALIBRATION] & drawn[Split.HELD_OUT]
+
+
+@pytest.mark.parametrize("kind", ["name", "firm", "town", "goods"])
+def test_calibration_has_words_of_its_own(kind: str) -> None:
+    drawn = values_of(pools.pool(kind, Split.CALIBRATION))
+    assert not drawn & values_of(pools.pool(kind, Split.TRAIN))
+    assert len(drawn) > 10
+
+
+@pytest.mark.parametrize("kind", sorted(set(pools.KINDS) - {"name", "firm", "town", "goods"}))
+def test_a_number_or_code_of_calibration_is_one_that_training_may_draw(kind: str) -> None:
+    for value in values_of(pools.pool(kind, Split.CALIBRATION)):
+        assert pools.belongs(kind, value, Split.TRAIN)
+
+
+def values_of(pool: pools.Pool) -> set[str]:
     rng = random.Random(5)
-    train, held_out = (pools.pool(kind, split) for split in Split)
-    assert train.name != held_out.name
-    drawn = [{pool.draw(rng) for _ in range(300)} for pool in (train, held_out)]
-    assert all(drawn)
-    assert not drawn[0] & drawn[1]
+    return {pool.draw(rng) for _ in range(300)}
 
 
-@given(st.sampled_from(("chilled", "frozen")), SEEDS)
-def test_a_series_of_readings_belongs_to_one_split(load: str, seed: int) -> None:
-    for split in Split:
-        readings_c = cold_chain.series(load, split, random.Random(seed))
-        assert pools.split_of("series", " ".join(map(str, readings_c))) is split
+@given(st.sampled_from(("chilled", "frozen")), SPLITS, SEEDS)
+def test_a_series_of_readings_belongs_to_its_split(load: str, split: Split, seed: int) -> None:
+    readings_c = cold_chain.series(load, split, random.Random(seed))
+    value = " ".join(map(str, readings_c))
+    assert pools.belongs("series", value, split)
+    assert pools.belongs("series", value, Split.HELD_OUT) == (split is Split.HELD_OUT)
 
 
 @given(st.sampled_from(dataset.TEMPLATES), SPLITS, SEEDS)
@@ -105,12 +155,11 @@ def test_the_same_seed_gives_the_same_rows(name: str, split: Split, seed: int) -
     assert dataset.rows(name, split, 5, seed) == dataset.rows(name, split, 5, seed)
 
 
-@pytest.mark.parametrize("name", dataset.TEMPLATES)
-def test_the_held_out_file_is_what_the_generator_gives_for_its_seed(name: str) -> None:
-    made = dataset.rows(
-        name, Split.HELD_OUT, train_dock_mini.HELD_OUT_ROWS, train_dock_mini.HELD_OUT_SEED
-    )
-    assert evaluation_rows("held_out", name) == made
+def test_the_held_out_files_are_made_again_byte_for_byte(tmp_path: Path) -> None:
+    dataset.write_held_out(train_dock_mini.HELD_OUT_ROWS, train_dock_mini.HELD_OUT_SEED, tmp_path)
+    for name in dataset.TEMPLATES:
+        shipped = dataset.MODEL_DIR / "eval" / "held_out" / f"{name}.jsonl"
+        assert (tmp_path / f"{name}.jsonl").read_bytes() == shipped.read_bytes()
 
 
 @pytest.mark.parametrize("name", dataset.TEMPLATES)

@@ -29,8 +29,9 @@ from tests.test_tidy import LAYERS
 
 ROOT = Path(__file__).parent.parent
 README, CONTRACT = ROOT / "README.md", ROOT / "docs" / "contract.md"
-PAGES = (README, ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md")))
-EACH_PAGE = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+FIRMWARE_PAGES = sorted((ROOT / "firmware-config").rglob("*.md"))
+PAGES = (README, ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md")), *FIRMWARE_PAGES)
+EACH_PAGE = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
 Row = dict[str, str]
 
@@ -149,7 +150,10 @@ def test_every_path_in_code_marks_exists(page: Path) -> None:
     assert [path for path in named if not (ROOT / path).exists()] == []
 
 
-@pytest.mark.parametrize("name", ["tools/demo", "tools/test", "tools/check", "tools/setup"])
+@pytest.mark.parametrize(
+    "name",
+    ["tools/demo", "tools/test", "tools/check", "tools/setup", "tools/install-firmware-config"],
+)
 def test_the_readme_names_a_tool_that_can_be_run(name: str) -> None:
     assert name in README.read_text(encoding="utf-8")
     assert os.access(ROOT / name, os.X_OK)

@@ -248,10 +248,59 @@ def test_the_least_cap_gives_the_minimal_answer_without_the_model() -> None:
     assert outcome.confidence is None
 
 
+def test_each_field_that_the_closing_wrote_on_is_marked() -> None:
+    schema = SCHEMAS["record"]
+    for more in range(8):
+        capped = work("a", schema=schema, max_tokens=least(schema) + more)
+        outcome = answered(capped, "nothing", seed=more).outcome(0.0)
+        marked = {score.name for score in outcome.fields if score.is_closed}
+        assert set(outcome.filled) <= marked
+        assert [score.name for score in outcome.fields] == list(json.loads(outcome.text))
+
+
 def test_a_cap_under_the_minimal_answer_is_refused_with_its_length() -> None:
     schema = SCHEMAS["strings"]
     with pytest.raises(Refusal, match=f"needs {least(schema)}"):
         preparer().sequence(work("a", schema=schema, max_tokens=least(schema) - 1), 0.0)
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+@pytest.mark.parametrize("seed", [1, 2])
+def test_one_token_is_allowed_as_the_mask_of_all_says(name: str, seed: int) -> None:
+    matcher = preparer().constraints.constraint(json.dumps(SCHEMAS[name])).matcher()
+    random = np.random.default_rng(seed)
+    for _ in range(24):
+        matcher.take(*matcher.ahead())
+        if matcher.is_complete:
+            break
+        allowed = np.flatnonzero(matcher.allowed().mask()).tolist()
+        assert [token for token in range(vocabulary().n_tokens) if matcher.has(token)] == allowed
+        token = int(random.choice(allowed))
+        if vocabulary().is_end(token):
+            break
+        matcher.take(token)
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_wherever_an_answer_is_cut_its_closing_is_within_the_bound(name: str) -> None:
+    schema = SCHEMAS[name]
+    closings = preparer().constraints.constraint(json.dumps(schema)).closings
+    assert closings is not None
+    for seed in range(3):
+        text = answered(work("w", "x", schema=schema), "brackets", seed).text.text.encode()
+        for end in range(len(text)):
+            closing = closings.tokens(text[:end])
+            assert closing is None or len(closing) <= closings.bound.tokens_max(text[:end])
+
+
+def test_with_room_to_spare_nobody_looks_for_the_closing() -> None:
+    asked = work("w", "x", schema=SCHEMAS["record"], max_tokens=2 * least(SCHEMAS["record"]) + 8)
+    sequence = preparer().sequence(asked, 0.0)
+    sequence.open()
+    assert sequence.room is not None
+    sequence.sample(rows("nothing", 0)[0])
+    assert sequence.room.text.startswith(b'{"event":"')
+    assert sequence.room.closing is None
 
 
 def test_a_value_in_progress_is_ended_and_is_not_filled() -> None:

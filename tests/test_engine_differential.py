@@ -88,7 +88,7 @@ def test_batch_roots_and_forced_tokens_change_no_answer(
     assert sum(is_whole for _, is_whole in expected.values()) > len(ASKED) / 12
     assert sum(outcome.cached_tokens for outcome in outcomes) > 0
     assert sum(outcome.forced_tokens for outcome in outcomes) > 0
-    assert max(len(step.shares) for step in daemon.steps) == 8
+    assert max(len(step.shares) for step in daemon.steps) > 8
 
 
 def test_cancel_leaves_its_neighbour_s_answer_as_it_was(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -111,3 +112,16 @@ def test_the_array_s_own_bounds_are_those_of_the_compact_form(daemon: Daemon) ->
     schema = schema_of(TEMPLATES["dock-event"])
     prompt = TEMPLATES["dock-event"].prompt("x")
     assert daemon.measure(prompt, schema, "compact") == daemon.measure(prompt, wire_schema(schema))
+
+
+@EACH_TEMPLATE
+@pytest.mark.parametrize("wire", ["json", "compact"])
+def test_every_field_of_an_answer_has_a_score_in_both_forms(
+    daemon: Daemon, template: Template, wire: Wire
+) -> None:
+    outcome = alone(daemon, example(template, wire))
+    assert [score.name for score in outcome.fields] == list(json.loads(outcome.text))
+    assert all(score.log_p_sum <= score.log_p_min <= 0 for score in outcome.fields)
+    assert outcome.confidence is not None
+    lowest = min(score.log_p_min for score in outcome.fields)
+    assert outcome.confidence == pytest.approx(math.exp(lowest))

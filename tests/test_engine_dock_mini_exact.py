@@ -64,7 +64,7 @@ def naive_answers(rows: Sequence[Row]) -> list[str]:
 
 
 def engine_answers(rows: Sequence[Row], folder: Path, kv_type: str = "f16") -> list[str]:
-    """All rows at once through a real engine: eight share the batch, roots are shared."""
+    """All rows at once through a real engine: many share the batch, roots are shared."""
     known = templates.load(MODEL_DIR / "templates")
     works = [
         Work(str(number), known[row.template].prompt(row.inputs), known[row.template].schema)
@@ -77,7 +77,7 @@ def engine_answers(rows: Sequence[Row], folder: Path, kv_type: str = "f16") -> l
         limits = Limits(ready.context_tokens, ready.sequences, 3600.0)
         outcomes = daemon.ask(*works, limits=limits)
         daemon.close()
-    assert max(len(step.shares) for step in daemon.steps) == ready.sequences
+    assert 8 < max(len(step.shares) for step in daemon.steps) <= ready.sequences
     assert sum(outcome.cached_tokens for outcome in outcomes) > 0
     assert sum(outcome.forced_tokens for outcome in outcomes) > 0
     return [outcome.text for outcome in outcomes]

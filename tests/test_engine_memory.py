@@ -14,6 +14,7 @@ from edged.engine.threads import compute_threads
 from edged.errors import EngineUnusable
 from tests.tiny_gguf import ARCHITECTURES, REFUSED, WIDE_HEADED, write_tiny_gguf
 
+DOCK_MINI = Path(__file__).parent.parent / "edged/models/dock-mini/dock-mini.gguf"
 KV_TYPES: tuple[KvType, KvType] = ("f16", "q8_0")
 # Source: Qwen2.5-1.5B-Instruct, Q4_K_M: the metadata and size that its GGUF file has.
 QWEN = GgufHeader(
@@ -124,6 +125,12 @@ def test_a_header_tells_architecture_and_size(tmp_path: Path) -> None:
     assert header.architecture == "llama"
     assert header.number("block_count") == 2
     assert 0.5 * path.stat().st_size < header.tensor_bytes < path.stat().st_size
+
+
+def test_of_a_vocabulary_the_header_keeps_the_size_alone() -> None:
+    header = read_header(DOCK_MINI)
+    assert header.keys["tokenizer.ggml.tokens"] == [""] * 4096
+    assert header.keys["tokenizer.ggml.bos_token_id"] == 0
 
 
 @pytest.mark.parametrize(

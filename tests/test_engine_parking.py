@@ -18,7 +18,8 @@ from edged.engine.frames import Limits, Outcome, Work
 from edged.engine.inbox import Attached, Inbox
 from edged.engine.llama import Llama, Shape
 from edged.engine.outlet import Outlet
-from edged.engine.plan import Bounds, Pace
+from edged.engine.pace import Pace
+from edged.engine.plan import Bounds
 from edged.engine.prepare import Preparer
 from edged.engine.sampling import Row
 from edged.engine.schema import Lengths

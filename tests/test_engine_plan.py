@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edged.engine.plan import Bounds, Pace, Share, Waiting, plan
+from edged.engine.pace import Pace, Timed, fitted
+from edged.engine.plan import Bounds, Share, Waiting, plan, tokens_s_max
 
 BOUNDS = Bounds(n_batch=64, chunk_tokens=32, step_s_max=1.0)
 FAST = Pace(prefill_s=0.001, decode_s=0.001)
@@ -14,8 +15,10 @@ def prefill(key: int, tokens: int, *, priority: int = 5, order: int | None = Non
     return Waiting(key, tokens, True, priority, key if order is None else order)
 
 
-def decode(key: int, tokens: int = 1, *, priority: int = 5, served: int = 0) -> Waiting:
-    return Waiting(key, tokens, False, priority, key, served)
+def decode(
+    key: int, tokens: int = 1, *, priority: int = 5, served: int = 0, is_streamed: bool = False
+) -> Waiting:
+    return Waiting(key, tokens, False, priority, key, served, is_streamed=is_streamed)
 
 
 def shares(*pairs: tuple[int, int]) -> list[Share]:
@@ -28,13 +31,20 @@ def shares(*pairs: tuple[int, int]) -> list[Share]:
         ("nothing waits", [], shares()),
         ("decode goes before prefill", [prefill(1, 9), decode(2)], shares((2, 1), (1, 9))),
         ("forced tokens enter together", [decode(1, 7)], shares((1, 7))),
-        ("a long prompt gives one chunk", [prefill(1, 500)], shares((1, 32))),
-        ("chunks of two prompts share one bound", [prefill(1, 20), prefill(2, 20)],
-         shares((1, 20), (2, 12))),
-        ("the more urgent is prefilled first", [prefill(1, 40), prefill(2, 40, priority=9)],
-         shares((2, 32))),
-        ("of equals the earlier is prefilled first", [prefill(1, 40, order=8), prefill(2, 40)],
-         shares((2, 32))),
+        ("a long prompt fills the batch", [prefill(1, 500)], shares((1, 64))),
+        ("beside a streamed answer it gives one chunk",
+         [decode(2, is_streamed=True), prefill(1, 500)], shares((2, 1), (1, 32))),
+        ("chunks of two prompts share one bound",
+         [decode(9, is_streamed=True), prefill(1, 20), prefill(2, 20)],
+         shares((9, 1), (1, 20), (2, 12))),
+        ("an answer that is read at its end takes no heed of chunks",
+         [decode(2), prefill(1, 500)], shares((2, 1), (1, 63))),
+        ("a streamed answer that has not begun makes no chunks",
+         [Waiting(1, 40, True, 5, 1, is_streamed=True), prefill(2, 40)], shares((1, 40), (2, 24))),
+        ("the more urgent is prefilled first", [prefill(1, 40), prefill(2, 70, priority=9)],
+         shares((2, 64))),
+        ("of equals the earlier is prefilled first", [prefill(1, 40, order=8), prefill(2, 70)],
+         shares((2, 64))),
         ("a batch never exceeds n_batch", [decode(1, 60), decode(2, 60)], shares((1, 60), (2, 4))),
     ],
 )  # fmt: skip
@@ -70,6 +80,7 @@ def any_waiting(draw: st.DrawFn) -> list[Waiting]:
             draw(st.integers(0, 9)),
             key,
             draw(st.integers(0, 5)),
+            is_streamed=draw(st.booleans()),
         )
         for key in range(count)
     ]
@@ -80,7 +91,7 @@ def any_waiting(draw: st.DrawFn) -> list[Waiting]:
     bounds=st.builds(
         Bounds, st.integers(8, 256), st.integers(8, 256), st.floats(0.02, 2, allow_nan=False)
     ),
-    pace=st.builds(Pace, st.floats(1e-6, 1), st.floats(1e-6, 3)),
+    pace=st.builds(Pace, st.floats(1e-6, 1), st.floats(1e-6, 3), st.floats(0, 3)),
 )
 def test_every_batch_keeps_its_bounds(waiting: list[Waiting], bounds: Bounds, pace: Pace) -> None:
     batch = plan(waiting, bounds, pace)
@@ -91,10 +102,11 @@ def test_every_batch_keeps_its_bounds(waiting: list[Waiting], bounds: Bounds, pa
     assert len({share.key for share in batch}) == len(batch)
     assert all(1 <= share.tokens <= by_key[share.key].tokens for share in batch)
     assert sum(share.tokens for share in batch) <= bounds.n_batch
-    assert prefill_tokens <= bounds.chunk_tokens
+    if any(one.is_streamed and not one.is_prefill for one in waiting):
+        assert prefill_tokens <= bounds.chunk_tokens
     others = sum(share.tokens for share in batch) - sampled
     is_smallest = len(batch) == 1 and batch[0].tokens == 1
-    assert is_smallest or pace.forecast_s(others, sampled) <= bounds.step_s_max * 1.0001
+    assert is_smallest or pace.tokens_s(others, sampled) <= tokens_s_max(bounds, pace) * 1.0001
 
 
 def test_the_pace_moves_towards_what_steps_take() -> None:
@@ -108,3 +120,52 @@ def test_the_pace_moves_towards_what_steps_take() -> None:
 def test_one_stalled_step_does_not_teach_a_tenfold_pace() -> None:
     pace = Pace(0.001, 0.001).learned(10, 0, 100.0)
     assert pace.prefill_s < 0.002
+
+
+def test_the_fixed_part_of_a_step_is_within_its_bound() -> None:
+    pace = Pace(prefill_s=0.01, decode_s=0.01, fixed_s=0.6)
+    (share,) = plan([prefill(1, 500)], BOUNDS, pace)
+    assert share.tokens == 40
+    assert pace.forecast_s(share.tokens, 0) == pytest.approx(BOUNDS.step_s_max)
+
+
+def test_where_reading_the_weights_takes_the_bound_tokens_still_go_together() -> None:
+    slow = Pace(prefill_s=0.1, decode_s=0.1, fixed_s=2.0)
+    assert plan([decode(n) for n in range(12)], BOUNDS, slow) == shares(
+        *[(n, 1) for n in range(10)]
+    )
+
+
+@given(
+    fixed_s=st.floats(0.001, 0.5),
+    prefill_s=st.floats(0.0005, 0.02),
+    row_share=st.floats(0.0, 1.0),
+    wrong=st.floats(0.3, 3.0),
+)
+def test_the_pace_learns_a_fixed_part_from_small_and_large_steps(
+    fixed_s: float, prefill_s: float, row_share: float, wrong: float
+) -> None:
+    true = Pace(prefill_s, prefill_s * (1 + row_share), fixed_s)
+    pace = Pace(prefill_s * wrong, prefill_s, fixed_s / wrong)
+    steps = [(0, 1), (8, 8), (0, 32), (200, 8), (128, 0)]
+    for step in steps * 400:
+        pace = pace.learned(*step, true.forecast_s(*step))
+    for step in steps:
+        assert pace.forecast_s(*step) == pytest.approx(true.forecast_s(*step), rel=0.1)
+
+
+def test_a_pace_is_fitted_to_the_first_batches() -> None:
+    true = Pace(prefill_s=0.003, decode_s=0.004, fixed_s=0.05)
+    few, many = (Timed(count, true.forecast_s(count, 0)) for count in (8, 32))
+    found = fitted(few, many, Timed(8, true.forecast_s(0, 8)))
+    assert (found.prefill_s, found.decode_s, found.fixed_s) == pytest.approx((0.003, 0.004, 0.05))
+
+
+@given(*[st.floats(1e-9, 100)] * 3)
+def test_whatever_the_first_batches_took_the_pace_can_be_planned_by(
+    few_s: float, many_s: float, rows_s: float
+) -> None:
+    pace = fitted(Timed(8, few_s), Timed(32, many_s), Timed(8, rows_s))
+    assert min(pace.prefill_s, pace.decode_s) > 0
+    assert pace.fixed_s >= 0
+    assert plan([prefill(1, 50)], BOUNDS, pace)

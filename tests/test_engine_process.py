@@ -168,7 +168,9 @@ def test_a_model_that_cannot_be_served_is_told_to_the_daemon_and_ends_with_69(
 def test_a_model_over_the_memory_is_refused_with_the_numbers(tmp_path: Path) -> None:
     path = write_tiny_gguf(tmp_path / "deep.gguf", layers=64)
     config = write_config(
-        tmp_path, model={"path": str(path), "context_tokens": 131_072, "sequences": 64}
+        tmp_path,
+        model={"path": str(path), "context_tokens": 131_072, "sequences": 64},
+        engine={"kv_tokens": 8_388_608},
     )
     with engine_process(config, tmp_path) as engine:
         code, errors = engine.wait()
@@ -197,7 +199,7 @@ def test_the_load_is_reported_and_then_the_model_is_named(tmp_path: Path) -> Non
         daemon = Daemon.connect(engine)
         ready = daemon.ready()
         daemon.close()
-    assert (ready.name, ready.backend, ready.sequences) == ("tiny", "llama", 8)
+    assert (ready.name, ready.backend, ready.sequences) == ("tiny", "llama", 32)
     assert ready.context_tokens == 2048  # what it was trained for
     assert ready.digest.startswith("sha256:")
     assert len(ready.digest) == 71

@@ -5,7 +5,8 @@ import pytest
 
 from edged.engine.backend import Guard, Run
 from edged.engine.frames import Limits, Prompt, Work
-from edged.engine.plan import Bounds, Pace, plan
+from edged.engine.pace import Pace
+from edged.engine.plan import Bounds, plan
 from edged.engine.residents import ROOTS_MAX, Residents
 from edged.engine.sequence import PromptTokens, Sequence
 from edged.engine.sim import Sim, Timing

@@ -18,7 +18,8 @@ from edged.engine.formats import RoleFormat
 from edged.engine.frames import Cancel, Limits, Prompt, Work
 from edged.engine.inbox import Attached, Detached, Inbox
 from edged.engine.outlet import Outlet
-from edged.engine.plan import Bounds, Pace
+from edged.engine.pace import Pace
+from edged.engine.plan import Bounds
 from edged.engine.prepare import Preparer
 from edged.engine.schema import Lengths
 from edged.engine.sim import N_VOCAB, Sim, Timing

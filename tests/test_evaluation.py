@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from edged import config
-from edged.engine.frames import Outcome, Ready
+from edged.calibration import Calibration, Curve, Curves
+from edged.cases import Case, in_forms, marked, read_cases, read_rows
+from edged.engine.frames import FieldScore, Outcome, Ready, Wire
 from edged.errors import ConfigError
-from edged.evaluation import Case, Report, in_forms, read_cases, scored
+from edged.evaluation import ALL, Report, scored
 from edged.templates import Template, load
 
 TEMPLATES = load(Path(__file__).parent.parent / "edged/models/dock-mini/templates")
@@ -30,7 +32,7 @@ def outcome(answer: str | None) -> Outcome:
 
 
 def scores(*pairs: tuple[Case, str | None]) -> Report:
-    return scored(READY, [item for item, _ in pairs], [outcome(answer) for _, answer in pairs])
+    return scored(READY, [marked(asked, outcome(answer)) for asked, answer in pairs])
 
 
 def forms_of(report: Report, template: str) -> dict[str, Any]:
@@ -120,7 +122,7 @@ def test_tokens_are_means_over_the_answers_and_forced_ones_a_share_of_them() -> 
         "0", "schema", "{}", prompt_tokens=40, cached_tokens=19, output_tokens=30, forced_tokens=18
     )
     second = Outcome("1", "failed", prompt_tokens=30, output_tokens=10, forced_tokens=2)
-    found = scored(READY, [case(LABEL, {}), case(LABEL, {})], [first, second])
+    found = scored(READY, [marked(case(LABEL, {}), one) for one in (first, second)])
     tokens = found.templates["label-read"]["json"]["held_out"]
     assert (tokens["output_tokens"], tokens["forced_share"]) == (20.0, 0.5)
     assert tokens["kv_tokens"] == ((40 - 19 + 30) + (30 + 10)) / 2
@@ -148,13 +150,59 @@ def test_a_form_that_no_template_can_have_is_an_error_that_says_what_to_do() -> 
 
 def test_a_machine_reads_model_and_templates() -> None:
     found = json.loads(scores((case(LABEL, {"a": 1}), '{"a": 1}')).as_json())
-    assert set(found) == {"model", "templates"}
+    assert set(found) == {"model", "templates", "confidence"}
     assert found["model"] == {"name": "dock-mini", "digest": "sha256:0"}
 
 
 def test_a_person_reads_every_share() -> None:
     text = scores((case(LABEL, {"ocr": 1}), '{"ocr": 1}')).as_text()
     for word in ("dock-mini", "label-read", "json", "held_out", "1.000", "ocr"):
+        assert word in text
+
+
+def with_scores(answer: str, **log_ps: float) -> Outcome:
+    fields = tuple(FieldScore(name, log_p, log_p) for name, log_p in log_ps.items())
+    return Outcome("0", "schema", answer, confidence=0.5, fields=fields)
+
+
+SURE_AND_RIGHT = marked(case(LABEL, {"a": 1, "b": 2}), with_scores('{"a":1,"b":2}', a=-0.1, b=-0.1))
+UNSURE_AND_WRONG = marked(case(LABEL, {"a": 1, "b": 2}), with_scores('{"a":1,"b":3}', a=-0.1, b=-3))
+
+
+def test_confidences_are_judged_by_field_and_by_answer() -> None:
+    found = scored(READY, [SURE_AND_RIGHT, UNSURE_AND_WRONG]).confidence
+    shares = found["label-read"]["json"]["held_out"]
+    assert shares["calibrated"] is False
+    assert (shares["fields"]["n"], shares["fields"]["auroc"]) == (4, 1.0)
+    assert (shares["fields"]["error_at_100"], shares["fields"]["error_at_80"]) == (0.25, 0.0625)
+    assert (shares["answers"]["n"], shares["answers"]["auroc"]) == (2, 0.5)
+    assert found[ALL] == {"json": {"held_out": shares}}
+
+
+CURVE = Curve(own=1.0, least=0.0, offset=0.0, rows=98)
+
+
+def calibration(model_digest: str) -> Calibration:
+    forms: dict[str, dict[Wire, Curves]] = {LABEL.digest: {"json": Curves(CURVE, {}, CURVE)}}
+    return Calibration(model_digest, forms, {LABEL.digest: LABEL.schema})
+
+
+@pytest.mark.parametrize(("digest", "counts"), [(READY.digest, True), ("sha256:1", False)])
+def test_the_table_of_the_model_that_answers_makes_hit_rates(digest: str, counts: bool) -> None:
+    report = scored(READY, [SURE_AND_RIGHT, UNSURE_AND_WRONG], calibration(digest))
+    found = report.confidence["label-read"]["json"]["held_out"]
+    assert found["calibrated"] is counts
+    assert found["answers"]["auroc"] == (1.0 if counts else 0.5)
+
+
+def test_an_answer_that_failed_has_no_confidence_to_judge() -> None:
+    (found,) = scores((case(LABEL, {"a": 1}), None)).confidence["label-read"]["json"].values()
+    assert (found["fields"], found["answers"]) == (None, None)
+
+
+def test_a_person_reads_how_good_the_confidences_are() -> None:
+    text = scored(READY, [SURE_AND_RIGHT, UNSURE_AND_WRONG]).as_text()
+    for word in ("AUROC", "error at 80 %", "at 100 %", "ECE", "0.062", "not calibrated", ALL):
         assert word in text
 
 
@@ -183,6 +231,20 @@ def test_a_set_of_ones_own_is_read(tmp_path: Path) -> None:
     settings = model_with_sets(tmp_path, '{"input": "x", "expected": {"a": 1}}\n')
     (found,) = read_cases(settings)
     assert (found.input, found.expected, found.template.name) == ("x", {"a": 1}, "stock")
+
+
+def test_rows_of_another_folder_are_read_by_their_template_s_name(tmp_path: Path) -> None:
+    settings = model_with_sets(tmp_path, "")
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "stock.jsonl").write_text('{"input": "x", "expected": {"a": 1}}\n')
+    (found,) = read_rows(settings, own)
+    assert (found.template.name, found.expected) == ("stock", {"a": 1})
+
+
+def test_a_folder_without_rows_is_an_error_that_names_it(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"rows: no TEMPLATE\.jsonl"):
+        read_rows(model_with_sets(tmp_path, ""), tmp_path / "rows")
 
 
 def test_a_model_without_sets_is_an_error_that_says_where_they_belong(tmp_path: Path) -> None:

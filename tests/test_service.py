@@ -70,3 +70,8 @@ def test_the_status_line_tells_queue_and_estimated_watts(notified: socket.socket
     line = hear(notified, "STATUS=")
     assert "queued" in line
     assert "W estimated" in line
+
+
+def test_more_time_is_asked_for_while_the_spool_opens(notified: socket.socket) -> None:
+    assert notified.recv(4096).startswith(b"EXTEND_TIMEOUT_USEC=")
+    assert hear(notified, "READY=1")

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.broker import free_port, programs
+from tools import device_tree_programs
 from tools.broker import (
     HOST,
     answers_connect,
@@ -31,7 +32,8 @@ from tools.broker_programs import (
     find,
     version,
 )
-from tools.broker_unpack import parse_simulation
+from tools.debian_unpack import parse_simulation
+from tools.device_tree_programs import environment
 
 ROOT = Path(__file__).parent.parent
 # What tools/setup calls of a system that every Debian has.
@@ -93,6 +95,26 @@ class TestFindingABroker:
 
     def test_nothing_is_unpacked_outside_the_environment(self) -> None:
         assert UNPACKED.is_relative_to(ROOT / ".venv")
+
+
+class TestFindingDeviceTreePrograms:
+    def test_this_machines_programs_come_before_the_unpacked_ones(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        installed = executables(tmp_path / "installed", ["dtc"])
+        unpacked = executables(tmp_path / "unpacked" / "usr" / "bin", ["dtc", "fdtoverlay"])
+        executables(tmp_path / "unpacked" / "bin", ["udevadm"])
+        monkeypatch.setenv("PATH", str(installed))
+        path = environment(tmp_path / "unpacked")["PATH"]
+        found = [shutil.which(name, path=path) for name in ("dtc", "fdtoverlay")]
+        assert found == [str(installed / "dtc"), str(unpacked / "fdtoverlay")]
+
+    def test_unpacked_programs_find_their_unpacked_libraries(self, tmp_path: Path) -> None:
+        libraries = executables(tmp_path / "usr" / "lib" / "any", ["libfdt.so.1"])
+        assert environment(tmp_path)["LD_LIBRARY_PATH"].split(":")[0] == str(libraries)
+
+    def test_nothing_is_unpacked_outside_the_environment(self) -> None:
+        assert device_tree_programs.UNPACKED.is_relative_to(ROOT / ".venv")
 
 
 class TestRunningABroker:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from tools.broker_unpack import UnpackError, unpack
+from tools.debian_unpack import UnpackError, unpack
 
 ROOT = Path(__file__).resolve().parent.parent
 UNPACKED = ROOT / ".venv" / "broker"
@@ -68,7 +68,7 @@ def provide() -> Programs:
         return found
     print(f"broker: mosquitto is not installed; unpacking its packages into {UNPACKED}", flush=True)
     try:
-        unpack(UNPACKED)
+        unpack(UNPACKED, ("mosquitto", "mosquitto-clients"))
     except UnpackError as error:
         print(f"broker: no mosquitto: {error}", flush=True)
     return find() or embedded()

@@ -1,7 +1,7 @@
 """Train dock-mini from generated messages and write its 4-bit GGUF; see docs/dock-mini.md.
 
-`data`, `train` and `export` need the `train` extra; `held-out`, `check` and `install` only edged's
-own environment. Run from the repository root as `python -m tools.train_dock_mini`.
+`data`, `train` and `export` need the `train` extra; `held-out`, `check`, `install` and `calibrate`
+only edged's own environment. Run from the repository root as `python -m tools.train_dock_mini`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from tools.dock_mini import dataset
 
 HELD_OUT_SEED = 7
 HELD_OUT_ROWS = 120
+CALIBRATION_ROWS = 400
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -29,6 +30,7 @@ def main(argv: list[str] | None = None) -> int:
         "export": _export,
         "check": _check,
         "install": _install,
+        "calibrate": _calibrate,
     }
     commands[args.command](args)
     return 0
@@ -121,6 +123,16 @@ def _install(args: argparse.Namespace) -> None:
     install(args.work / "dock-mini-q4_0.gguf", args.work / "training.json")
 
 
+def _calibrate(args: argparse.Namespace) -> None:
+    from edged import config
+    from edged.evaluation import fit_confidence
+    from tools.dock_mini import calibration_rows
+
+    rows_dir = args.work / "calibration"
+    calibration_rows.write(args.rows, args.seed, rows_dir)
+    print(fit_confidence(config.Config(), None, rows_dir, "both"))
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tools.train_dock_mini", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
@@ -141,7 +153,9 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--gguf", type=Path, help="default: the 4-bit file of `export`")
     check.add_argument("--rows-dir", type=Path, default=dataset.MODEL_DIR / "eval" / "held_out")
     install = commands.add_parser("install", help="put the 4-bit file into edged/models/dock-mini")
-    for command in (held_out, restart, data, train, export, check, install):
+    calibrate = commands.add_parser("calibrate", help="fit the installed file's confidences")
+    calibrate.add_argument("--rows", type=int, default=CALIBRATION_ROWS, help="of each template")
+    for command in (held_out, restart, data, train, export, check, install, calibrate):
         command.add_argument("--work", type=Path, default=Path("build/dock-mini"))
         command.add_argument("--seed", type=int, default=1)
     return parser

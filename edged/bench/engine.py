@@ -25,6 +25,7 @@ from edged.bench.resident import ResidentEngine, has_wire, resident
 from edged.bench.system import Run, Setting, System
 from edged.bench.table import NOT_AVAILABLE
 from edged.bench.workload import Workload
+from edged.config import Config
 from edged.engine.frames import Ready
 from edged.engine.gguf_file import read_header
 from edged.engine.threads import compute_threads
@@ -71,7 +72,14 @@ def ordered(
         raise ConfigError(f"--workload {unknown[0]}: unknown; there are: {known}")
     if repeat < 1:
         raise ConfigError(f"--repeat {repeat}: at least 1; 5 for figures to show")
-    setting = Setting(model, threads or compute_threads(), context_tokens=1024, sequences=8)
+    shipped = Config()
+    setting = Setting(
+        model,
+        threads or compute_threads(),
+        context_tokens=shipped.model.context_tokens,
+        sequences=shipped.model.sequences,
+        kv_tokens=shipped.kv_tokens,
+    )
     wanted = [peer for words in peer_words for peer in peers.parse(words)]
     return Order(setting, tuple(wanted), tuple(workload.chosen(names, is_quick=is_quick)), repeat)
 

@@ -1,6 +1,6 @@
 """Measures what only shows inside a process: `python -m edged.bench.inside ...`.
 
-In:  model, threads, context tokens, sequences.     Out: `Inside` as one line of JSON.
+In:  model, threads, context tokens, sequences, KV tokens.     Out: `Inside` as one line of JSON.
 A process of its own: llama.cpp does not come into the benchmark's, and is gone when it is done.
 """
 
@@ -39,7 +39,7 @@ async def measured_inside(setting: Setting) -> Inside:
     Raises:
         EngineUnusable: it ended badly; its own words stand above.
     """
-    numbers = (setting.threads, setting.context_tokens, setting.sequences)
+    numbers = (setting.threads, setting.context_tokens, setting.sequences, setting.kv_tokens)
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "edged.bench.inside", str(setting.model)),
         *map(str, numbers),

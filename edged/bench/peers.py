@@ -28,8 +28,9 @@ from edged.bench.workload import Ask, as_json
 from edged.errors import ConfigError
 
 START_S_MAX, HEALTH_POLL_S, END_S_MAX = 180.0, 0.1, 10.0
-# Slots: as many as edged's batch has sequences, and twice as many; the better one is reported.
-SLOTS = (8, 16)
+# Slots: from as many as whole contexts fit to as many as edged's batch has sequences; the best one
+# is reported.
+SLOTS = (8, 16, 32)
 # Each waiting request holds one thread of the server.
 HTTP_THREADS = 72
 LOCALHOST = "127.0.0.1"

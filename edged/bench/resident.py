@@ -127,6 +127,7 @@ def configured(setting: Setting, folder: Path) -> tuple[config.Config, Path]:
             "sequences": setting.sequences,
             "threads": setting.threads,
         },
+        "engine": {"kv_tokens": setting.kv_tokens},
     }
     path = folder / "edged.toml"
     lines = [

@@ -35,18 +35,15 @@ class Setting:
         model: the GGUF file.
         threads: compute threads.
         context_tokens: prompt plus answer of one prompt, at most.
-        sequences: prompts in edged's batch.
+        sequences: prompts in edged's batch, at most.
+        kv_tokens: what the KV cache holds, all prompts together.
     """
 
     model: Path
     threads: int
     context_tokens: int
     sequences: int
-
-    @property
-    def kv_tokens(self) -> int:
-        """What the KV cache holds: every sequence of edged at its longest."""
-        return self.context_tokens * self.sequences
+    kv_tokens: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """The daemon's side of the engine: finds or starts the process, speaks frames, notices its end.
 
-In:  frames from dispatch and admission.     Out: `Ready`, `Step` and `Lost` events, in order.
+In:  frames from dispatch and admission.     Out: `Ready`, `Step`, `Held`, `Lost` events, in order.
 Uses an engine that listens on the socket already; else, outside systemd, spawns one. That process
 outlives a killed daemon, and the next daemon takes it over.
 Does not know: rows, MQTT, watts.
@@ -16,6 +16,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from edged.engine.frames import (
     FRAME_BYTES_MAX,
     PROTOCOL_VERSION,
     Broken,
+    Held,
     Hello,
     Loading,
     Measure,
@@ -34,8 +36,8 @@ from edged.engine.frames import (
     ToEngine,
     Wire,
     encode,
-    read_frame,
 )
+from edged.engine.stream import read_frame
 from edged.errors import EngineLost
 
 log = logging.getLogger(__name__)
@@ -45,8 +47,9 @@ BACKOFF_S_MIN, BACKOFF_S_MAX = 0.5, 30.0
 # unit is stopped wakes every 5 s.
 SPAWN_POLL_S, SPAWN_POLL_S_MAX, SPAWN_POLL_GROWTH = 0.05, 5.0, 1.2
 END_S_MAX = 10.0
-# No frame for so long while prompts are in the batch: the step hangs. Ten times the longest step
-# that the configuration allows.
+# Nothing from the step thread for so long while prompts are in the batch: the step hangs. Ten times
+# the longest step that the configuration allows. Where nothing may run, it says so as often as it
+# is told the limits.
 HANG_STEPS, HANG_S_MIN = 10, 30.0
 
 
@@ -80,10 +83,17 @@ class EngineClient:
     Args:
         config: the daemon's configuration.
         config_path: its file, handed to a spawned engine; None: the defaults.
+        clock: seconds that only go forward.
     """
 
-    def __init__(self, config: Config, config_path: Path | None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        config_path: Path | None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._config = config
+        self._clock = clock
         self._config_path = config_path
         self._writer: asyncio.StreamWriter | None = None
         self._process: asyncio.subprocess.Process | None = None
@@ -91,9 +101,10 @@ class EngineClient:
         self._measures: dict[str, asyncio.Future[Measured]] = {}
         self._names = itertools.count()
         self._in_flight: set[str] = set()
-        self._heard_s = time.monotonic()
+        self._heard_s = clock()
+        self._is_held = False
         self.life = 0
-        self.events: asyncio.Queue[Ready | Step | Lost] = asyncio.Queue()
+        self.events: asyncio.Queue[Ready | Step | Held | Lost] = asyncio.Queue()
         self.state = EngineState()
         self.changed = asyncio.Event()
 
@@ -120,7 +131,7 @@ class EngineClient:
     def expect(self, id: str) -> None:
         """From now on the engine works on `id`; its silence is a hang."""
         if not self._in_flight:
-            self._heard_s = time.monotonic()
+            self._heard_s = self._clock()
         self._in_flight.add(id)
 
     def settle(self, id: str) -> None:
@@ -148,7 +159,7 @@ class EngineClient:
     def end_hung(self) -> None:
         """Kill an engine that has been silent for too long with prompts in its batch."""
         limit_s = max(HANG_S_MIN, HANG_STEPS * self._config.engine.step_s_max)
-        silent_s = time.monotonic() - self._heard_s
+        silent_s = self._clock() - self._heard_s
         if self._in_flight and silent_s > limit_s and self.state.pid is not None:
             log.error("engine %d: no step for %.0f s; killed", self.state.pid, silent_s)
             with contextlib.suppress(ProcessLookupError):
@@ -189,7 +200,7 @@ class EngineClient:
             )
         except OSError:
             return None
-        self._heard_s = time.monotonic()
+        self._heard_s = self._clock()
         self.send(Hello(PROTOCOL_VERSION, os.getpid()))
         return reader
 
@@ -207,7 +218,8 @@ class EngineClient:
         )
 
     def _take(self, frame: object) -> None:
-        self._heard_s = time.monotonic()
+        if not isinstance(frame, Measured):  # the intake thread counts tokens beside a hung step
+            self._heard_s = self._clock()
         match frame:
             case Hello(version) if version != PROTOCOL_VERSION:
                 raise EngineLost(f"it speaks protocol {version}, this daemon {PROTOCOL_VERSION}")
@@ -230,6 +242,14 @@ class EngineClient:
                 if future is not None and not future.done():
                     future.set_result(frame)
             case Step():
+                self._is_held = False
+                self.events.put_nowait(frame)
+            case Held(sequences):
+                if not self._is_held:
+                    log.warning(
+                        "engine: the limits in force keep out all its %d prompts", sequences
+                    )
+                self._is_held = True
                 self.events.put_nowait(frame)
 
     def _loading(self) -> str:

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer
-from llguidance.numpy import allocate_token_bitmask, fill_next_token_bitmask
-from numpy.typing import NDArray
+from llguidance.numpy import allocate_token_bitmask
 
 from edged.engine import schema
+from edged.engine.allowed import Allowed
 from edged.engine.byte_matcher import ByteMatcher, byte_tokenizer
 from edged.engine.closing import Closer
 from edged.engine.closing_bound import ClosingBound
@@ -53,7 +53,10 @@ class Matcher:
     def __init__(self, compiled: LLMatcher, n_vocab: int) -> None:
         self._matcher = compiled
         self._n_vocab = n_vocab
-        self._bits = allocate_token_bitmask(1, n_vocab)
+        self._words = allocate_token_bitmask(1, n_vocab)[0]
+        # numpy takes its time to say where an array lies.
+        self._place = self._words.ctypes.data
+        self._last = np.uint32(2**32 - 1 >> -n_vocab % 32).view(np.int32)
 
     def ahead(self) -> list[int]:
         """Return the tokens that must come next.
@@ -65,18 +68,26 @@ class Matcher:
         self._raise_if_failed()
         return tokens
 
-    def mask(self) -> NDArray[np.bool_]:
-        """Return which of the vocabulary's tokens may come next, shape (n_vocab,).
+    def has(self, token: int) -> bool:
+        """Return whether this token may come next, of those that `ahead` leaves a choice between.
+
+        Asked before `allowed`, which looks through the whole vocabulary: most often the model wants
+        what it may. Where the automaton gave up nothing may come, and `allowed` says why.
+        """
+        return bool(self._matcher.validate_tokens([token]))
+
+    def allowed(self) -> Allowed:
+        """Return which of the vocabulary's tokens may come next; it holds until the next call.
 
         Raises:
             MatcherFailed: the automaton gave up, or no token may come.
         """
-        fill_next_token_bitmask(self._matcher, self._bits)
+        self._matcher.unsafe_compute_mask_ptr(self._place, self._words.nbytes)
         self._raise_if_failed()
-        allowed = np.unpackbits(self._bits[0].view(np.uint8), bitorder="little")[: self._n_vocab]
-        if not allowed.any():
+        self._words[-1] &= self._last  # no tokens are behind the vocabulary's end
+        if not self._words.any():
             raise MatcherFailed("no token of the vocabulary continues the answer")
-        return allowed.view(np.bool_)
+        return Allowed(self._words, self._n_vocab)
 
     def take(self, *tokens: int) -> None:
         """Take the next tokens.
@@ -168,7 +179,11 @@ class Constraints:
             return None
         choices = Choices(bounded)
         closer = Closer(bounded, choices, start)
-        return Closings(closer, ClosingBound(bounded, choices), self._tokenizer)
+        bound = ClosingBound(bounded, choices, self._count)
+        return Closings(closer, bound, self._tokenizer)
+
+    def _count(self, text: bytes) -> int:
+        return len(self._tokenizer.tokenize_bytes(text))
 
 
 def grammar_of(bounded: dict[str, Any]) -> str:

@@ -9,7 +9,6 @@ Does not know: MQTT, rows, watts.
 
 from __future__ import annotations
 
-import asyncio
 import socket
 import struct
 from dataclasses import dataclass, field
@@ -21,9 +20,9 @@ from edged.errors import EngineLost
 
 OnCap = Literal["close", "error"]
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 FRAME_BYTES_MAX = 8 * 2**20
-_LENGTH = struct.Struct(">I")
+LENGTH = struct.Struct(">I")
 
 # How the model writes an answer with a schema: the JSON itself, or its values (see compact).
 Wire = Literal["json", "compact"]
@@ -189,6 +188,22 @@ class Delta:
 
 
 @dataclass(frozen=True, slots=True)
+class FieldScore:
+    """How sure the model was of one top-level field of its answer; no hit rate by itself.
+
+    Attributes:
+        log_p_sum, log_p_min: natural logarithms of the unmasked probabilities of the tokens chosen
+            for its value: their sum, and the lowest; 0 where the schema left no choice.
+        is_closed: whether the closing at the cap wrote on the value, or all of it.
+    """
+
+    name: str
+    log_p_sum: float
+    log_p_min: float
+    is_closed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """How one sequence ended.
 
@@ -203,6 +218,7 @@ class Outcome:
         ttft_s, total_s: from the arrival of `Work`; ttft_s is None before the first token.
         prefill_s, decode_s: as the compute runtime tells them; None where it tells none.
         confidence: lowest probability of a sampled token, unmasked, 0..1; None if none was sampled.
+        fields: what `confidence` is of the whole, of each top-level key of an object.
         context_tokens, sequences: the limits it ran under.
     """
 
@@ -220,6 +236,7 @@ class Outcome:
     prefill_s: float | None = None
     decode_s: float | None = None
     confidence: float | None = None
+    fields: tuple[FieldScore, ...] = ()
     filled: tuple[str, ...] = ()
     seed: int | None = None
     context_tokens: int = 0
@@ -248,6 +265,18 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """Engine to daemon, in answer to a frame: it lives, and may run nothing of what it has.
+
+    Attributes:
+        sequences: how many the limits in force keep out.
+    """
+
+    sequences: int
+    kind: Literal["held"] = "held"
+
+
+@dataclass(frozen=True, slots=True)
 class Broken:
     """Engine to daemon, last frame: the engine cannot serve and ends with exit 69."""
 
@@ -256,7 +285,7 @@ class Broken:
 
 
 ToEngine = Hello | Measure | Work | Cancel | Limits
-FromEngine = Hello | Loading | Ready | Measured | Step | Broken
+FromEngine = Hello | Loading | Ready | Measured | Step | Held | Broken
 Frame = ToEngine | FromEngine
 
 _FRAMES: TypeAdapter[Frame] = TypeAdapter(Annotated[Frame, Field(discriminator="kind")])
@@ -267,7 +296,7 @@ def encode(frame: Frame) -> bytes:
     body = _FRAMES.dump_json(frame)
     if len(body) > FRAME_BYTES_MAX:
         raise ValueError(f"a frame of {len(body)} bytes is over {FRAME_BYTES_MAX}")
-    return _LENGTH.pack(len(body)) + body
+    return LENGTH.pack(len(body)) + body
 
 
 def decode(body: bytes) -> Frame:
@@ -282,31 +311,16 @@ def decode(body: bytes) -> Frame:
         raise EngineLost(f"not a frame of protocol {PROTOCOL_VERSION}: {error}") from error
 
 
-async def read_frame(reader: asyncio.StreamReader) -> Frame:
-    """Return the next frame of an asyncio stream.
-
-    Raises:
-        EngineLost: the stream ended or carries something else.
-    """
-    try:
-        (length,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
-        if length > FRAME_BYTES_MAX:
-            raise EngineLost(f"a frame of {length} bytes is over {FRAME_BYTES_MAX}")
-        return decode(await reader.readexactly(length))
-    except (asyncio.IncompleteReadError, OSError) as error:
-        raise EngineLost("the engine's socket closed") from error
-
-
 def receive_frame(connection: socket.socket) -> Frame | None:
     """Return the next frame of a blocking socket, or None when the other side closed it.
 
     Raises:
         EngineLost: the stream carries something else.
     """
-    head = _receive_exactly(connection, _LENGTH.size)
+    head = _receive_exactly(connection, LENGTH.size)
     if head is None:
         return None
-    (length,) = _LENGTH.unpack(head)
+    (length,) = LENGTH.unpack(head)
     if length > FRAME_BYTES_MAX:
         raise EngineLost(f"a frame of {length} bytes is over {FRAME_BYTES_MAX}")
     body = _receive_exactly(connection, length)

@@ -48,7 +48,7 @@ class GgufHeader:
     """What a GGUF file says of itself.
 
     Attributes:
-        keys: metadata; long arrays are left out.
+        keys: metadata; long arrays of numbers are left out, of texts only their number is kept.
         tensor_bytes: of all weights.
     """
 
@@ -126,10 +126,19 @@ class _Reader:
 
     def _array(self, kind: int) -> list[Any]:
         count = self._count()
+        if kind == _STRING and count > SCALARS_MAX:
+            return self._skipped(count)
         if kind in (_STRING, _ARRAY) or count <= SCALARS_MAX:
             return [self._value(kind) for _ in range(count)]
         self._at += count * struct.calcsize(self._scalar(kind))
         return []
+
+    def _skipped(self, count: int) -> list[Any]:
+        """Pass so many texts, a vocabulary's; return a list of their number."""
+        for _ in range(count):
+            length = self._number("Q")
+            self._at += length
+        return [""] * count
 
     def _tensor(self) -> tuple[int, int]:
         """Return a tensor's end, relative to the first one's start, and its size in bytes."""

@@ -76,7 +76,10 @@ class LlamaVocabulary:
         with warnings.catch_warnings():
             # llguidance 1.9.1 calls llama_token_get_attr, which llama-cpp-python 0.3.36 deprecates.
             warnings.simplefilter("ignore", DeprecationWarning)
-            return lltokenizer_from_vocab(self._vocab, eos_token=sorted(self._ends) or None)
+            # No slices: each is one more copy of the vocabulary as a tree, 9 MiB of 150,000 tokens,
+            # for quicker masks in strings. Most tokens need no mask (see `Matcher.has`).
+            ends = sorted(self._ends) or None
+            return lltokenizer_from_vocab(self._vocab, eos_token=ends, slices=[])
 
     def _text_if_any(self, token: int) -> str:
         return self.text_of(token) if token >= 0 else ""

@@ -15,10 +15,12 @@ from edged.engine.backend import Backend, Run
 from edged.engine.canary import check_canary
 from edged.engine.constraints import Constraints
 from edged.engine.frames import Limits, Ready
+from edged.engine.heap import give_back
 from edged.engine.inbox import Inbox
 from edged.engine.open_sim import open_sim
 from edged.engine.opened import Opened, Progress
-from edged.engine.plan import Bounds, Pace
+from edged.engine.pace import Pace, Timed, fitted
+from edged.engine.plan import Bounds
 from edged.engine.prepare import Preparer
 from edged.engine.schema import Lengths
 from edged.engine.worker import Worker
@@ -27,7 +29,7 @@ from edged.engine.worker import Worker
 # core made a step 100 times longer (measured: x86-64, 2 cores, one busy with something else), and
 # goes on spinning through the pauses of the power budget.
 WAIT_POLICY = ("OMP_WAIT_POLICY", "passive")
-PACE_TOKENS = 32
+PACE_TOKENS, PACE_ROWS = 32, 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,7 @@ def load(config: Config, progress: Progress) -> Resident:
         canary=lambda worker: check_canary(worker, own, opened.canary),
     )
     check_canary(worker, own, opened.canary)
+    give_back()
     ready = Ready(
         name=opened.name,
         digest=opened.digest,
@@ -103,19 +106,24 @@ def _preparer(config: Config, opened: Opened) -> Preparer:
 
 
 def measured_pace(backend: Backend) -> Pace:
-    """Return the seconds per token that a first prefill and a first decode take.
+    """Return the pace of a first few batches.
 
-    The first batch warms caches and page tables, so the second is the one that counts.
+    The very first one warms caches and page tables, so it does not count.
     """
-    token = backend.vocabulary.bos or 0
-    count = min(PACE_TOKENS, backend.n_batch)
-    took_s = [_timed(backend, Run(0, place * count, [token] * count, False)) for place in (0, 1)]
-    decode_s = _timed(backend, Run(0, 2 * count, [token], True))
+    token, count = backend.vocabulary.bos or 0, min(PACE_TOKENS, backend.n_batch)
+    few = max(1, count // 4)
+    _timed(backend, [Run(0, 0, [token] * count, False)])
+    many = _timed(backend, [Run(0, count, [token] * count, False)])
+    part = _timed(backend, [Run(0, 2 * count, [token] * few, False)])
     backend.drop(0)
-    return Pace(prefill_s=max(1e-7, took_s[1] / count), decode_s=max(1e-7, decode_s))
+    others = range(min(PACE_ROWS, backend.n_sequences, backend.n_batch))
+    rows = _timed(backend, [Run(sequence, 0, [token], True) for sequence in others])
+    for sequence in others:
+        backend.drop(sequence)
+    return fitted(part, many, rows)
 
 
-def _timed(backend: Backend, run: Run) -> float:
+def _timed(backend: Backend, runs: list[Run]) -> Timed:
     started_s = time.monotonic()
-    backend.decode([run])
-    return time.monotonic() - started_s
+    backend.decode(runs)
+    return Timed(sum(len(run.tokens) for run in runs), time.monotonic() - started_s)

@@ -2,13 +2,21 @@
 
 In:  what each sequence has waiting, the bounds of a batch, the learned pace.     Out: `Share`s.
 Pure. Decode and forced tokens come first, so that answers under way go on; then prefill, most
-urgent first. Does not know: the model, the KV cache.
+urgent first. While somebody reads a streamed answer as it is written, prefill comes in chunks; else
+as much as a step may take, because tokens are cheaper by the hundred.
+Does not know: the model, the KV cache.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+from edged.engine.pace import Pace
+
+# Where the fixed part of a step leaves less of its bound, the tokens of a step may take this share
+# of it: one token a step would pay the fixed part for each of them.
+FIXED_SHARE_MIN = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +31,7 @@ class Waiting:
         order: smaller came earlier.
         served: number of the step that served it last; decode takes turns by it.
         is_sampled: whether a token is sampled behind the last one; not for a root.
+        is_streamed: whether somebody reads its answer while it is written.
     """
 
     key: int
@@ -32,6 +41,7 @@ class Waiting:
     order: int
     served: int = 0
     is_sampled: bool = True
+    is_streamed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,43 +50,13 @@ class Bounds:
 
     Attributes:
         n_batch: tokens, at most; llama.cpp aborts the process over it.
-        chunk_tokens: prefill tokens, at most.
-        step_s_max: longest step planned.
+        chunk_tokens: prefill tokens while a streamed answer is written, at most.
+        step_s_max: longest step planned; where the fixed part of a step is most of it, longer.
     """
 
     n_batch: int
     chunk_tokens: int
     step_s_max: float
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """Measured seconds, learned from the steps.
-
-    Attributes:
-        prefill_s: per prompt or forced token.
-        decode_s: per sequence that gets a token sampled.
-    """
-
-    prefill_s: float
-    decode_s: float
-
-    def forecast_s(self, prefill_tokens: int, decode_tokens: int) -> float:
-        """Return how long a step of so many tokens takes."""
-        return prefill_tokens * self.prefill_s + decode_tokens * self.decode_s
-
-    def learned(self, prefill_tokens: int, decode_tokens: int, step_s: float) -> Pace:
-        """Return the pace after one more step; the newest step counts a fifth."""
-        expected_s = self.forecast_s(prefill_tokens, decode_tokens)
-        if expected_s <= 0 or step_s <= 0:
-            return self
-        # Bounded: one step that waited for the CPU must not teach ten times the pace.
-        off = min(4.0, max(0.25, step_s / expected_s))
-        factor = 1 + 0.2 * (off - 1)
-        return Pace(
-            self.prefill_s * (factor if prefill_tokens else 1),
-            self.decode_s * (factor if decode_tokens else 1),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +73,16 @@ def plan(waiting: Iterable[Waiting], bounds: Bounds, pace: Pace) -> list[Share]:
     When even the smallest share is forecast over `step_s_max`, that one is the batch.
     """
     every = list(waiting)
-    batch = _Batch(bounds, pace)
+    is_read = any(one.is_streamed and not one.is_prefill for one in every)
+    batch = _Batch(bounds, pace, bounds.chunk_tokens if is_read else bounds.n_batch)
     for one in [*_decode_order(every), *_prefill_order(every)]:
         batch.add(one)
     return batch.shares
+
+
+def tokens_s_max(bounds: Bounds, pace: Pace) -> float:
+    """Return what the tokens of a step may take beside its fixed part."""
+    return max(bounds.step_s_max - pace.fixed_s, FIXED_SHARE_MIN * pace.fixed_s)
 
 
 def _decode_order(waiting: Sequence[Waiting]) -> list[Waiting]:
@@ -112,11 +98,11 @@ def _prefill_order(waiting: Sequence[Waiting]) -> list[Waiting]:
 class _Batch:
     """The batch as it fills."""
 
-    def __init__(self, bounds: Bounds, pace: Pace) -> None:
+    def __init__(self, bounds: Bounds, pace: Pace, chunk_tokens: int) -> None:
         self.shares: list[Share] = []
         self._room = bounds.n_batch
-        self._left_s = bounds.step_s_max
-        self._chunk = bounds.chunk_tokens
+        self._left_s = tokens_s_max(bounds, pace)
+        self._chunk = chunk_tokens
         self._pace = pace
 
     def add(self, one: Waiting) -> None:
@@ -141,4 +127,4 @@ class _Batch:
 
     def _cost_s(self, one: Waiting, count: int) -> float:
         sampled = int(one.is_sampled and count == one.tokens)
-        return self._pace.forecast_s(count - sampled, sampled)
+        return self._pace.tokens_s(count - sampled, sampled)

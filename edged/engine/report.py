@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 
 from edged.engine.backend import Run
 from edged.engine.frames import Delta, Outcome, Step
-from edged.engine.plan import Pace
+from edged.engine.pace import Pace
 from edged.engine.sequence import Sequence
 
 
@@ -43,14 +43,15 @@ class Report:
 
     def ran(self, runs: Iterable[tuple[Sequence | None, Run]], pace: Pace) -> None:
         """Take down what entered the KV cache, and for whom; None stands for a root."""
-        for sequence, run in runs:
+        every = list(runs)
+        for sequence, run in every:
             count = len(run.tokens)
             behind = 0 if sequence is None else min(count, sequence.n_past - sequence.n_prefill)
             self._decode_tokens += max(0, behind)
             self._prefill_tokens += count - max(0, behind)
             if sequence is not None and sequence.is_reported:
-                cost_s = pace.forecast_s(count - run.is_sampled, int(run.is_sampled))
-                self._costs_s[sequence.work.id] = cost_s
+                tokens_s = pace.tokens_s(count - run.is_sampled, int(run.is_sampled))
+                self._costs_s[sequence.work.id] = tokens_s + pace.fixed_s / len(every)
 
     def grew(self, sequence: Sequence, text: str) -> None:
         """Take down new text where it is wanted."""

@@ -230,6 +230,7 @@ def _of_sequence(one: Sequence) -> Waiting:
         priority=one.work.priority,
         order=one.order,
         served=one.served,
+        is_streamed=one.work.stream,
     )
 
 

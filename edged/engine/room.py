@@ -8,6 +8,7 @@ so the closing in front of them always does.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from llguidance import LLTokenizer
@@ -17,6 +18,8 @@ from edged.engine.closing_bound import ClosingBound
 
 # An answer whose closing was not found goes on for as long as it has more tokens than this left.
 UNKNOWN_TOKENS = 64
+# A name with its comma and colon: a piece by itself for whoever counts before there is a closing.
+_MEMBER = re.compile(rb'(,?"(?:[^"\\]|\\.)*+":)', re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +35,14 @@ class Closings:
         closing = self.closer.closing(text, steps_max)
         if closing is None:
             return None
-        tokens = self._tokenised(closing)
-        return tokens if self.tokenizer.decode_bytes(list(tokens)) == closing else None
-
-    def _tokenised(self, closing: bytes) -> tuple[int, ...]:
         # What ends a character that was cut is no text for a tokenizer.
         head = next((n for n, byte in enumerate(closing) if byte & 0xC0 != 0x80), len(closing))
-        parts = [closing[place : place + 1] for place in range(head)] + [closing[head:]]
+        cut = [closing[place : place + 1] for place in range(head)]
+        ways = ([*cut, closing[head:]], [*cut, *_MEMBER.split(closing[head:])])
+        tokens = min(map(self._tokenised, ways), key=len)
+        return tokens if self.tokenizer.decode_bytes(list(tokens)) == closing else None
+
+    def _tokenised(self, parts: list[bytes]) -> tuple[int, ...]:
         return tuple(token for part in parts for token in self.tokenizer.tokenize_bytes(part))
 
 
@@ -65,7 +69,7 @@ class Room:
         text = self.text + b"".join(pieces)
         left = self.cap_tokens - self.used_tokens - len(pieces)
         closing = None
-        if left < self.closings.bound.bytes_max(text):
+        if left < self.closings.bound.tokens_max(text):
             closing = self.closings.tokens(text)
             if not _fits(closing, left) and self._can_close(left, is_known=closing is not None):
                 return False

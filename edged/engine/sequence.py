@@ -6,14 +6,17 @@ Threads: made by the intake thread, then the step thread's alone. Times are mono
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal
 
 import numpy as np
 
 from edged.engine.backend import Vocabulary
 from edged.engine.constraints import Matcher, MatcherFailed
+from edged.engine.field_scores import FieldScores
 from edged.engine.filled import filled
 from edged.engine.frames import Limits, Outcome, Work
 from edged.engine.room import Room
@@ -68,6 +71,8 @@ class Sequence:
         n_prefill: how many count as prompt: all that a parked sequence had, when it resumes.
         kv: its KV sequence id; None while it waits.
         granted: the limits it was started under.
+        log_p_min: lowest log probability of a chosen token; None before there is one.
+        fields: the same by top-level field, and its sum; of answers with a schema.
         ending: set once it is over.
     """
 
@@ -94,7 +99,8 @@ class Sequence:
     kv: int | None = None
     served: int = 0
     granted: Limits | None = None
-    confidence: float | None = None
+    log_p_min: float | None = None
+    fields: FieldScores = field(default_factory=FieldScores)
     ttft_s: float | None = None
     ending: Ending | None = None
 
@@ -125,8 +131,7 @@ class Sequence:
     def sample(self, row: Row) -> str:
         """Choose the next token from the logits behind the last one; return the new text."""
         try:
-            mask = self.matcher.mask() if self.matcher else None
-            chosen = sample(row, mask, self.work.sampling, self.tokens, self.generator)
+            chosen = sample(row, self.matcher, self.work.sampling, self.tokens, self.generator)
         except MatcherFailed as error:
             return self._fail("bad_schema", f"the schema cannot be followed further: {error}")
         except NoToken as error:
@@ -137,7 +142,7 @@ class Sequence:
         if not self._has_room([chosen.token], is_chosen=True):
             return self._close()
         self._trust(chosen)
-        return self._take_sampled(chosen.token)
+        return self._take_sampled(chosen)
 
     def park(self) -> None:
         """Forget what the KV cache held; all tokens so far are prefilled again on resuming."""
@@ -166,7 +171,8 @@ class Sequence:
             forced_tokens=self.n_forced,
             ttft_s=self.ttft_s,
             total_s=now_s - self.arrived_s,
-            confidence=self.confidence,
+            confidence=None if self.log_p_min is None else math.exp(self.log_p_min),
+            fields=self.fields.scores(),
             filled=ending.filled,
             seed=self.seed,
             context_tokens=limits.context_tokens,
@@ -174,11 +180,12 @@ class Sequence:
         )
 
     def _trust(self, chosen: Sampled) -> None:
-        surest = 1.0 if self.confidence is None else self.confidence
-        self.confidence = min(chosen.probability, surest)
+        before = 0.0 if self.log_p_min is None else self.log_p_min
+        self.log_p_min = min(chosen.log_p, before)
 
-    def _take_sampled(self, token: int) -> str:
-        new = self._append([token])
+    def _take_sampled(self, chosen: Sampled) -> str:
+        token = chosen.token
+        new = self._append([token], partial(self.fields.chosen, log_p=chosen.log_p))
         if self.text.is_stopped:
             return new + self.end(Ending("stop"))
         if self.matcher is not None:
@@ -204,7 +211,9 @@ class Sequence:
         is_over = self.n_answer + len(forced) > self.cap_tokens
         forced = forced[: self.cap_tokens - self.n_answer]
         self.n_forced += len(forced)
-        return self._append(forced) + self._end_if_whole(self.matcher, is_over=is_over)
+        return self._append(forced, self.fields.forced) + self._end_if_whole(
+            self.matcher, is_over=is_over
+        )
 
     def _end_if_whole(self, matcher: Matcher, *, is_over: bool) -> str:
         if matcher.is_complete and not is_over:
@@ -236,14 +245,18 @@ class Sequence:
         if not self.matcher.is_accepting:
             return self._fail("cap", "the closing at the cap did not complete the answer")
         self.n_forced += len(closing)
-        new = self._append(closing)
+        new = self._append(closing, self.fields.closed)
         answer = self.room.text + b"".join(map(self.vocabulary.piece, closing))
         places = map(self.place, filled(answer, self.room.chosen_bytes))
         return new + self.end(Ending("length", filled=tuple(places)))
 
-    def _append(self, tokens: list[int]) -> str:
+    def _append(self, tokens: list[int], score: Callable[[str], None]) -> str:
         self.tokens += tokens
-        return "".join(self.text.add(self.vocabulary.piece(token)) for token in tokens)
+        told = [self.text.add(self.vocabulary.piece(token)) for token in tokens]
+        if self.matcher is not None:
+            for text in told:
+                score(text)
+        return "".join(told)
 
     def _fail(self, reason: str, detail: str) -> str:
         return self.end(Ending("failed", reason, detail))

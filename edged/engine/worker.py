@@ -1,6 +1,6 @@
 """The step loop: inbox, plan, one decode, sample, report.
 
-In:  the inbox.     Out: one `Step` frame per step.
+In:  the inbox.     Out: one `Step` frame per step; `Held` where none may start.
 Threads: this is the step thread; nothing else touches backend, sequences or KV cache. No timer:
 with nothing to run, or after the lease ran out, it sleeps until the inbox has something.
 """
@@ -13,10 +13,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from edged.engine.backend import Backend, KvFull, Run
-from edged.engine.frames import Cancel, Limits, Outcome
+from edged.engine.frames import Cancel, Held, Limits, Outcome
 from edged.engine.inbox import Attached, Detached, Inbox, Letter
 from edged.engine.outlet import Outlet
-from edged.engine.plan import Bounds, Pace, plan
+from edged.engine.pace import Pace
+from edged.engine.plan import Bounds, plan
 from edged.engine.report import Report
 from edged.engine.residents import Residents
 from edged.engine.sequence import Ending, Sequence
@@ -65,6 +66,8 @@ class Worker:
             has_lease = self._clock() < self._lease_ends_s
             is_busy = has_lease and self._step(self._limits, report)
             self._send(report)
+            if letters and has_lease and not is_busy:
+                self._tell_held()
 
     def answer(self, sequence: Sequence) -> Outcome:
         """Run one sequence to its end, before or between the daemon's: the canary's way."""
@@ -169,3 +172,9 @@ class Worker:
     def _send(self, report: Report) -> None:
         if self._outlet is not None and report.has_news:
             self._outlet.send(report.step())
+
+    def _tell_held(self) -> None:
+        """Say that nothing can run, if something should: silence is taken for a hang."""
+        held = len(self.residents.waiting) + len(self.residents.running)
+        if held and self._outlet is not None:
+            self._outlet.send(Held(held))

@@ -11,7 +11,7 @@ from . import labels, noise
 from .dock_event import aside_value
 from .numbers import number_word
 from .phrase import Phrases, Split, fill
-from .pools import draw, split_of
+from .pools import belongs, draw
 
 NAME = "cold-chain"
 INTERVALS_MIN = (5, 10, 15, 20, 30)
@@ -174,7 +174,7 @@ def series(load: str, split: Split, rng: random.Random) -> list[int]:
     """Readings of one load in whole degrees, a series of this split."""
     while True:
         readings_c = _any_series(load, rng)
-        if split_of("series", " ".join(map(str, readings_c))) is split:
+        if belongs("series", " ".join(map(str, readings_c)), split):
             return readings_c
 
 

@@ -25,10 +25,15 @@ _LETTER_AS = {"O": "0", "I": "1", "Z": "2", "S": "5", "G": "6", "B": "8"}
 _SEPARATORS_READ = ("\n", "\n", " / ", " | ", "  ", " ", " ; ", ", ", " * ", ". ", " - ")
 _SEPARATORS = {
     Split.TRAIN: (*_SEPARATORS_READ, "\n\n", "; ", " || ", " // ", "|", " > ", " _ ", "\n- "),
+    Split.CALIBRATION: _SEPARATORS_READ,
     Split.HELD_OUT: _SEPARATORS_READ,
 }
 # How often a label has no aside, one, two and so on.
-_ASIDES = {Split.TRAIN: (4, 4, 3, 2), Split.HELD_OUT: (5, 4, 2)}
+_ASIDES = {
+    Split.TRAIN: (4, 4, 3, 2),
+    Split.CALIBRATION: (5, 4, 2),
+    Split.HELD_OUT: (5, 4, 2),
+}
 # What may stand between a keyword and its value, in training.
 _BETWEEN = (
     *(": ", ":", " ", " ", " ", ". ", ".", "=", " = ", "->", " -> ", "::", " :: ", "_", " : "),

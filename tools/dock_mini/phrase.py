@@ -1,7 +1,8 @@
 """Phrases: texts with alternatives and slots, each with an id and the split it belongs to.
 
 `(a|b|)` is a free choice, nested as needed; `{slot}` is filled by the template's own code; `<` and
-`>` stand for round brackets. A phrase is seen in training or held out for evaluation, never both.
+`>` stand for round brackets. A phrase is seen in training, or when the confidence is calibrated, or
+held out for evaluation; never in two of them.
 """
 
 from __future__ import annotations
@@ -13,14 +14,26 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 
+from . import calibration_dock_event, calibration_faults, calibration_notes
+
 _CHOICE = re.compile(r"\(([^()]*)\)")
 _SLOT = re.compile(r"\{(\w+)\}")
 
+# Phrase group -> its patterns for the calibration split.
+_CALIBRATION = (
+    calibration_dock_event.PATTERNS | calibration_faults.PATTERNS | calibration_notes.PATTERNS
+)
+
 
 class Split(StrEnum):
-    """Which half of the phrasings and of the values a row is drawn from."""
+    """Which part of the phrasings and of the values a row is drawn from.
+
+    The model is trained on the first, its confidence is fitted on the second, and the third is what
+    both are measured on.
+    """
 
     TRAIN = "train"
+    CALIBRATION = "calibration"
     HELD_OUT = "held_out"
 
 
@@ -41,15 +54,29 @@ class Phrase:
 
 @dataclass(frozen=True, slots=True)
 class Phrases:
-    """All ways to say one thing, in both splits."""
+    """All ways to say one thing, in every split."""
 
     name: str
     train: tuple[str, ...]
     held_out: tuple[str, ...]
 
+    @property
+    def calibration(self) -> tuple[str, ...]:
+        """The patterns of the calibration split; they stand together, by group."""
+        return _CALIBRATION[self.name]
+
+    def patterns(self, split: Split) -> tuple[str, ...]:
+        """The patterns of one split."""
+        every = {
+            Split.TRAIN: self.train,
+            Split.CALIBRATION: self.calibration,
+            Split.HELD_OUT: self.held_out,
+        }
+        return every[split]
+
     def __iter__(self) -> Iterator[Phrase]:
-        for split, texts in ((Split.TRAIN, self.train), (Split.HELD_OUT, self.held_out)):
-            for number, text in enumerate(texts):
+        for split in Split:
+            for number, text in enumerate(self.patterns(split)):
                 yield Phrase(f"{self.name}/{split}/{number}", split, text)
 
     def draw(self, split: Split, rng: random.Random) -> str:
@@ -57,8 +84,8 @@ class Phrases:
 
         Two patterns can expand to the same words; those of the held-out ones are never trained.
         """
-        if split is Split.HELD_OUT:
-            return expand(rng.choice(self.held_out), rng)
+        if split is not Split.TRAIN:
+            return expand(rng.choice(self.patterns(split)), rng)
         while (text := expand(rng.choice(self.train), rng)).lower() in _expansions(self.held_out):
             pass
         return text

@@ -1,7 +1,8 @@
 """Value pools: which numbers, codes, names and series each split may use.
 
-A pool exists once per split, under two names; a value belongs to exactly one of them by its
-checksum, so that no value seen in training returns in evaluation.
+A pool exists once per split, under three names. By its checksum a value belongs to training or to
+evaluation, so that no value seen in training returns in evaluation. Calibration has words of its
+own; of numbers and codes there are no others left, so it draws from a quarter of training's.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from zlib import crc32
 from .phrase import Split
 
 # One value in five is held out.
-_SHARE = 5
+_PARTS = 5
+_PARTS_OF = {Split.TRAIN: range(1, _PARTS), Split.CALIBRATION: (1,), Split.HELD_OUT: (0,)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,19 +40,24 @@ class Pool:
 
     def draw(self, rng: random.Random) -> str:
         """A value that belongs to this split."""
-        while split_of(self.kind, value := self.any_value(rng)) is not self.split:
+        while not belongs(self.kind, value := self.any_value(rng), self.split):
             pass
         return value
 
 
-def split_of(kind: str, value: str) -> Split:
-    """The split that a value of a kind belongs to, for ever."""
-    held_out = crc32(f"{kind}={value}".encode()) % _SHARE == 0
-    return Split.HELD_OUT if held_out else Split.TRAIN
+def belongs(kind: str, value: str, split: Split) -> bool:
+    """Whether a split may draw a value of a kind; fixed for ever."""
+    own = _CALIBRATION_WORDS.get(kind)
+    if split is Split.CALIBRATION and own is not None:
+        return value in own.split()
+    return crc32(f"{kind}={value}".encode()) % _PARTS in _PARTS_OF[split]
 
 
 def pool(kind: str, split: Split) -> Pool:
     """The pool of one kind for one split."""
+    own = _CALIBRATION_WORDS.get(kind)
+    if split is Split.CALIBRATION and own is not None:
+        return Pool(kind, split, _word(own))
     return Pool(kind, split, KINDS[kind])
 
 
@@ -114,6 +121,25 @@ milk butter cheese yoghurt salad fish meat chicken vaccines insulin flowers berr
 spinach fries icecream prawns juice eggs ham sausage cream pasta dough lettuce mushrooms herbs
 lasagne nuggets salmon cod tofu hummus
 """
+
+_CALIBRATION_WORDS = {
+    "name": """
+Albers Becker Cortes Dahl Esser Foster Gruber Herrera Ibarra Jordan Kramer Linden Mendez Norton
+Otto Prieto Rivas Seidel Tobias Urban Velasco Weber Zander
+""",
+    "firm": """
+Arcotrans Baltica Cargomax Duoline Ecohaul Flottrans Granada Hafenlog Intertir Jetfreight Lognord
+Mareline Oceanis Primafrio Rheinlog Sudtrans Terralog
+""",
+    "town": """
+Aalen Bamberg Celle Dessau Emden Goslar Hanau Kiel Landau Minden Neuss Plauen Soest Avila Cuenca
+Denia Jaca Lorca Soria Teruel Bath Crewe Dover Exeter Leigh Oldham Ripon
+""",
+    "goods": """
+apples bacon beans carrots cherries crab curd grapes ketchup kefir leeks melons mussels onions
+pears quark ravioli shrimps soup steaks trout tulips turkey waffles
+""",
+}
 
 KINDS: dict[str, Callable[[random.Random], str]] = {
     "dock": _either((1, 48), (1, 99)),

@@ -19,6 +19,7 @@ Row = tuple[str, str, int]
 # bin, which stands behind the item, and comparing quantities.
 _WEIGHTS: dict[Split, dict[str, float]] = {
     Split.TRAIN: {"item": 1.5, "bin": 4, "most": 2, "least": 2},
+    Split.CALIBRATION: {"item": 3, "bin": 3, "most": 1, "least": 1},
     Split.HELD_OUT: {"item": 3, "bin": 3, "most": 1, "least": 1},
 }
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from edged.engine.frames import Delta, Outcome, Step
+from edged.engine.frames import Delta, Held, Outcome, Step
 from edged.engine.outlet import Outlet
 from edged.engine.rkllm.answering import Answering
 
@@ -31,6 +31,11 @@ class Slices:
         """Start the clocks: what came before belongs to no run."""
         self.begun_s = self._clock()
         self._begun_cpu_s = time.process_time()
+
+    def tell_held(self, count: int) -> None:
+        """Say that the limits keep so many out; nothing is said where there is none."""
+        if count and self.outlet is not None:
+            self.outlet.send(Held(count))
 
     def tell(
         self,

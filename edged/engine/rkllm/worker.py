@@ -85,6 +85,7 @@ class Worker:
         """
         while self._turn(inbox):
             self._start_next(inbox)
+            self._tell_held()
 
     def close(self, limit_s: float) -> None:
         """Give the model back; an answer that is being made is given up.
@@ -288,6 +289,12 @@ class Worker:
 
     def _stuck(self, problem: str) -> EngineStuck:
         return EngineStuck(f"{problem}; the engine process is replaced")
+
+    def _tell_held(self) -> None:
+        """Say that nothing can run, if something should: silence is taken for a hang."""
+        active = self._active
+        if active is None or active.is_held:
+            self._slices.tell_held(len(self._waiting) + (active is not None))
 
     def _may_compute(self) -> bool:
         return self._limits.sequences > 0 and self._clock() < self._lease_ends_s

@@ -1,8 +1,8 @@
-"""Unpacks mosquitto and its clients from their Debian packages into a directory, without root.
+"""Unpacks Debian packages into a directory, without root, for the tests and the demo.
 
-In: a directory.  Out: the packages' files under it.
-Nothing is installed, even for root: the package would start a system service on port 1883 that
-was not there before. Standard library only.
+In: package names and a directory.  Out: the packages' files under it.
+Nothing is installed, even for root: mosquitto's package would start a system service on port 1883
+that was not there before. Standard library only.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-PACKAGES = ("mosquitto", "mosquitto-clients")
 DOWNLOAD_S = 300
 
 
@@ -22,8 +21,8 @@ class UnpackError(Exception):
     """The packages cannot be had here; the text says why."""
 
 
-def unpack(target: Path) -> None:
-    """Download mosquitto, its clients and the libraries they lack, and unpack them.
+def unpack(target: Path, packages: Sequence[str]) -> None:
+    """Download packages and the libraries they lack, and unpack them.
 
     The target appears whole or not at all, so that an interrupted run leaves nothing half done.
 
@@ -34,28 +33,28 @@ def unpack(target: Path) -> None:
         if shutil.which(program) is None:
             raise UnpackError(f"this system has no {program}")
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix="broker-") as scratch:
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix="unpack-") as scratch:
         files = Path(scratch) / "files"
         files.mkdir()
-        for archive in download(Path(scratch)):
+        for archive in download(Path(scratch), packages):
             run(["dpkg-deb", "-x", str(archive), str(files)])
         shutil.rmtree(target, ignore_errors=True)
         files.rename(target)
 
 
-def download(scratch: Path) -> list[Path]:
+def download(scratch: Path, packages: Sequence[str]) -> list[Path]:
     """Return the package files, fetched with the system's package lists or with fresh ones.
 
     Raises:
         UnpackError: neither way works.
     """
     try:
-        return download_with(apt_options(), scratch)
+        return download_with(apt_options(), scratch, packages)
     except UnpackError:
         # The system's lists are missing (a fresh container), or older than the archive.
         options = [*apt_options(), *private_lists(scratch)]
         run(["apt-get", *options, "update"])
-        return download_with(options, scratch)
+        return download_with(options, scratch, packages)
 
 
 def apt_options() -> list[str]:
@@ -72,25 +71,25 @@ def private_lists(scratch: Path) -> list[str]:
     return ["-o", f"Dir::State::lists={lists}", "-o", f"Dir::Cache={cache}"]
 
 
-def download_with(options: Sequence[str], scratch: Path) -> list[Path]:
+def download_with(options: Sequence[str], scratch: Path, packages: Sequence[str]) -> list[Path]:
     """Return the package files, fetched into `scratch` with these apt options.
 
     Raises:
         UnpackError: a package is unknown, or its archive does not answer.
     """
-    run(["apt-get", *options, "download", *missing_packages(options)], cwd=scratch)
+    run(["apt-get", *options, "download", *missing_packages(options, packages)], cwd=scratch)
     return sorted(scratch.glob("*.deb"))
 
 
-def missing_packages(options: Sequence[str]) -> list[str]:
+def missing_packages(options: Sequence[str], packages: Sequence[str]) -> list[str]:
     """Return the packages that an installation would add to this machine.
 
     Raises:
-        UnpackError: the package lists do not know mosquitto.
+        UnpackError: the package lists do not know one of them.
     """
     # A simulation needs neither root nor the package database's lock.
-    simulate = ["apt-get", *options, "-s", "--no-install-recommends", "install", *PACKAGES]
-    return parse_simulation(run(simulate)) or list(PACKAGES)
+    simulate = ["apt-get", *options, "-s", "--no-install-recommends", "install", *packages]
+    return parse_simulation(run(simulate)) or list(packages)
 
 
 def parse_simulation(text: str) -> list[str]:

@@ -1,0 +1,27 @@
+"""Reads frames from the daemon's side of the socket, in its event loop.
+
+In:  an asyncio stream.     Out: frames.
+A module of its own: the engine process has no event loop, and asyncio takes some megabytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from edged.engine.frames import FRAME_BYTES_MAX, LENGTH, Frame, decode
+from edged.errors import EngineLost
+
+
+async def read_frame(reader: asyncio.StreamReader) -> Frame:
+    """Return the next frame of an asyncio stream.
+
+    Raises:
+        EngineLost: the stream ended or carries something else.
+    """
+    try:
+        (length,) = LENGTH.unpack(await reader.readexactly(LENGTH.size))
+        if length > FRAME_BYTES_MAX:
+            raise EngineLost(f"a frame of {length} bytes is over {FRAME_BYTES_MAX}")
+        return decode(await reader.readexactly(length))
+    except (asyncio.IncompleteReadError, OSError) as error:
+        raise EngineLost("the engine's socket closed") from error

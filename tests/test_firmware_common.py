@@ -1,0 +1,327 @@
+"""The files that every board gets mean to Debian 12's own programs what their comments say."""
+
+from __future__ import annotations
+
+import configparser
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.device_trees import programs
+from tools.firmware_config.boards import FIRMWARE
+
+ETC = FIRMWARE / "common" / "all" / "etc"
+SYSTEMD = Path("/lib/systemd/systemd")
+JOURNALD = Path("/lib/systemd/systemd-journald")
+# The group numbers that the fake system gives.
+VIDEO, RENDER, EDGED = 44, 992, 991
+
+needs_systemd = pytest.mark.skipif(not SYSTEMD.exists(), reason="systemd is not installed here")
+needs_tmpfiles = pytest.mark.skipif(
+    shutil.which("systemd-tmpfiles") is None, reason="systemd-tmpfiles is not installed here"
+)
+
+
+def namespace_works() -> bool:
+    """Return whether a process may have mounts of its own here."""
+    return subprocess.run([*own_mounts(), "true"], capture_output=True, check=False).returncode == 0
+
+
+def own_mounts() -> list[str]:
+    """Return the command that starts another one with mounts of its own."""
+    as_root = [] if os.geteuid() == 0 else ["--map-root-user"]
+    return ["unshare", "--mount", *as_root]
+
+
+needs_udevadm = pytest.mark.skipif(
+    shutil.which("udevadm", path=programs()["PATH"]) is None or not namespace_works(),
+    reason="udevadm (Debian: udev), or a mount namespace to run it in, is missing here",
+)
+
+
+@needs_udevadm
+class TestUdev:
+    """udevadm runs the rules on a sysfs of our own, with the boards' devices in it."""
+
+    @pytest.mark.parametrize("address", ["fdab0000", "27700000"])
+    def test_the_npus_nodes_get_their_groups_by_driver(self, address: str, tmp_path: Path) -> None:
+        device = npu(tmp_path, address)
+        card = drm_node(device, "card1", 1)
+        render = drm_node(device, "renderD130", 130)
+        assert (group_of(tmp_path, card), group_of(tmp_path, render)) == (VIDEO, RENDER)
+
+    def test_another_drivers_node_keeps_its_group(self, tmp_path: Path) -> None:
+        device = platform_device(tmp_path, "fb000000.gpu", "panthor")
+        assert group_of(tmp_path, drm_node(device, "renderD128", 128)) is None
+
+    def test_the_npu_of_mainline_and_the_one_without_drm_are_for_render(
+        self, tmp_path: Path
+    ) -> None:
+        rocket = platform_device(tmp_path, "fdab0000.npu", "rocket")
+        accel = class_device(tmp_path, rocket / "accel", "accel0", "accel", node(261, 0))
+        misc = class_device(tmp_path, tmp_path / "devices/misc", "rknpu", "misc", node(10, 60))
+        assert (group_of(tmp_path, accel), group_of(tmp_path, misc)) == (RENDER, RENDER)
+
+    def test_a_dma_heap_is_for_video(self, tmp_path: Path) -> None:
+        heap = class_device(tmp_path, tmp_path / "devices/x", "system", "dma_heap", node(250, 0))
+        assert group_of(tmp_path, heap) == VIDEO
+
+    def test_edged_may_write_the_npus_clock_limit_and_nothing_else(self, tmp_path: Path) -> None:
+        clocks = devfreq(tmp_path, npu(tmp_path, "fdab0000"))
+        path = f"/sys/{clocks.relative_to(tmp_path)}/max_freq"
+        assert commands(tmp_path, clocks) == [f"/bin/chgrp edged {path}", f"/bin/chmod g+w {path}"]
+
+    def test_the_clock_limits_of_gpu_and_memory_stay_roots(self, tmp_path: Path) -> None:
+        gpu = devfreq(tmp_path, platform_device(tmp_path, "fb000000.gpu", "panthor"))
+        assert commands(tmp_path, gpu) == []
+
+    def test_udev_has_nothing_to_say_about_the_rules(self, tmp_path: Path) -> None:
+        said = udevadm(tmp_path, devfreq(tmp_path, npu(tmp_path, "fdab0000")))
+        assert complaints(said) == []
+
+    def test_udev_does_say_something_about_a_rule_that_is_none(self, tmp_path: Path) -> None:
+        device = devfreq(tmp_path, npu(tmp_path, "fdab0000"))
+        assert complaints(udevadm(tmp_path, device, extra='SUBSISTEM=="drm", MODE="0660"\n')) != []
+
+
+@needs_systemd
+def test_systemd_takes_the_watchdogs_settings() -> None:
+    assert about_manager_settings("") == []
+
+
+@needs_systemd
+def test_systemd_does_say_something_about_a_setting_that_is_none() -> None:
+    assert len(about_manager_settings("RuntimeWatchdog=20s\n")) == 1
+
+
+def test_the_watchdogs_times_are_below_what_the_hardware_can_count() -> None:
+    # dw_wdt counts up to 2^31 ticks of 24 MHz. Source: drivers/watchdog/dw_wdt.c; both SoCs' tclk.
+    settings = ini("systemd/system.conf.d/70-edged-watchdog.conf")["Manager"]
+    assert all(int(value.removesuffix("s")) < 2**31 / 24e6 for value in settings.values())
+
+
+@pytest.mark.skipif(not JOURNALD.exists(), reason="systemd-journald is not installed here")
+def test_journald_knows_every_setting() -> None:
+    program = JOURNALD.read_bytes()
+    keys = list(ini("systemd/journald.conf.d/70-edged.conf")["Journal"])
+    assert [key for key in keys if f"Journal.{key}\0".encode() not in program] == []
+    assert b"Journal.SystemMaximumUse\0" not in program
+
+
+@needs_systemd
+def test_systemd_has_nothing_to_say_about_the_engine_with_its_groups(tmp_path: Path) -> None:
+    unit = "[Service]\nExecStart=/bin/true\n"
+    (tmp_path / "edged-engine.service").write_text(unit)
+    drop_in = tmp_path / "edged-engine.service.d"
+    shutil.copytree(ETC / "systemd/system/edged-engine.service.d", drop_in)
+    command = ["systemd-analyze", "verify", "--man=no", str(tmp_path / "edged-engine.service")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout + done.stderr == ""
+    assert ini("systemd/system/edged-engine.service.d/npu.conf")["Service"] == {
+        "SupplementaryGroups": "video render"
+    }
+
+
+def test_this_kernel_has_every_sysctl() -> None:
+    keys = sysctls()
+    assert [key for key in keys if not proc_sys(key).exists()] == []
+    assert len(keys) == len(set(keys)) > 0
+
+
+@pytest.mark.skipif(shutil.which("sysctl") is None, reason="sysctl (procps) is not installed here")
+def test_sysctl_reads_the_file_as_it_stands() -> None:
+    file = ETC / "sysctl.d/zz-edged.conf"
+    command = ["sysctl", "--dry-run", "-p", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    lines = [line for line in file.read_text().splitlines() if line and not line.startswith("#")]
+    assert (done.stdout.splitlines(), done.stderr) == (lines, "")
+
+
+@needs_tmpfiles
+def test_edged_may_write_the_clock_limit_of_each_cluster(tmp_path: Path) -> None:
+    folders = [tmp_path / f"sys/devices/system/cpu/cpufreq/policy{n}" for n in (0, 4, 6)]
+    for folder in folders:
+        folder.mkdir(parents=True)
+        for name in ("scaling_max_freq", "scaling_governor"):
+            (folder / name).touch(mode=0o644)
+    fake_users(tmp_path, edged=os.getgid())
+    rules = ETC / "tmpfiles.d/edged-cpufreq.conf"
+    subprocess.run(["systemd-tmpfiles", f"--root={tmp_path}", "--create", str(rules)], check=True)
+    assert [modes(folder) for folder in folders] == [(0o664, 0o644)] * 3
+
+
+@pytest.mark.skipif(
+    shutil.which("modprobe") is None, reason="modprobe (kmod) is not installed here"
+)
+def test_modprobe_reads_the_option() -> None:
+    file = ETC / "modprobe.d/edged.conf"
+    command = ["modprobe", f"--config={file}", "--showconfig"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "options dw_wdt nowayout=1" in done.stdout.splitlines()
+
+
+def npu(sysfs: Path, address: str) -> Path:
+    """Lay out the NPU as the vendor's driver shows it."""
+    return platform_device(sysfs, f"{address}.npu", "RKNPU")
+
+
+def platform_device(sysfs: Path, name: str, driver: str) -> Path:
+    """Lay out a device of the SoC and the driver that took it."""
+    folder = sysfs / "bus/platform/drivers" / driver
+    folder.mkdir(parents=True, exist_ok=True)
+    device = sysfs / "devices/platform" / name
+    device.mkdir(parents=True, exist_ok=True)
+    (device / "uevent").write_text(f"DRIVER={driver}\n")
+    link(device / "driver", folder)
+    link(device / "subsystem", sysfs / "bus/platform")
+    return device
+
+
+def drm_node(device: Path, name: str, minor: int) -> Path:
+    """Lay out a DRM node of a device."""
+    sysfs = device.parents[2]
+    events = f"{node(226, minor)}DEVTYPE=drm_minor\n"
+    return class_device(sysfs, device / "drm", name, "drm", events)
+
+
+def devfreq(sysfs: Path, device: Path) -> Path:
+    """Lay out the clocks of a device; they have no node, and the name of the device."""
+    return class_device(sysfs, device / "devfreq", device.name, "devfreq", "")
+
+
+def class_device(sysfs: Path, above: Path, name: str, subsystem: str, events: str) -> Path:
+    """Lay out a device of a class."""
+    device = above / name
+    device.mkdir(parents=True)
+    (device / "uevent").write_text(events)
+    (sysfs / "class" / subsystem).mkdir(parents=True, exist_ok=True)
+    link(device / "subsystem", sysfs / "class" / subsystem)
+    return device
+
+
+def node(major: int, minor: int) -> str:
+    """Return the lines of a uevent file that a device with a node has."""
+    return f"MAJOR={major}\nMINOR={minor}\nDEVNAME=x{major}-{minor}\n"
+
+
+def link(path: Path, target: Path) -> None:
+    """Make a relative link, as sysfs has them."""
+    if not path.is_symlink():
+        path.symlink_to(os.path.relpath(target, path.parent))
+
+
+def udevadm(sysfs: Path, device: Path, extra: str = "") -> list[str]:
+    """Return what udevadm says while it runs our rules, and no others, on a device being added.
+
+    Everything happens on mounts of its own: /sys is our folder, /dev, /run and the folders of
+    other rules are empty.
+    """
+    rules = (ETC / "udev/rules.d/70-edged-npu.rules").read_text() + extra
+    (sysfs / "70-edged-npu.rules").write_text(rules)
+    groups = f"root:x:0:\nvideo:x:{VIDEO}:\nrender:x:{RENDER}:\nedged:x:{EDGED}:\n"
+    (sysfs / "group").write_text(groups)
+    script = f"""
+        mount --bind {sysfs}/group /etc/group
+        mount -t tmpfs tmpfs /run && mkdir -p /run/udev/rules.d
+        cp {sysfs}/70-edged-npu.rules /run/udev/rules.d/
+        for place in /usr/lib/udev/rules.d /etc/udev/rules.d; do
+            if [ -d $place ]; then mount -t tmpfs tmpfs $place; fi
+        done
+        mkdir /run/null && touch /run/null/null && mount --bind /dev/null /run/null/null
+        mount --rbind /run/null /dev
+        mount --rbind {sysfs} /sys
+        exec udevadm test --action=add /sys/{device.relative_to(sysfs)}
+    """
+    environment = {**programs(), "SYSTEMD_DEVICE_VERIFY_SYSFS": "0"}
+    command = [*own_mounts(), "sh", "-euc", script]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    said = (done.stdout + done.stderr).splitlines()
+    assert any("Reading rules file: /run/udev/rules.d/70-edged" in line for line in said), said
+    return said
+
+
+def group_of(sysfs: Path, device: Path) -> int | None:
+    """Return the group that our rules give a device's node."""
+    lines = [line for line in udevadm(sysfs, device) if ": /run/udev" in line and " GROUP " in line]
+    return int(lines[-1].rsplit(" ", 1)[1]) if lines else None
+
+
+def commands(sysfs: Path, device: Path) -> list[str]:
+    """Return the commands that udev would run."""
+    marks = [line for line in udevadm(sysfs, device) if line.startswith("run: '")]
+    return [line.removeprefix("run: '").removesuffix("'") for line in marks]
+
+
+def complaints(said: Sequence[str]) -> list[str]:
+    """Return the lines with which udev finds fault with a file of rules."""
+    return [line for line in said if line.startswith("/run/udev/rules.d/70-edged")]
+
+
+def about_manager_settings(extra: str) -> list[str]:
+    """Return what systemd says about the watchdog's file when it reads it as a configuration.
+
+    PID 1 reads the same table of settings from system.conf as a user's manager from user.conf,
+    and the latter can be tried. It does not let root try, so root takes another user's id.
+    """
+    as_nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    command = [*(as_nobody if os.geteuid() == 0 else []), str(SYSTEMD)]
+    with tempfile.TemporaryDirectory() as home:
+        Path(home).chmod(0o755)
+        file = Path(home) / "systemd" / "user.conf"
+        file.parent.mkdir()
+        settings = (ETC / "systemd/system.conf.d/70-edged-watchdog.conf").read_text()
+        file.write_text(settings + extra)
+        places = dict.fromkeys(("HOME", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR"), home)
+        done = subprocess.run(
+            [*command, "--test", "--user", "--no-pager", "--unit=none.target"],
+            env={"PATH": os.environ["PATH"], **places},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    # It ends with this sentence, so the configuration was read.
+    assert "Unit none.target not found." in done.stderr, done.stderr
+    return [line for line in done.stderr.splitlines() if line.startswith(str(file))]
+
+
+def fake_users(root: Path, edged: int) -> None:
+    """Write users and groups in which root is whoever runs this, so that chown succeeds."""
+    (root / "etc").mkdir()
+    (root / "etc/passwd").write_text(f"root:x:{os.getuid()}:{os.getgid()}::/:/bin/sh\n")
+    (root / "etc/group").write_text(f"edged:x:{edged}:\n")
+
+
+def modes(folder: Path) -> tuple[int, int]:
+    """Return the modes of a cluster's clock limit and of its governor."""
+    names = ("scaling_max_freq", "scaling_governor")
+    limit, governor = (stat_mode(folder / name) for name in names)
+    return limit, governor
+
+
+def stat_mode(path: Path) -> int:
+    """Return the permission bits of a file."""
+    return path.stat().st_mode & 0o777
+
+
+def sysctls() -> list[str]:
+    """Return the keys of our sysctl file."""
+    lines = (ETC / "sysctl.d/zz-edged.conf").read_text().splitlines()
+    return [line.split("=")[0].strip() for line in lines if line and not line.startswith("#")]
+
+
+def proc_sys(key: str) -> Path:
+    """Return where the kernel shows a sysctl."""
+    return Path("/proc/sys") / key.replace(".", "/")
+
+
+def ini(name: str) -> configparser.ConfigParser:
+    """Return a file of sections and keys, with the keys' case kept."""
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.optionxform = str  # type: ignore[assignment, method-assign] # documented way to keep case
+    parser.read(ETC / name)
+    return parser
