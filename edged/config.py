@@ -165,9 +165,7 @@ class Rkllm(Section):
     lock: File | None = Field(
         None, description="lock of the board's NPU; unset: /run/lock/edged-npu.lock"
     )
-    iommu_domain: int = Field(
-        0, ge=0, le=15, description="of the NPU's memory; another one if that cannot be allocated"
-    )
+    iommu_domain: int = Field(0, ge=0, le=15, description="of the NPU's memory; 1 if 0 is full")
     token_bytes: int = Field(
         1, ge=1, le=8, description="bytes of a prompt counted as one token; 1 never counts too few"
     )
@@ -177,9 +175,7 @@ class Rkllm(Section):
     load_s_max: float = Field(300, ge=120, le=3600, description="longest load of the model")
     prefill_s_max: float = Field(120, ge=1, le=3600, description="longest wait for a first token")
     token_s_max: float = Field(20, ge=0.1, le=600, description="longest wait for the next token")
-    abort_s_max: float = Field(
-        5, ge=0.1, le=600, description="longest wait for the end of an aborted run"
-    )
+    abort_s_max: float = Field(5, ge=0.1, le=600, description="longest wait for an aborted run")
 
 
 class Requests(Section):
