@@ -159,7 +159,13 @@ class Answers:
         )
         ttft_s = None if outcome.ttft_s is None else _seconds(run.queued_s + outcome.ttft_s)
         total_s = _seconds(run.queued_s + outcome.total_s)
-        reply.timing = Timing(queued_s=_seconds(run.queued_s), ttft_s=ttft_s, total_s=total_s)
+        reply.timing = Timing(
+            queued_s=_seconds(run.queued_s),
+            ttft_s=ttft_s,
+            prefill_s=_known_seconds(outcome.prefill_s),
+            decode_s=_known_seconds(outcome.decode_s),
+            total_s=total_s,
+        )
         reply.energy = Energy(j=round(run.joules, 4), source=run.source, settled=run.is_settled)
         reply.limits = Granted(
             context_tokens=outcome.context_tokens,
@@ -216,3 +222,7 @@ def _share(value: float) -> float:
 
 def _seconds(value_s: float) -> float:
     return round(value_s, 4)
+
+
+def _known_seconds(value_s: float | None) -> float | None:
+    return None if value_s is None else _seconds(value_s)

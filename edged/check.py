@@ -12,6 +12,7 @@ from pathlib import Path
 
 from edged import config
 from edged.engine.model_check import check_model
+from edged.engine.rkllm.model_check import check_rkllm
 from edged.power.kept import FILE, Kept
 from edged.power.outfit import outfit, parts_here
 from edged.site import site_of
@@ -52,7 +53,8 @@ def check(path: Path) -> Findings:
     if settings.engine.backend == "sim":
         name, size_bytes = "sim (simulated, no model)", 0
     else:
-        model = check_model(settings).model
+        is_rkllm = settings.engine.backend == "rkllm"
+        model = check_rkllm(settings)[0] if is_rkllm else check_model(settings).model
         name, size_bytes = f"{model.name} ({model.path})", model.path.stat().st_size
     return Findings(
         file=str(path),

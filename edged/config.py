@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import os
 import tomllib
-import typing
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -25,6 +23,7 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 
+from edged.config_range import allowed, plain_types
 from edged.errors import ConfigError
 
 Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
@@ -100,9 +99,13 @@ class Model(Section):
     """The resident model."""
 
     name: Id | None = Field("dock-mini", description="a model that ships with edged")
-    path: File | None = Field(None, description="any other GGUF file; takes the place of `name`")
+    path: File | None = Field(
+        None, description="another GGUF or .rkllm file; takes the place of `name`"
+    )
     format: File | None = Field(
-        None, description="format file for prompt and messages; unset: the GGUF's own chat template"
+        None,
+        description="format file for prompt and messages; unset: the GGUF's own chat template; "
+        "a .rkllm file needs one",
     )
     templates_dir: File | None = Field(
         None, description="folder of template files; unset: those of the shipped model"
@@ -119,7 +122,9 @@ class Model(Section):
 class Engine(Section):
     """The engine process."""
 
-    backend: Literal["llama", "sim"] = Field("llama", description="what computes the answers")
+    backend: Literal["llama", "rkllm", "sim"] = Field(
+        "llama", description="what computes the answers"
+    )
     virtual_board: Literal["rk3588", "rk3576"] | None = Field(
         None, description="backend sim: the board whose pace and watts are simulated; unset: none"
     )
@@ -151,6 +156,28 @@ class Engine(Section):
         32, ge=1, le=4096, description="bound of a schema's arrays that name none"
     )
     schema_bytes_max: int = Field(16_384, ge=64, le=262_144, description="largest schema accepted")
+
+
+class Rkllm(Section):
+    """The NPU through Rockchip's RKLLM runtime; read where engine.backend is rkllm."""
+
+    library: File | None = Field(
+        None, description="librkllmrt.so, version 1.3.0; unset: where the system's loader finds it"
+    )
+    lock: File | None = Field(
+        None, description="lock of the board's NPU; unset: /run/lock/edged-npu.lock"
+    )
+    iommu_domain: int = Field(0, ge=0, le=15, description="of the NPU's memory; 1 if 0 is full")
+    token_bytes: int = Field(
+        1, ge=1, le=8, description="bytes of a prompt counted as one token; 1 never counts too few"
+    )
+    prompt_caches: bool = Field(
+        True, description="whether to keep the templates' constant parts as files in state_dir"
+    )
+    load_s_max: float = Field(300, ge=120, le=3600, description="longest load of the model")
+    prefill_s_max: float = Field(120, ge=1, le=3600, description="longest wait for a first token")
+    token_s_max: float = Field(20, ge=0.1, le=600, description="longest wait for the next token")
+    abort_s_max: float = Field(5, ge=0.1, le=600, description="longest wait for an aborted run")
 
 
 class Requests(Section):
@@ -244,6 +271,7 @@ class Config(Section):
     broker: Broker = Broker()
     model: Model = Model()
     engine: Engine = Engine()
+    rkllm: Rkllm = Rkllm()
     requests: Requests = Requests()
     spool: Spool = Spool()
     power: Power = Power()
@@ -283,6 +311,11 @@ class Config(Section):
             return self.engine.socket
         given = os.environ.get("RUNTIME_DIRECTORY", "").split(":")[0]
         return (Path(given) if given else self.state_dir) / "engine.sock"
+
+    @property
+    def npu_lock(self) -> Path:
+        """Return the path of the lock that allows one NPU client on this board."""
+        return self.rkllm.lock or Path("/run/lock/edged-npu.lock")
 
 
 def placed(config: Config, state_dir: Path | None, socket: Path | None) -> Config:
@@ -346,37 +379,10 @@ def _field(loc: tuple[str | int, ...]) -> FieldInfo | None:
         item = section.model_fields.get(str(level))
         if item is None:
             continue  # a client's name, a place in a list
-        inner = next((kind for kind in _types(item.annotation) if issubclass(kind, Section)), None)
+        inner = next(
+            (kind for kind in plain_types(item.annotation) if issubclass(kind, Section)), None
+        )
         if inner is None:
             return item
         section = inner
     return None
-
-
-def _types(annotation: Any) -> Iterator[type]:
-    """Yield the plain types in an annotation."""
-    if isinstance(annotation, type):
-        yield annotation
-    for part in typing.get_args(annotation):
-        yield from _types(part)
-
-
-def allowed(item: FieldInfo) -> str:
-    """Return the range or the choices of a key in words."""
-    words = {}
-    for rule in item.metadata:
-        for bound in ("ge", "le"):
-            if getattr(rule, bound, None) is not None:
-                words[bound] = f"{getattr(rule, bound):.12g}"
-    if len(words) == 2:
-        return f"{words['ge']} to {words['le']}"
-    return ", ".join(_choices(item.annotation))
-
-
-def _choices(annotation: Any) -> list[str]:
-    if typing.get_origin(annotation) is Literal:
-        return [str(choice) for choice in typing.get_args(annotation)]
-    kinds = list(_types(annotation))
-    if bool in kinds:
-        return ["true", "false"]
-    return ["a path"] if Path in kinds else []

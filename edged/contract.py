@@ -130,6 +130,8 @@ class Timing(BaseModel):
 
     queued_s: float
     ttft_s: float | None = None
+    prefill_s: float | None = None
+    decode_s: float | None = None
     total_s: float
 
 

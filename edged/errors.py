@@ -3,6 +3,7 @@
     EdgedError
       ConfigError      config, models   -> __main__: prints it, exit 78 (systemd does not restart)
       EngineUnusable   engine process   -> __main__ of the engine: prints it, exit 69
+      EngineStuck      engine process   -> the same, and the next one may serve
       Refusal          contract, admission, engine intake -> intake: publishes `refused`
       EngineLost       engine/client    -> daemon: requeue what ran, start the engine again
       BrokerGone       mqtt             -> mqtt: reconnects; work already spooled goes on
@@ -33,6 +34,10 @@ class ConfigError(EdgedError):
 
 class EngineUnusable(EdgedError):
     """The engine cannot serve: model missing, broken or too large for the memory."""
+
+
+class EngineStuck(EdgedError):
+    """A compute runtime does not come back; only another process can go on."""
 
 
 class EngineLost(EdgedError):

@@ -13,12 +13,14 @@ from typing import Any
 from pydantic.fields import FieldInfo
 
 from edged import config
+from edged.config_range import allowed
 
 _TABLES: tuple[tuple[str, type[config.Section]], ...] = (
     ("node", config.Node),
     ("broker", config.Broker),
     ("model", config.Model),
     ("engine", config.Engine),
+    ("rkllm", config.Rkllm),
     ("requests", config.Requests),
     ("spool", config.Spool),
     ("power", config.Power),
@@ -66,7 +68,7 @@ def keys() -> Iterator[Key]:
     """Yield every key, in the file's order."""
     for table, section in _TABLES:
         for name, item in section.model_fields.items():
-            yield Key(table, name, _default(item), config.allowed(item), item.description or "")
+            yield Key(table, name, _default(item), allowed(item), item.description or "")
 
 
 def example() -> str:

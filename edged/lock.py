@@ -16,12 +16,15 @@ from edged.errors import ConfigError, EdgedError
 
 
 @contextmanager
-def only_holder(path: Path, taken: Callable[[str], EdgedError]) -> Iterator[None]:
+def only_holder(
+    path: Path, taken: Callable[[str], EdgedError], key: str = "node.state_dir"
+) -> Iterator[None]:
     """Hold the lock file at `path`.
 
     Args:
         path: the file; its folder is made.
         taken: makes the error of a lock that another process holds, given that one's id.
+        key: the configuration's key that chose the folder, for the error.
 
     Raises:
         ConfigError: the folder cannot be written.
@@ -32,7 +35,7 @@ def only_holder(path: Path, taken: Callable[[str], EdgedError]) -> Iterator[None
         file = path.open("a+")
     except OSError as error:
         raise ConfigError(
-            f"node.state_dir = {path.parent}: {error}; it must be a folder edged's user can write"
+            f"{key} = {path.parent}: {error}; it must be a folder edged's user can write"
         ) from error
     with file:
         try:

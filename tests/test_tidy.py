@@ -54,7 +54,7 @@ LAYERS = (
     ("models",),
     ("contract",),
     ("topics",),
-    ("config", "lock", "disk"),
+    ("config", "config_range", "lock", "disk"),
     ("errors", ""),
 )
 

@@ -98,12 +98,12 @@ class _Burst(Inbox):
         super().__init__()
         self._is_taken = False
 
-    def take(self, *, block: bool) -> list[Letter] | None:
+    def take(self, *, block: bool, wait_s: float | None = None) -> list[Letter] | None:
         """Return all letters, then none, then the end."""
         if block and self._is_taken:
             return None
         self._is_taken = True
-        return super().take(block=block)
+        return super().take(block=block, wait_s=wait_s)
 
 
 class _DecodeClock:

@@ -160,14 +160,7 @@ class Constraints:
 
     def _compiled(self, text: str) -> Constraint:
         checked = schema.check(text, self._lengths)
-        try:
-            grammar = LLMatcher.grammar_from_json_schema(
-                compact(checked.schema),
-                overrides={"whitespace_flexible": False, "json_allowed_escapes": ESCAPES},
-            )
-        except ValueError as error:
-            raise Refusal("bad_schema", f"schema: {_first_line(str(error))}") from error
-        limits = LLParserLimits(**_LIMITS)
+        grammar, limits = grammar_of(checked.schema), parser_limits()
         compiled = LLMatcher(self._tokenizer, grammar, log_level=0, limits=limits)
         if compiled.is_error():
             raise Refusal("bad_schema", f"schema: {_first_line(compiled.get_error())}")
@@ -191,6 +184,27 @@ class Constraints:
 
     def _count(self, text: bytes) -> int:
         return len(self._tokenizer.tokenize_bytes(text))
+
+
+def grammar_of(bounded: dict[str, Any]) -> str:
+    """Return llguidance's grammar of a checked schema: compact JSON, keys in the schema's order.
+
+    Raises:
+        Refusal: `bad_schema`.
+    """
+    try:
+        grammar: str = LLMatcher.grammar_from_json_schema(
+            compact(bounded),
+            overrides={"whitespace_flexible": False, "json_allowed_escapes": ESCAPES},
+        )
+    except ValueError as error:
+        raise Refusal("bad_schema", f"schema: {_first_line(str(error))}") from error
+    return grammar
+
+
+def parser_limits() -> LLParserLimits:
+    """Return how much work one step of the parser may be."""
+    return LLParserLimits(**_LIMITS)
 
 
 def _first_line(text: str) -> str:

@@ -168,7 +168,7 @@ class Ready:
 
     Attributes:
         name, digest: of the model; digest is `sha256:` and 64 hex digits.
-        backend: `llama` or `sim`.
+        backend: `llama`, `rkllm` or `sim`.
         context_tokens: the most one sequence can ever hold.
         sequences: the most that can be in the batch.
         load_s: seconds the load took.
@@ -237,6 +237,7 @@ class Outcome:
             answer at its cap; never sampled.
         filled: paths of the values that the closing wrote, such as `dock` or `lines[2].count`.
         ttft_s, total_s: from the arrival of `Work`; ttft_s is None before the first token.
+        prefill_s, decode_s: as the compute runtime tells them; None where it tells none.
         confidence: lowest probability of a sampled token, unmasked, 0..1; None if none was sampled.
         fields: what `confidence` is of the whole, of each top-level key of an object.
         context_tokens, sequences: the limits it ran under.
@@ -253,6 +254,8 @@ class Outcome:
     forced_tokens: int = 0
     ttft_s: float | None = None
     total_s: float = 0.0
+    prefill_s: float | None = None
+    decode_s: float | None = None
     confidence: float | None = None
     fields: tuple[FieldScore, ...] = ()
     filled: tuple[str, ...] = ()

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from edged.engine.frames import Cancel, Go, Limits, Outcome
 from edged.engine.outlet import Outlet
+from edged.engine.rkllm.events import Event
+from edged.engine.rkllm.request import Request
 from edged.engine.sequence import Sequence
 
 
@@ -26,7 +28,8 @@ class Detached:
     """The daemon has gone; what it asked for is nobody's any more."""
 
 
-Item = Sequence | Outcome | Cancel | Limits | Go | Attached | Detached
+# `Request` and `Event` are of the RKLLM backend, whose runtime tells when it has a token.
+Item = Sequence | Request | Event | Outcome | Cancel | Limits | Go | Attached | Detached
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +65,15 @@ class Inbox:
         """Whether the engine is to end."""
         return self._is_closed
 
-    def take(self, *, block: bool) -> list[Letter] | None:
-        """Return what has arrived, waiting for something where `block`; None once closed."""
+    def take(self, *, block: bool, wait_s: float | None = None) -> list[Letter] | None:
+        """Return what has arrived, waiting for something where `block`; None once closed.
+
+        Args:
+            block: whether to wait for something.
+            wait_s: wait so long at most, s; None: without a limit.
+        """
         with self._changed:
-            while block and not self._letters and not self._is_closed:
-                self._changed.wait()
+            if block:
+                self._changed.wait_for(lambda: self._letters or self._is_closed, wait_s)
             letters, self._letters = self._letters, []
             return None if self._is_closed else letters

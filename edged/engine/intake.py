@@ -12,6 +12,7 @@ import logging
 import selectors
 import socket
 import time
+from typing import Protocol
 
 from edged.engine.frames import (
     PROTOCOL_VERSION,
@@ -21,6 +22,7 @@ from edged.engine.frames import (
     Hello,
     Limits,
     Measure,
+    Measured,
     Outcome,
     Work,
     receive_frame,
@@ -28,10 +30,25 @@ from edged.engine.frames import (
 from edged.engine.inbox import Attached, Detached, Inbox
 from edged.engine.link import Link
 from edged.engine.outlet import SEND_S_MAX, Outlet
-from edged.engine.prepare import Preparer
+from edged.engine.rkllm.request import Request
+from edged.engine.sequence import Sequence
 from edged.errors import EngineLost, Refusal
 
 log = logging.getLogger(__name__)
+
+
+class Preparing(Protocol):
+    """Makes of a frame what the backend's worker runs."""
+
+    def measured(self, frame: Measure) -> Measured:
+        """Return how many tokens a request takes, or why it would be refused."""
+
+    def sequence(self, frame: Work, arrived_s: float) -> Sequence | Request:
+        """Return the request, ready to be run.
+
+        Raises:
+            Refusal: it cannot be.
+        """
 
 
 class Intake:
@@ -41,7 +58,7 @@ class Intake:
         self._listener = listener
         self._link = link
         self._inbox = inbox
-        self._preparer: Preparer | None = None
+        self._preparer: Preparing | None = None
         self._connection: socket.socket | None = None
         self._outlet: Outlet | None = None
         self._wake_reader, self._wake_writer = socket.socketpair()
@@ -62,7 +79,7 @@ class Intake:
         self._drop_daemon()
         self._selector.close()
 
-    def prepare_with(self, preparer: Preparer) -> None:
+    def prepare_with(self, preparer: Preparing) -> None:
         """Answer requests from now on; before, the vocabulary was not there."""
         self._preparer = preparer
 

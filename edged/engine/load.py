@@ -16,6 +16,7 @@ from edged.engine.canary import check_canary
 from edged.engine.constraints import Constraints
 from edged.engine.frames import Limits, Ready
 from edged.engine.heap import give_back
+from edged.engine.inbox import Inbox
 from edged.engine.open_sim import open_sim
 from edged.engine.opened import Opened, Progress
 from edged.engine.pace import Pace, Timed, fitted
@@ -39,6 +40,14 @@ class Resident:
     preparer: Preparer
     worker: Worker
     ready: Ready
+
+    def run(self, inbox: Inbox) -> None:
+        """Serve until the inbox closes."""
+        self.worker.run(inbox)
+
+    def close(self) -> None:
+        """Give the memory back."""
+        self.backend.close()
 
 
 def load(config: Config, progress: Progress) -> Resident:

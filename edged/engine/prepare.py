@@ -93,7 +93,7 @@ class Preparer:
         )
 
     def _parts(self, frame: Work | Measure) -> tuple[PromptTokens, Constraint | None]:
-        schema = _written_schema(frame)
+        schema = written_schema(frame)
         constraint = None if schema is None else self.constraints.constraint(schema)
         if constraint and constraint.answer_tokens_min >= self.context_tokens:
             raise Refusal(
@@ -130,7 +130,7 @@ class Preparer:
             )
 
 
-def _written_schema(frame: Work | Measure) -> str | None:
+def written_schema(frame: Work | Measure) -> str | None:
     """Return the schema of what the model writes, which is not what is reported if compact."""
     if frame.schema is None or frame.wire == "json":
         return frame.schema

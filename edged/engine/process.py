@@ -14,17 +14,20 @@ import socket
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Protocol
 
 import sdnotify
 
 from edged.config import Config
-from edged.engine.frames import Broken, Loading
+from edged.engine.frames import Broken, Loading, Ready
 from edged.engine.inbox import Inbox
-from edged.engine.intake import Intake
+from edged.engine.intake import Intake, Preparing
 from edged.engine.link import Link
 from edged.engine.load import load
-from edged.errors import EXIT_ENGINE_UNUSABLE, ConfigError, EngineUnusable
+from edged.engine.opened import Progress
+from edged.errors import EXIT_ENGINE_UNUSABLE, ConfigError, EngineStuck, EngineUnusable
 from edged.lock import only_holder
 
 log = logging.getLogger(__name__)
@@ -46,9 +49,9 @@ def run(config: Config, *, spawned: bool = False) -> int:
         ConfigError: state directory or socket cannot be used.
     """
     try:
-        with only_holder(config.state_dir / "engine.lock", _second):
+        with only_holder(config.state_dir / "engine.lock", _second), _npu(config):
             return _serve(config, Link(spawned=spawned))
-    except EngineUnusable as error:
+    except (EngineUnusable, EngineStuck) as error:
         print(f"edged engine: {error}", file=sys.stderr)
         return EXIT_ENGINE_UNUSABLE
 
@@ -58,6 +61,21 @@ def _second(holder: str) -> EngineUnusable:
     return EngineUnusable(
         f"another engine (process {holder}) holds engine.lock in the state directory; one engine "
         "serves it: end that one first"
+    )
+
+
+def _npu(config: Config) -> AbstractContextManager[None]:
+    """Hold the NPU of this board, where the backend uses it."""
+    if config.engine.backend != "rkllm":
+        return nullcontext()
+    return only_holder(config.npu_lock, _busy, "rkllm.lock")
+
+
+def _busy(holder: str) -> EngineUnusable:
+    """Return the refusal of a second NPU client: two can stop the kernel."""
+    return EngineUnusable(
+        f"process {holder} holds the lock of the NPU, which one process can use at a time; end "
+        "that one first"
     )
 
 
@@ -83,12 +101,12 @@ def _serve(config: Config, link: Link) -> int:
 def _load_and_step(config: Config, link: Link, inbox: Inbox, intake: Intake) -> None:
     notifier = sdnotify.SystemdNotifier()
     try:
-        resident = load(config, _LoadProgress(link, inbox, notifier).__call__)
+        resident = _open(config, _LoadProgress(link, inbox, notifier).__call__)
         intake.prepare_with(resident.preparer)
         link.tell(resident.ready)
         notifier.notify(f"READY=1\nSTATUS={resident.ready.name} is resident")
-        resident.worker.run(inbox)
-        resident.backend.close()
+        resident.run(inbox)
+        resident.close()
     except (EngineUnusable, ConfigError) as error:
         if inbox.is_closed:
             return  # told to end while loading
@@ -96,6 +114,28 @@ def _load_and_step(config: Config, link: Link, inbox: Inbox, intake: Intake) -> 
         notifier.notify(f"STATUS=unusable: {error}")
         link.wait_until_heard(BROKEN_WAIT_S)
         raise
+
+
+class _Serving(Protocol):
+    """A model that answers, whatever computes it."""
+
+    @property
+    def preparer(self) -> Preparing: ...
+
+    @property
+    def ready(self) -> Ready: ...
+
+    def run(self, inbox: Inbox) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def _open(config: Config, progress: Progress) -> _Serving:
+    if config.engine.backend != "rkllm":
+        return load(config, progress)
+    from edged.engine.rkllm.open import open_rkllm
+
+    return open_rkllm(config, progress)
 
 
 class _LoadProgress:

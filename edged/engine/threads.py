@@ -14,7 +14,12 @@ SYS_CPU = Path("/sys/devices/system/cpu")
 
 
 def compute_threads(cores: set[int] | None = None, sys_cpu: Path = SYS_CPU) -> int:
-    """Return the number of compute threads; `cores` to choose from are by default all allowed.
+    """Return the number of compute threads; `cores` to choose from are by default all allowed."""
+    return max(1, min(THREADS_MAX, len(fast_cores(cores, sys_cpu))))
+
+
+def fast_cores(cores: set[int] | None = None, sys_cpu: Path = SYS_CPU) -> list[int]:
+    """Return the fastest cores, in ascending order.
 
     Source: Linux, Documentation/admin-guide/pm/cpufreq.rst: cpuinfo_max_freq in kHz.
     """
@@ -23,8 +28,7 @@ def compute_threads(cores: set[int] | None = None, sys_cpu: Path = SYS_CPU) -> i
         core: _clock_khz(sys_cpu / f"cpu{core}/cpufreq/cpuinfo_max_freq") for core in allowed
     }
     fastest_khz = max(clocks_khz.values(), default=0)
-    fast = [core for core, clock_khz in clocks_khz.items() if clock_khz >= 0.9 * fastest_khz]
-    return max(1, min(THREADS_MAX, len(fast)))
+    return sorted(core for core, clock_khz in clocks_khz.items() if clock_khz >= 0.9 * fastest_khz)
 
 
 def _clock_khz(path: Path) -> int:
