@@ -13,6 +13,7 @@ from edged.errors import ConfigError, Refusal
 from edged.templates import Template, load
 
 SHIPPED = Path(__file__).parent.parent / "edged/models/dock-mini/templates"
+STOCK_QUESTION = load(SHIPPED)["stock-question"]
 
 QUESTION = """\
 name = "stock"
@@ -86,8 +87,7 @@ def test_a_devices_text_is_never_a_variable(stock: Template) -> None:
 
 @given(st.text(min_size=1))
 def test_any_text_reaches_the_payload_unchanged(question: str) -> None:
-    template = load(SHIPPED)["stock-question"]
-    prompt = template.prompt({"table": [["A1", "B2", 3]], "question": f"q{question}"})
+    prompt = STOCK_QUESTION.prompt({"table": [["A1", "B2", 3]], "question": f"q{question}"})
     assert prompt.payload.endswith(f"\nq{question}")
 
 
