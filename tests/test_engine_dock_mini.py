@@ -124,4 +124,4 @@ def test_every_field_of_an_answer_has_a_score_in_both_forms(
     assert all(score.log_p_sum <= score.log_p_min <= 0 for score in outcome.fields)
     assert outcome.confidence is not None
     lowest = min(score.log_p_min for score in outcome.fields)
-    assert outcome.confidence == pytest.approx(math.exp(lowest))
+    assert outcome.confidence == pytest.approx(math.exp(lowest), rel=1e-4)

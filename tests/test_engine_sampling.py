@@ -122,8 +122,9 @@ def plain_sample(
         order = order[: sampling.top_k or len(order)]
         order = order[np.isfinite(logits[order])]
         shares = softmax(logits[order])
-        keep = np.cumsum(shares) - shares < sampling.top_p
-        keep &= shares >= sampling.min_p * shares[0]
+        keep = shares >= sampling.min_p * shares[0]
+        if sampling.top_p < 1:
+            keep &= np.cumsum(shares) - shares < sampling.top_p
         keep[0] = True
         order = order[keep]
         edges = np.cumsum(softmax(logits[order].astype(np.float64) / sampling.temperature))
@@ -169,6 +170,14 @@ def test_a_token_and_its_probability_are_those_of_the_formulas(
     found = sample(row, place, sampling, recent, np.random.default_rng(seed))
     assert found.token == expected[0]
     assert np.exp(found.log_p) == pytest.approx(expected[1], rel=1e-5)
+
+
+def test_a_top_p_of_one_cuts_nothing_though_the_shares_sum_to_more_than_one() -> None:
+    # Cold, the last 99 together are a share under the rounding of the first; hot, most of all.
+    row = np.array([60.0] + [0.0] * 99, dtype=np.float32)
+    hot = Sampling(temperature=1000.0, top_p=1.0)
+    drawn = {sample(row, None, hot, (), np.random.default_rng(seed)).token for seed in range(50)}
+    assert len(drawn) > 30
 
 
 @given(n_vocab=st.integers(1, 200), seed=st.integers(0, 2**32), wide=st.booleans())

@@ -94,8 +94,9 @@ def _drawn_of_head(logits: Logits, order: Places, sampling: Sampling, at: float)
 
 
 def _kept(shares: NDArray[np.float64], sampling: Sampling) -> NDArray[np.bool_]:
-    keep = np.cumsum(shares) - shares < sampling.top_p
-    keep &= shares >= sampling.min_p * shares[0]
+    keep: NDArray[np.bool_] = shares >= sampling.min_p * shares[0]
+    if sampling.top_p < 1:  # else rounding would cut a tail that a high temperature makes probable
+        keep &= np.cumsum(shares) - shares < sampling.top_p
     keep[0] = True
     return keep
 
