@@ -30,6 +30,7 @@ TEMPLATES = sorted(Path(__file__).parent.parent.glob("edged/models/*/templates/*
         ({"type": "integer", "minimum": "1"}, "minimum"),
         ({"type": "string", "pattern": 4}, "pattern"),
         ({"enum": []}, "enum"),
+        ({"type": []}, "schema.type"),
         ({"required": "a"}, "required"),
         ({"required": [1]}, "required"),
         ({"properties": []}, "properties"),

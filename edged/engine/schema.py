@@ -166,6 +166,8 @@ class _Walk:
                 raise _bad(f"{place}.{key} = {value!r}; it must be a number within +-{LIMIT_MAX}")
         if node.get("multipleOf", 1) <= 0:
             raise _bad(f"{place}.multipleOf = {node['multipleOf']!r}; it must be over 0")
+        if node.get("type") == []:
+            raise _bad(f"{place}.type must be a name or a list of at least one")
         for kind in types_of(node):
             if not isinstance(kind, str) or kind not in TYPES:
                 raise _bad(f"{place}.type = {kind!r}; allowed: {', '.join(sorted(TYPES))}")
