@@ -61,7 +61,8 @@ def resume(record: Record | None, now: Instant) -> Resumed:
     if then.boot_id == now.boot_id:
         return Resumed(record.spool_s + max(0.0, now.boottime_s - then.boottime_s), certain=True)
     if then.synchronised and now.synchronised and now.wall_s >= then.wall_s:
-        return Resumed(record.spool_s + now.wall_s - then.wall_s, certain=True)
+        # The difference first: a sum with the Unix time would round small seconds away.
+        return Resumed(record.spool_s + (now.wall_s - then.wall_s), certain=True)
     return Resumed(record.spool_s, certain=False)
 
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from edged.clock import BoardClock, Instant, Record, Resumed, SpoolClock, resume
@@ -57,6 +57,10 @@ INSTANTS = st.builds(Instant, st.sampled_from("ab"), SECONDS, SECONDS, st.boolea
 
 
 @given(st.builds(Record, SECONDS, INSTANTS), INSTANTS)
+@example(
+    Record(1e-9, Instant("a", 0.0, 1e9, synchronised=True)),
+    Instant("b", 0.0, 1e9, synchronised=True),
+)
 def test_the_clock_never_runs_backwards(record: Record, now: Instant) -> None:
     assert resume(record, now).spool_s >= record.spool_s
 
