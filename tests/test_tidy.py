@@ -54,7 +54,7 @@ LAYERS = (
     ("models",),
     ("contract",),
     ("topics",),
-    ("config", "config_range", "lock", "disk"),
+    ("config", "config_tables", "config_range", "lock", "disk"),
     ("errors", ""),
 )
 

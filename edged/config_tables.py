@@ -1,0 +1,256 @@
+"""The tables of the configuration: what each key is called, takes and does.
+
+In:  values of a TOML file.     Out: frozen tables; a key that they do not know is an error.
+Every number carries its unit in its name and its range in its field.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    Strict,
+    StringConstraints,
+)
+
+Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
+
+
+def _topic_filter(value: str) -> str:
+    levels = value.split("/")
+    if not value or value.startswith(("$", "/")) or "\0" in value or len(value.encode()) > 256:
+        raise ValueError("a topic of at most 256 bytes that starts with neither $ nor /")
+    for place, level in enumerate(levels):
+        if ("#" in level and (level != "#" or place != len(levels) - 1)) or (
+            "+" in level and level != "+"
+        ):
+            raise ValueError("+ must stand for a whole level, # for the last ones")
+    return value
+
+
+TopicFilter = Annotated[str, AfterValidator(_topic_filter)]
+# Source: ggml's names of its types.
+KvType = Literal["f16", "q8_0"]
+# Prompts of full length that an unset `engine.kv_tokens` has cells for.
+WHOLE_CONTEXTS = 8
+# TOML has neither paths nor tuples: these two are converted, nothing else is.
+File = Annotated[Path, Strict(False)]
+TopicFilters = Annotated[tuple[TopicFilter, ...], Strict(False)]
+
+
+class Section(BaseModel):
+    """A table of the file: frozen, and a key it does not know is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Node(Section):
+    """Who this board is."""
+
+    site: Id = Field("dock", description="site, second last level of the topic root")
+    name: Id = Field("edge-1", description="this board's name, last level of the topic root")
+    state_dir: File | None = Field(
+        None,
+        description="where spool, lock and socket live; unset: $STATE_DIRECTORY (systemd), "
+        "else ~/.local/state/edged",
+    )
+
+
+class Broker(Section):
+    """The MQTT broker, as a client sees it."""
+
+    host: str = Field("127.0.0.1", min_length=1, description="name or address of the broker")
+    port: int = Field(1883, ge=1, le=65535, description="TCP port; 8883 is usual with TLS")
+    protocol: Literal["auto", "5", "3.1.1"] = Field(
+        "auto", description="MQTT version; auto tries 5 and falls back to 3.1.1"
+    )
+    username: str | None = Field(None, description="user name at the broker")
+    password_file: File | None = Field(None, description="file whose first line is the password")
+    tls_ca_file: File | None = Field(None, description="CA certificates (PEM); set: TLS is used")
+    tls_certificate_file: File | None = Field(None, description="own certificate (PEM)")
+    tls_key_file: File | None = Field(None, description="own private key (PEM)")
+    keepalive_s: int = Field(30, ge=5, le=3600, description="MQTT keep alive")
+    session_expiry_s: int = Field(
+        604_800, ge=60, le=4_294_967_294, description="how long the broker keeps our session"
+    )
+    reconnect_s_max: float = Field(30.0, ge=0.5, le=600, description="longest wait to reconnect")
+    packet_bytes_max: int = Field(
+        4_194_304,
+        ge=4096,
+        le=268_435_455,
+        description="largest MQTT packet; the broker drops larger ones without a word",
+    )
+
+
+class Model(Section):
+    """The resident model."""
+
+    name: Id | None = Field("dock-mini", description="a model that ships with edged")
+    path: File | None = Field(
+        None, description="another GGUF or .rkllm file; takes the place of `name`"
+    )
+    format: File | None = Field(
+        None,
+        description="format file for prompt and messages; unset: the GGUF's own chat template; "
+        "a .rkllm file needs one",
+    )
+    templates_dir: File | None = Field(
+        None, description="folder of template files; unset: those of the shipped model"
+    )
+    context_tokens: int = Field(
+        1024, ge=128, le=131_072, description="prompt plus answer of one sequence, at most"
+    )
+    sequences: int = Field(32, ge=1, le=64, description="how many prompts share a batch, at most")
+    threads: int | None = Field(
+        None, ge=1, le=256, description="compute threads; unset: the fastest cores, at most 4"
+    )
+
+
+class Engine(Section):
+    """The engine process."""
+
+    backend: Literal["llama", "rkllm", "sim"] = Field(
+        "llama", description="what computes the answers"
+    )
+    virtual_board: Literal["rk3588", "rk3576"] | None = Field(
+        None, description="backend sim: the board whose pace and watts are simulated; unset: none"
+    )
+    socket: File | None = Field(
+        None, description="its UNIX socket; unset: $RUNTIME_DIRECTORY (systemd), else state_dir"
+    )
+    step_s_max: float = Field(0.5, ge=0.02, le=10, description="longest step planned")
+    kv_type: KvType = Field(
+        "f16", description="how the KV cache keeps its values; q8_0 takes about half the memory"
+    )
+    kv_tokens: int | None = Field(
+        None,
+        ge=128,
+        le=8_388_608,
+        description="tokens that the KV cache holds, all prompts together; unset: 8 times "
+        "model.context_tokens, or less for fewer sequences",
+    )
+    chunk_tokens: int = Field(
+        64, ge=8, le=2048, description="prefill of one step while a streamed answer is written"
+    )
+    lease_s: float = Field(2.0, ge=0.5, le=60, description="an engine unheard for so long pauses")
+    answer_tokens_default: int = Field(
+        256, ge=1, le=131_072, description="answer cap of free text without max_tokens"
+    )
+    string_chars_max: int = Field(
+        256, ge=1, le=65_536, description="bound of a schema's strings that name none"
+    )
+    array_items_max: int = Field(
+        32, ge=1, le=4096, description="bound of a schema's arrays that name none"
+    )
+    schema_bytes_max: int = Field(16_384, ge=64, le=262_144, description="largest schema accepted")
+
+
+class Rkllm(Section):
+    """The NPU through Rockchip's RKLLM runtime; read where engine.backend is rkllm."""
+
+    library: File | None = Field(
+        None, description="librkllmrt.so, version 1.3.0; unset: where the system's loader finds it"
+    )
+    lock: File | None = Field(
+        None, description="lock of the board's NPU; unset: /run/lock/edged-npu.lock"
+    )
+    iommu_domain: int = Field(0, ge=0, le=15, description="of the NPU's memory; 1 if 0 is full")
+    token_bytes: int = Field(
+        1, ge=1, le=8, description="bytes of a prompt counted as one token; 1 never counts too few"
+    )
+    prompt_caches: bool = Field(
+        True, description="whether to keep the templates' constant parts as files in state_dir"
+    )
+    load_s_max: float = Field(300, ge=120, le=3600, description="longest load of the model")
+    prefill_s_max: float = Field(120, ge=1, le=3600, description="longest wait for a first token")
+    token_s_max: float = Field(20, ge=0.1, le=600, description="longest wait for the next token")
+    abort_s_max: float = Field(5, ge=0.1, le=600, description="longest wait for an aborted run")
+
+
+class Requests(Section):
+    """What a device may ask for."""
+
+    prompt_bytes_max: int = Field(65_536, ge=256, le=1_048_576, description="largest payload")
+    ttl_s_default: float = Field(300, ge=1, le=86_400, description="deadline when none is given")
+    ttl_s_max: float = Field(86_400, ge=1, le=86_400, description="longest deadline")
+    system_role: bool = Field(False, description="whether clients may send messages of role system")
+
+
+class Spool(Section):
+    """The durable queue."""
+
+    rows_max: int = Field(10_000, ge=10, le=1_000_000, description="unfinished prompts, at most")
+    bytes_max: int = Field(
+        268_435_456, ge=1_048_576, le=68_719_476_736, description="size of the spool, at most"
+    )
+    retention_s: float = Field(
+        172_800, ge=60, le=31_536_000, description="how long an outcome can be asked for again"
+    )
+    attempts_max: int = Field(
+        2, ge=1, le=10, description="engine deaths with a prompt in the batch before it is `error`"
+    )
+
+
+class Power(Section):
+    """The budget, whether it is held, and the coefficients of the estimate."""
+
+    budget_w: float = Field(4.0, ge=0.1, le=1000, description="mean over window_s, whole board")
+    window_s: float = Field(10.0, ge=1, le=600, description="window of budget_w")
+    peak_w: float | None = Field(
+        None, ge=0.1, le=1000, description="mean over peak_window_s; unset: 1.2 times budget_w"
+    )
+    peak_window_s: float = Field(
+        1.0, ge=0.1, le=600, description="window of peak_w; no shorter than engine.step_s_max"
+    )
+    basis: Literal["total", "over_idle"] = Field(
+        "total",
+        description="total: watts are those of the whole board; over_idle: above the idle that "
+        "edged learned with a meter",
+    )
+    enforce: Literal["auto", "always", "never"] = Field(
+        "auto",
+        description="auto: hold the budget where the board or a meter is known; always: also where "
+        "nobody knows the watts, then a tenth of the time; never: only show it",
+    )
+    idle_w: float = Field(
+        1.8, ge=0, le=1000, description="estimate: board with the model resident and nothing to do"
+    )
+    core_w: float = Field(
+        0.55, ge=0, le=100, description="estimate: one busy core above idle at core_hz"
+    )
+    core_hz: float = Field(
+        1.8e9, ge=1e8, le=1e10, description="estimate: the clock that core_w belongs to"
+    )
+    error_share: float = Field(
+        0.4, ge=0, le=1, description="estimate: its error band as a share, said in state"
+    )
+
+
+class Client(Section):
+    """What one client may do; the table's name is the client's id."""
+
+    default_template: Id | None = Field(None, description="template of its bare-text prompts")
+    priority_max: int = Field(7, ge=0, le=9, description="its prompts are capped here")
+    system_role: bool = Field(False, description="may send messages of role system")
+    response_topics: TopicFilters = Field(
+        (), description="further Response Topics allowed, as topic filters"
+    )
+
+
+class Input(Section):
+    """A fixed device: which of its topics is a prompt, for whom, and where the answer goes."""
+
+    topic: TopicFilter = Field(description="topic filter to subscribe; each + becomes {1}, {2} ...")
+    client: str = Field("{1}", min_length=1, description="client id made from topic levels")
+    template: Id = Field(description="template that gets the payload")
+    input: dict[str, str] | None = Field(
+        None, description="variable -> key of the device's JSON; unset: the payload is the input"
+    )
+    reply_topic: str | None = Field(
+        None, description="where the answer goes, from topic levels; unset: the usual reply topic"
+    )
