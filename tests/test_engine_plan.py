@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -53,6 +55,33 @@ def test_the_batch_follows_the_rule(
     rule: str, waiting: list[Waiting], expected: list[Share]
 ) -> None:
     assert plan(waiting, BOUNDS, FAST) == expected, rule
+
+
+@pytest.mark.parametrize(
+    ("rule", "waiting", "expected"),
+    [
+        ("short runs of several share a smaller step", [decode(1, 20), decode(2, 20)],
+         shares((1, 20), (2, 4))),
+        ("what fits is cut nowhere", [decode(1, 20), prefill(2, 4)], shares((1, 20), (2, 4))),
+        ("a run alone fills the batch", [decode(1, 50)], shares((1, 50))),
+        ("with a long run the others ride along", [decode(1, 20), prefill(2, 40)],
+         shares((1, 20), (2, 40))),
+    ],
+)  # fmt: skip
+def test_a_step_of_several_sequences_is_what_the_backend_does_best(
+    rule: str, waiting: list[Waiting], expected: list[Share]
+) -> None:
+    assert plan(waiting, replace(BOUNDS, mixed_tokens=24), FAST) == expected, rule
+
+
+def test_a_prompt_more_urgent_than_every_answer_is_prefilled_before_they_go_on() -> None:
+    waiting = [decode(1, 50), prefill(2, 30, priority=7), prefill(3, 30)]
+    assert plan(waiting, BOUNDS, FAST) == shares((2, 30), (1, 34))
+
+
+def test_a_prompt_as_urgent_as_one_answer_waits_for_all() -> None:
+    waiting = [decode(1, 50), decode(4, 9, priority=7), prefill(2, 30, priority=7)]
+    assert plan(waiting, BOUNDS, FAST) == shares((4, 9), (1, 50), (2, 5))
 
 
 def test_no_step_is_planned_longer_than_its_bound() -> None:

@@ -55,7 +55,7 @@ def _measure(setting: Setting) -> Inside:
     # llama.cpp's library reads it when it is loaded; here it is to run as in the engine.
     from edged.engine.load import WAIT_POLICY
 
-    os.environ.setdefault(*WAIT_POLICY)
+    os.environ.update(WAIT_POLICY | os.environ)
     from edged.bench.overhead import measured_overhead
     from edged.bench.rates import measured_rates
 

@@ -80,6 +80,10 @@ class Backend(Protocol):
         """Tokens in one call of `decode`, at most."""
 
     @property
+    def mixed_tokens(self) -> int | None:
+        """Tokens of several sequences that cost least in one call; None: the more the better."""
+
+    @property
     def n_sequences(self) -> int:
         """KV sequence ids, 0 up to one less."""
 

@@ -25,10 +25,13 @@ from edged.engine.prepare import Preparer
 from edged.engine.schema import Lengths
 from edged.engine.worker import Worker
 
-# libgomp reads it once, when it is loaded. A thread that spins while it waits for one that lost its
-# core made a step 100 times longer (measured: x86-64, 2 cores, one busy with something else), and
-# goes on spinning through the pauses of the power budget.
-WAIT_POLICY = ("OMP_WAIT_POLICY", "passive")
+# libgomp reads them once, when it is loaded. A thread that spins while it waits for one that lost
+# its core made a step 100 times longer (measured: x86-64, 2 cores, one busy with something else),
+# and goes on spinning through the pauses of the power budget. One that sleeps at once takes a
+# system call at each of the hundreds of barriers of a step: so it spins for some 10 us, then sleeps
+# (measured: 0, 300, 3,000 turns: 37, 100, 113 tokens/s of one sequence on idle cores; 60, 46, 19
+# with one of the two cores busy).
+WAIT_POLICY = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "300"}
 PACE_TOKENS, PACE_ROWS = 32, 8
 
 
@@ -60,7 +63,12 @@ def load(config: Config, progress: Progress) -> Resident:
     started_s = time.monotonic()
     opened = _open(config, progress)
     backend = opened.backend
-    bounds = Bounds(backend.n_batch, config.engine.chunk_tokens, config.engine.step_s_max)
+    bounds = Bounds(
+        backend.n_batch,
+        config.engine.chunk_tokens,
+        config.engine.step_s_max,
+        mixed_tokens=backend.mixed_tokens,
+    )
     limits = Limits(opened.context_tokens, config.model.sequences, config.engine.lease_s)
     preparer, own = _preparer(config, opened), _preparer(config, opened)  # one per thread
     worker = Worker(
@@ -87,7 +95,7 @@ def _open(config: Config, progress: Progress) -> Opened:
     if config.engine.backend == "sim":
         return open_sim(config)
     # Only here: loading llama.cpp's libraries takes a second and fixes how its threads wait.
-    os.environ.setdefault(*WAIT_POLICY)
+    os.environ.update(WAIT_POLICY | os.environ)
     from edged.engine.open_llama import open_llama
 
     return open_llama(config, progress)

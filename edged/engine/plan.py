@@ -2,8 +2,10 @@
 
 In:  what each sequence has waiting, the bounds of a batch, the learned pace.     Out: `Share`s.
 Pure. Decode and forced tokens come first, so that answers under way go on; then prefill, most
-urgent first. While somebody reads a streamed answer as it is written, prefill comes in chunks; else
-as much as a step may take, because tokens are cheaper by the hundred.
+urgent first; a prompt more urgent than every answer under way does not wait for them. While
+somebody reads a streamed answer as it is written, prefill comes in chunks; else as much as a step
+may take, because tokens are cheaper by the hundred. Short runs of several sequences are the
+exception: of those a step takes what the backend attends to at the least cost.
 Does not know: the model, the KV cache.
 """
 
@@ -54,12 +56,15 @@ class Bounds:
         chunk_tokens: prefill tokens while a streamed answer is written, at most.
         step_s_max: longest step planned; where the fixed part of a step is most of it, longer.
         prefill_tokens: prefill tokens of any step, at most; None: as many as fit.
+        mixed_tokens: tokens of a step that holds short runs of several sequences, at most; a run
+            longer than this is worth a full batch, and the others ride along. None: no difference.
     """
 
     n_batch: int
     chunk_tokens: int
     step_s_max: float
     prefill_tokens: int | None = None
+    mixed_tokens: int | None = None
 
     def within(self, limits: Limits) -> Bounds:
         """Return the bounds with the prefill that the daemon allows, if it says how much."""
@@ -86,8 +91,8 @@ def plan(waiting: Iterable[Waiting], bounds: Bounds, pace: Pace) -> list[Share]:
     every = list(waiting)
     is_read = any(one.is_streamed and not one.is_prefill for one in every)
     most = bounds.chunk_tokens if is_read else bounds.prefill_tokens or bounds.n_batch
-    batch = _Batch(bounds, pace, most)
-    for one in [*_decode_order(every), *_prefill_order(every)]:
+    batch = _Batch(bounds, pace, most, _room_tokens(every, bounds))
+    for one in _in_order(every):
         batch.add(one)
     return batch.shares
 
@@ -95,6 +100,21 @@ def plan(waiting: Iterable[Waiting], bounds: Bounds, pace: Pace) -> list[Share]:
 def tokens_s_max(bounds: Bounds, pace: Pace) -> float:
     """Return what the tokens of a step may take beside its fixed part."""
     return max(bounds.step_s_max - pace.fixed_s, FIXED_SHARE_MIN * pace.fixed_s)
+
+
+def _room_tokens(waiting: Sequence[Waiting], bounds: Bounds) -> int:
+    """Return how many tokens the step may hold."""
+    if bounds.mixed_tokens is None or len(waiting) < 2:
+        return bounds.n_batch
+    is_short = all(one.tokens <= bounds.mixed_tokens for one in waiting)
+    return min(bounds.mixed_tokens, bounds.n_batch) if is_short else bounds.n_batch
+
+
+def _in_order(waiting: Sequence[Waiting]) -> list[Waiting]:
+    decode, prefill = _decode_order(waiting), _prefill_order(waiting)
+    priority = max((one.priority for one in decode), default=0)
+    urgent = [one for one in prefill if one.priority > priority]
+    return [*urgent, *decode, *prefill[len(urgent) :]]
 
 
 def _decode_order(waiting: Sequence[Waiting]) -> list[Waiting]:
@@ -110,9 +130,9 @@ def _prefill_order(waiting: Sequence[Waiting]) -> list[Waiting]:
 class _Batch:
     """The batch as it fills."""
 
-    def __init__(self, bounds: Bounds, pace: Pace, chunk_tokens: int) -> None:
+    def __init__(self, bounds: Bounds, pace: Pace, chunk_tokens: int, room_tokens: int) -> None:
         self.shares: list[Share] = []
-        self._room = bounds.n_batch
+        self._room = room_tokens
         self._left_s = tokens_s_max(bounds, pace)
         self._chunk = chunk_tokens
         self._pace = pace

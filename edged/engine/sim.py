@@ -105,6 +105,7 @@ class Sim:
     """The backend: keeps each sequence's tokens as its KV cache."""
 
     name = "sim"
+    mixed_tokens = None
 
     def __init__(
         self,
