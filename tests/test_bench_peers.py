@@ -46,7 +46,7 @@ def listening(code: int, reply: str) -> Iterator[tuple[Address, list[Any]]]:
             pass
 
     with HTTPServer(("127.0.0.1", 0), Reply) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield Address("127.0.0.1", server.server_port), sent
         server.shutdown()

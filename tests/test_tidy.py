@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import graphlib
 import itertools
 import re
@@ -163,6 +164,7 @@ def test_nothing_tracked_names_the_place_it_was_written_in() -> None:
     assert found == []
 
 
+@functools.cache
 def parse(path: Path) -> ast.Module:
     """Return a file's syntax tree."""
     return ast.parse(path.read_text(encoding="utf-8"))
