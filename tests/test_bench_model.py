@@ -21,6 +21,9 @@ DOCK_MINI = Path(__file__).parent.parent / "edged/models/dock-mini/dock-mini.ggu
 BEFORE = tuple(range(900, 900 + max(BACK) + 1))
 
 
+pytestmark = pytest.mark.model  # its vocabulary
+
+
 @pytest.fixture(scope="module")
 def small() -> vocabulary.Vocabulary:
     return vocabulary.read(DOCK_MINI)
