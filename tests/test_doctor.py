@@ -1,0 +1,163 @@
+"""`edged doctor` as an owner runs it: on each golden tree, beside an engine, on a broken board."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from edged.__main__ import main
+from edged.doctor.examine import examine
+from edged.doctor.finding import Finding
+from edged.doctor.report import Report
+from edged.doctor.root import Root
+from tests.doctor_fixtures import board as golden
+from tests.doctor_fixtures import levels, library, says, with_npu, write
+from tests.golden_tree import BOARDS, EACH_BOARD, EAR
+from tests.rkllm_fixtures import FORMAT
+
+TREES = pytest.mark.parametrize(
+    "names", [*((name, f"{name}.{chip}") for name, chip in BOARDS.items()), ("x86",), ()], ids=str
+)
+ALONE = "[engine]\nbackend = 'sim'\n[broker]\nport = 9\n"
+ON_NPU = "[engine]\nbackend = 'rkllm'\n[broker]\nport = 9\n"
+
+
+def written(folder: Path, text: str, state_dir: Path | None = None) -> Path:
+    path = folder / "edged.toml"
+    path.write_text(f"[node]\nstate_dir = '{state_dir or folder / 'state'}'\n{text}")
+    return path
+
+
+@TREES
+def test_each_board_is_examined_within_two_seconds(tmp_path: Path, names: tuple[str, ...]) -> None:
+    root = golden(tmp_path / "root", *names)
+    config = written(tmp_path, ALONE)
+    started_s = time.process_time()
+    report = examine(config, root)
+    # Its own work; that it waits for nobody longer is bounded by constants.
+    assert time.process_time() - started_s < 2.0
+    assert report.exit_code == 0
+
+
+@TREES
+@pytest.mark.parametrize("text", [ALONE, ON_NPU], ids=["sim", "rkllm"])
+def test_every_error_and_warning_says_what_to_do(
+    tmp_path: Path, names: tuple[str, ...], text: str
+) -> None:
+    for one in examine(written(tmp_path, text), golden(tmp_path / "root", *names)).findings:
+        assert (one.level == "ok") == (one.mend is None), one
+
+
+@TREES
+def test_nothing_is_written(tmp_path: Path, names: tuple[str, ...]) -> None:
+    root = golden(tmp_path / "root", *names)
+    before = contents(tmp_path)
+    config = written(tmp_path, ALONE)
+    examine(config, root)
+    config.unlink()
+    assert contents(tmp_path) == before
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@EACH_BOARD
+def test_nothing_that_would_wake_the_npu_is_opened(tmp_path: Path, board: str) -> None:
+    root = golden(tmp_path / "root", board)
+    with_npu(root)
+    with EAR.listening() as opened:
+        examine(written(tmp_path, ON_NPU), root)
+    assert [path for path in opened if "debug" in path or path.endswith("/dev/rknpu")] == []
+
+
+def test_a_vendor_board_with_its_library_and_model_can_serve_on_the_npu(tmp_path: Path) -> None:
+    root = golden(tmp_path / "root", "rock_5b", "rock_5b.ina228")
+    with_npu(root).chmod(0o666)
+    runtime = library(root, "librkllmrt.so", b"rkllm-runtime version: 1.3.0\0")
+    config = written(tmp_path, f"{ON_NPU}[rkllm]\nlibrary = '{runtime}'\n{rkllm_model(tmp_path)}")
+    report = examine(config, root)
+    assert [one for one in report.findings if one.level == "error"] == []
+    assert report.exit_code == 0
+
+
+def test_a_mainline_board_cannot_serve_on_the_npu(tmp_path: Path) -> None:
+    root = golden(tmp_path / "root", "mainline")
+    write(root, "/dev/accel/accel0")
+    report = examine(written(tmp_path, ON_NPU + rkllm_model(tmp_path)), root)
+    assert (levels(report.findings, "kernel"), report.exit_code) == (["error"], 69)
+    assert "rocket" in says(report.findings, "kernel")
+
+
+def test_a_mainline_board_serves_on_its_cpu(tmp_path: Path) -> None:
+    root = golden(tmp_path / "root", "mainline")
+    write(root, "/dev/accel/accel0")
+    report = examine(written(tmp_path, ALONE), root)
+    assert (levels(report.findings, "kernel"), report.exit_code) == (["warning"], 0)
+
+
+def rkllm_model(folder: Path) -> str:
+    (folder / "m.rkllm").write_bytes(b"x" * 1000)
+    (folder / "format.toml").write_text(FORMAT)
+    return f"[model]\npath = '{folder}/m.rkllm'\nformat = '{folder}/format.toml'\n"
+
+
+def test_the_exit_code_is_69_when_the_model_is_missing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = written(tmp_path, "[model]\npath = '/nowhere.gguf'\n[broker]\nport = 9\n")
+    assert main(["doctor", "--config", str(config), "--json"]) == 69
+    told = json.loads(capsys.readouterr().out)
+    (model,) = [one for one in told["findings"] if one["name"] == "model"]
+    assert (told["works"], model["level"], "/nowhere.gguf" in model["says"]) == (
+        False,
+        "error",
+        True,
+    )
+
+
+def test_a_broken_configuration_is_one_error_and_the_rest_is_looked_at(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = written(tmp_path, "[broker]\nport = 0\n")
+    assert main(["doctor", "--config", str(config), "--state-dir", str(tmp_path)]) == 69
+    told = capsys.readouterr().out
+    assert "broker.port" in told
+    assert f"do: edit {config}" in told
+    assert "state      " in told
+
+
+def test_it_works_beside_a_running_engine(tmp_path: Path) -> None:
+    """A process that holds the engine's lock keeps it, and is named."""
+    state = tmp_path / "state"
+    lock = state / "engine.lock"
+    hold = (
+        "import sys, pathlib\nfrom edged.errors import ConfigError\n"
+        "from edged.lock import only_holder\n"
+        "with only_holder(pathlib.Path(sys.argv[1]), ConfigError):\n"
+        "    print('held', flush=True)\n    sys.stdin.read()\n"
+    )
+    command = [sys.executable, "-c", hold, str(lock)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as engine:
+        assert engine.stdout is not None
+        assert engine.stdout.readline() == "held\n"
+        report = examine(written(tmp_path, ALONE, state), Root())
+        assert f"process {engine.pid}" in says(report.findings, "engine")
+        assert engine.poll() is None
+        engine.communicate("")
+
+
+def test_errors_are_told_with_what_mends_them_below() -> None:
+    text = Report((Finding("nodes", "error", "it is closed", "open it"),)).as_text()
+    assert text.splitlines() == [
+        "error    nodes      it is closed",
+        "                    do: open it",
+        "edged run would not work: 1 error, no warnings",
+    ]
