@@ -78,6 +78,12 @@ def _add_doctor(commands: _Commands[argparse.ArgumentParser]) -> None:
     )
     _add_config_option(parser)
     parser.add_argument("--state-dir", type=Path, help="in place of node.state_dir")
+    parser.add_argument(
+        "--model",
+        type=Path,
+        metavar="FILE",
+        help="advice on this GGUF or .rkllm file instead: memory, NPU, published speed and watts",
+    )
     parser.add_argument("--json", action="store_true", help="for a machine")
     parser.add_argument("--root", type=Path, default=Path("/"), help=argparse.SUPPRESS)
     parser.set_defaults(command=_doctor)
@@ -188,10 +194,15 @@ def _check(given: argparse.Namespace) -> int:
 
 
 def _doctor(given: argparse.Namespace) -> int:
+    from edged.doctor.advice import advise
     from edged.doctor.examine import examine
     from edged.doctor.root import Root
 
-    report = examine(given.config, Root(given.root), given.state_dir)
+    root = Root(given.root)
+    if given.model is None:
+        report = examine(given.config, root, given.state_dir)
+    else:
+        report = advise(given.model, config.load(given.config), root)
     print(report.as_json() if given.json else report.as_text())
     return report.exit_code
 

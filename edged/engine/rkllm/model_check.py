@@ -48,18 +48,21 @@ def check_rkllm(config: Config, meminfo: Path = MEMINFO) -> tuple[Installed, Rol
             f"model.context_tokens = {config.model.context_tokens}: RKLLM holds at most "
             f"{CONTEXT_TOKENS_MAX}; lower it"
         )
-    _check_fits(model, meminfo)
+    check_rkllm_fits(model.path, meminfo)
     return model, form
 
 
-def _check_fits(model: Installed, meminfo: Path) -> None:
+def check_rkllm_fits(path: Path, meminfo: Path = MEMINFO) -> None:
     """Refuse a file that memory cannot hold; the NPU's memory is the board's.
 
     Source: rknn-llm issue 522: where memory runs out the runtime fails late, or crashes.
+
+    Raises:
+        EngineUnusable: it is over the free memory.
     """
-    needed, free = model.path.stat().st_size + RESERVE_BYTES, available_bytes(meminfo)
+    needed, free = path.stat().st_size + RESERVE_BYTES, available_bytes(meminfo)
     if free is not None and needed > free:
         raise EngineUnusable(
-            f"{model.path}: its weights need {needed >> 20} MiB and {free >> 20} MiB of memory "
+            f"{path}: its weights need {needed >> 20} MiB and {free >> 20} MiB of memory "
             "are free; end other programs, or take a smaller model"
         )
