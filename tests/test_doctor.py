@@ -6,11 +6,13 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from edged.__main__ import main
+from edged.doctor.board import FIRMWARE
 from edged.doctor.examine import examine
 from edged.doctor.finding import Finding
 from edged.doctor.report import Report
@@ -19,6 +21,7 @@ from tests.doctor_fixtures import board as golden
 from tests.doctor_fixtures import levels, library, says, with_npu, write
 from tests.golden_tree import BOARDS, EACH_BOARD, EAR
 from tests.rkllm_fixtures import FORMAT
+from tools.firmware_config.boards import BOARDS as FIRMWARE_BOARDS
 
 TREES = pytest.mark.parametrize(
     "names", [*((name, f"{name}.{chip}") for name, chip in BOARDS.items()), ("x86",), ()], ids=str
@@ -99,6 +102,89 @@ def test_a_mainline_board_serves_on_its_cpu(tmp_path: Path) -> None:
     write(root, "/dev/accel/accel0")
     report = examine(written(tmp_path, ALONE), root)
     assert (levels(report.findings, "kernel"), report.exit_code) == (["warning"], 0)
+
+
+def break_library(root: Root, folder: Path) -> None:
+    root.at("/usr/lib/librkllmrt.so").unlink()
+
+
+def break_version(root: Root, folder: Path) -> None:
+    library(root, "librkllmrt.so", b"rkllm-runtime version: 1.2.3")
+
+
+def break_driver(root: Root, folder: Path) -> None:
+    write(root, "/sys/module/rknpu/version", "0.9.2")
+
+
+def break_node(root: Root, folder: Path) -> None:
+    root.at("/dev/dri/renderD129").unlink()
+
+
+def break_kernel(root: Root, folder: Path) -> None:
+    (root.sys / "devices/platform/fdab0000.npu/driver").unlink()
+    (root.sys / "class/devfreq/fdab0000.npu").unlink()
+    (root.sys / "module/rknpu/version").unlink()
+    (root.sys / "module/rknpu").rmdir()
+    write(root, "/dev/accel/accel0")
+
+
+def break_memory(root: Root, folder: Path) -> None:
+    write(root, "/proc/meminfo", "MemAvailable: 1000 kB\n")
+
+
+def break_lock(root: Root, folder: Path) -> None:
+    (folder / "npu.lock").touch()
+    inode = (folder / "npu.lock").stat().st_ino
+    write(root, "/proc/locks", f"1: FLOCK  ADVISORY  WRITE 12 08:01:{inode} 0 EOF\n")
+
+
+def break_model(root: Root, folder: Path) -> None:
+    (folder / "m.rkllm").unlink()
+
+
+def break_soc(root: Root, folder: Path) -> None:
+    (folder / "m.rkllm").rename(folder / "m-rk3576.rkllm")
+    config = folder / "edged.toml"
+    config.write_text(config.read_text().replace("m.rkllm", "m-rk3576.rkllm"))
+
+
+@pytest.mark.parametrize(
+    ("broken", "name"),
+    [
+        (break_library, "rkllm"),
+        (break_version, "rkllm"),
+        (break_driver, "driver"),
+        (break_node, "npu-node"),
+        (break_kernel, "kernel"),
+        (break_memory, "model"),
+        (break_lock, "npu-lock"),
+        (break_model, "model"),
+        (break_soc, "npu"),
+    ],
+)
+def test_whatever_keeps_the_npu_from_serving_is_an_error_of_its_own_line(
+    tmp_path: Path, broken: Callable[[Root, Path], None], name: str
+) -> None:
+    root = golden(tmp_path / "root", "rock_5b", "rock_5b.ina228")
+    with_npu(root).chmod(0o666)
+    library(root, "librkllmrt.so", b"rkllm-runtime version: 1.3.0")
+    lock = f"[rkllm]\nlock = '{tmp_path}/npu.lock'\n"
+    config = written(tmp_path, ON_NPU + lock + rkllm_model(tmp_path))
+    assert examine(config, root).exit_code == 0
+    broken(root, tmp_path)
+    report = examine(config, root)
+    assert (levels(report.findings, name), report.exit_code) == (["error"], 69)
+
+
+def test_commands_name_the_board_where_it_is_known(tmp_path: Path) -> None:
+    report = examine(written(tmp_path, ALONE), golden(tmp_path / "root", "rock_5b"))
+    told = [one.mend for one in report.findings if one.name == "meter" and one.mend]
+    assert "sudo tools/install-firmware-config rock-5b" in told[0]
+
+
+def test_the_boards_of_firmware_config_are_known() -> None:
+    named = {name: board.name for board in FIRMWARE_BOARDS.values() for name in board.compatible}
+    assert named == FIRMWARE
 
 
 def rkllm_model(folder: Path) -> str:

@@ -22,6 +22,17 @@ VENDOR_KERNEL = (
 )
 
 
+# The device tree's own first name -> what `tools/install-firmware-config` calls the board.
+FIRMWARE = {
+    "rockchip,rk3588s-orangepi-5": "orangepi-5",
+    "xunlong,orangepi-5": "orangepi-5",
+    "radxa,rock-5b": "rock-5b",
+    "friendlyelec,nanopi-r6s": "nanopi-r6s",
+    "friendlyarm,nanopi-r6s": "nanopi-r6s",
+    "armsom,sige5": "armsom-sige5",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Board:
     """What the board says of itself.
@@ -31,12 +42,14 @@ class Board:
         soc: `rk3588`, `rk3576`, or None for any other.
         driver: of the NPU: the vendor's, mainline's, or none.
         kernel: its release; None where it does not tell.
+        firmware: its folder of firmware-config; None for a board that has none.
     """
 
     model: str | None
     soc: str | None
     driver: Driver
     kernel: str | None
+    firmware: str | None = None
 
     @property
     def is_rockchip(self) -> bool:
@@ -54,6 +67,7 @@ def look(root: Root) -> Board:
         soc=None if soc is None else soc.name,
         driver=_driver(root),
         kernel=text(root.at("/proc/sys/kernel/osrelease")).strip() or None,
+        firmware=next((FIRMWARE[name] for name in names if name in FIRMWARE), None),
     )
 
 

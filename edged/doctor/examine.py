@@ -8,6 +8,7 @@ called, nothing written. The broker is asked meanwhile by a thread of its own.
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 from edged.config import Broker, Config, placed
@@ -25,6 +26,7 @@ from edged.doctor import (
     open_files,
     overlays,
     owners,
+    rkllm_advice,
     settings,
     state,
     wall_clock,
@@ -38,6 +40,8 @@ from edged.engine.rkllm.library import NAME as RKLLM
 # Three connections to the broker; a name server that takes longer is not waited for.
 BROKER_S = 1.5
 SERVICE_STATE = Path("/var/lib/edged")
+# Stands in commands for what `tools/install-firmware-config` calls this board.
+BOARD = "BOARD"
 
 
 def examine(config_file: Path | None, root: Root, state_dir: Path | None = None) -> Report:
@@ -51,7 +55,15 @@ def examine(config_file: Path | None, root: Root, state_dir: Path | None = None)
     found += _engine(root, placed_config, person)
     found += _power(root, placed_config, person)
     found += broker.judge(asked.told(), placed_config.broker.session_expiry_s)
-    return Report(tuple(found))
+    firmware = board.look(root).firmware
+    return Report(tuple(_for_board(one, firmware) for one in found))
+
+
+def _for_board(finding: Finding, firmware: str | None) -> Finding:
+    """Return the finding with a command that can be run as it stands, on a board that is known."""
+    if finding.mend is None or firmware is None:
+        return finding
+    return replace(finding, mend=finding.mend.replace(BOARD, firmware))
 
 
 def _placed(config: Config, person: Person, state_dir: Path | None, root: Root) -> Config:
@@ -80,11 +92,14 @@ def _machine(root: Root, config: Config, person: Person) -> list[Finding]:
 def _engine(root: Root, config: Config, person: Person) -> list[Finding]:
     """Return whether an engine runs or could, and whether its model fits."""
     needs_npu = config.engine.backend == "rkllm"
+    soc = board.look(root).soc
+    named = rkllm_advice.judge_name(config.model.path, soc) if needs_npu else []
     held = locks.look(root, config.state_dir, config.npu_lock)
     return [
         *locks.judge(held, config.npu_lock, needs_npu=needs_npu),
         open_files.judge(open_files.look(root, held.engine), needs_npu=needs_npu),
         model.judge(model.look(root, config, held.engine)),
+        *named,
         state.judge(state.look(config.state_dir), person),
     ]
 

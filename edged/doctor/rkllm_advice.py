@@ -47,15 +47,24 @@ def look(file: Path, config: Config, meminfo: Path) -> Looked:
 
 def judge(looked: Looked, soc: str | None) -> list[Finding]:
     """Return what is to be said of the file on this SoC; None is any other machine."""
-    found = [_fit(looked), _context(looked), _toolkit(looked)]
+    found = [_fit(looked), _context(looked), _toolkit(looked.says)]
     if soc is None:
         says = "this machine has no NPU that RKLLM runs on"
         return [*found, error("npu", says, 'use a GGUF file, and engine.backend = "llama"')]
-    misfit = _misfit(looked.says, soc)
+    misfit = misfit_of(looked.says, soc)
     if misfit is not None:
         return [*found, misfit]
     found.append(well("npu", "RKLLM multiplies on the NPU and takes fast cores for the rest"))
     return found + _speed(looked, soc)
+
+
+def judge_name(file: Path | None, soc: str | None) -> list[Finding]:
+    """Return what a configured file's name has against this board: nothing, or up to two lines."""
+    if file is None or soc is None:
+        return []
+    says = read_name(file)
+    found = (misfit_of(says, soc), _toolkit(says))
+    return [one for one in found if one is not None and one.level != "ok"]
 
 
 def _fit(looked: Looked) -> Finding:
@@ -73,20 +82,20 @@ def _context(looked: Looked) -> Finding:
     return error("context", says, f"set model.context_tokens = {CONTEXT_TOKENS_MAX} or less")
 
 
-def _toolkit(looked: Looked) -> Finding:
-    toolkit, runtime = looked.says.toolkit, KNOWN_RUNTIMES[0]
+def _toolkit(says: NameSays) -> Finding:
+    toolkit, runtime = says.toolkit, KNOWN_RUNTIMES[0]
     if toolkit is None:
         return well("toolkit", "its name does not say which toolkit made it; the runtime will")
     if not is_of_another_toolkit(Evidence(runtime=runtime, toolkit=toolkit)):
         return well("toolkit", f"its name says toolkit {toolkit}, the runtime is {runtime}")
-    says = (
+    sentence = (
         f"its name says toolkit {toolkit}, and the runtime is {runtime}: answers may not end "
         "before their cap"
     )
-    return warning("toolkit", says, CONVERT)
+    return warning("toolkit", sentence, CONVERT)
 
 
-def _misfit(says: NameSays, soc: str) -> Finding | None:
+def misfit_of(says: NameSays, soc: str) -> Finding | None:
     """Return why this NPU cannot run it, as far as its name tells."""
     if says.soc is not None and says.soc != soc:
         told_soc = f"its name says {says.soc.upper()}, and this board has the {soc.upper()}"
