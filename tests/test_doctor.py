@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +17,7 @@ from edged.doctor.report import Report
 from edged.doctor.root import Root
 from tests.doctor_fixtures import board as golden
 from tests.doctor_fixtures import levels, library, says, with_npu, write
+from tests.engine_fixtures import Daemon, engine_process, work, write_config
 from tests.golden_tree import BOARDS, EACH_BOARD, EAR
 from tests.rkllm_fixtures import FORMAT
 from tools.firmware_config.boards import BOARDS as FIRMWARE_BOARDS
@@ -218,26 +217,17 @@ def test_a_broken_configuration_is_one_error_and_the_rest_is_looked_at(
     assert "state      " in told
 
 
-def test_it_works_beside_a_running_engine(tmp_path: Path) -> None:
-    """A process that holds the engine's lock keeps it, and is named."""
-    state = tmp_path / "state"
-    lock = state / "engine.lock"
-    hold = (
-        "import sys, pathlib\nfrom edged.errors import ConfigError\n"
-        "from edged.lock import only_holder\n"
-        "with only_holder(pathlib.Path(sys.argv[1]), ConfigError):\n"
-        "    print('held', flush=True)\n    sys.stdin.read()\n"
-    )
-    command = [sys.executable, "-c", hold, str(lock)]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as engine:
-        assert engine.stdout is not None
-        assert engine.stdout.readline() == "held\n"
-        report = examine(written(tmp_path, ALONE, state), Root())
-        assert f"process {engine.pid}" in says(report.findings, "engine")
-        assert engine.poll() is None
-        engine.communicate("")
+@pytest.mark.model
+def test_it_works_beside_a_running_engine_which_goes_on(tmp_path: Path) -> None:
+    config = write_config(tmp_path, engine={"backend": "sim", "lease_s": 60.0}, broker={"port": 9})
+    with engine_process(config, tmp_path) as engine:
+        daemon = Daemon.connect(engine)
+        daemon.ready()
+        report = examine(config, Root())
+        assert f"an engine runs (process {engine.process.pid})" in says(report.findings, "engine")
+        assert report.exit_code == 0
+        assert [one.finish for one in daemon.ask(work("a"))] == ["stop"]
+        daemon.close()
 
 
 def test_errors_are_told_with_what_mends_them_below() -> None:

@@ -368,6 +368,15 @@ def test_a_state_directory_of_somebody_else_is_an_error(tmp_path: Path) -> None:
     assert (found.level, str(tmp_path / "spool") in str(found.mend)) == ("error", True)
 
 
+def test_the_units_folder_is_made_by_systemd(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    missing = state.look(tmp_path / "var/lib/edged", is_systemd_s=True)
+    assert state.judge(missing, STRANGER).level == "ok"
+    (tmp_path / "var/lib/edged").mkdir(parents=True)
+    there = state.look(tmp_path / "var/lib/edged", is_systemd_s=True)
+    assert state.judge(there, STRANGER).level == "error"
+
+
 def test_a_file_in_the_place_of_the_state_directory_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     found = state.judge(state.look(tmp_path / "file" / "spool"), mine())

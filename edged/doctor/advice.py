@@ -33,7 +33,7 @@ def advise(file: Path, config: Config, root: Root) -> Report:
     else:
         says = f"{file} is neither a GGUF nor a .rkllm file that can be read"
         found.append(error("model", says, f"ls -l {file}, and name a model file"))
-    return Report(tuple(found))
+    return Report(tuple(found), f"edged run with {file.name}")
 
 
 def _kind(file: Path) -> str | None:

@@ -39,7 +39,7 @@ from edged.engine.rkllm.library import NAME as RKLLM
 
 # Three connections to the broker; a name server that takes longer is not waited for.
 BROKER_S = 1.5
-SERVICE_STATE = Path("/var/lib/edged")
+SERVICE_STATE = "/var/lib/edged"
 # Stands in commands for what `tools/install-firmware-config` calls this board.
 BOARD = "BOARD"
 
@@ -68,9 +68,8 @@ def _for_board(finding: Finding, firmware: str | None) -> Finding:
 
 def _placed(config: Config, person: Person, state_dir: Path | None, root: Root) -> Config:
     """Return the configuration with the state directory that the units give edged's own user."""
-    is_service = person.name == SERVICE_USER and config.node.state_dir is None
-    if state_dir is None and is_service and root.at(str(SERVICE_STATE)).is_dir():
-        state_dir = root.at(str(SERVICE_STATE))
+    if state_dir is None and person.name == SERVICE_USER and config.node.state_dir is None:
+        state_dir = root.at(SERVICE_STATE)
     return placed(config, state_dir, None)
 
 
@@ -100,8 +99,13 @@ def _engine(root: Root, config: Config, person: Person) -> list[Finding]:
         open_files.judge(open_files.look(root, held.engine), needs_npu=needs_npu),
         model.judge(model.look(root, config, held.engine)),
         *named,
-        state.judge(state.look(config.state_dir), person),
+        state.judge(_state(root, config), person),
     ]
+
+
+def _state(root: Root, config: Config) -> state.State:
+    folder = config.state_dir
+    return state.look(folder, is_systemd_s=folder == root.at(SERVICE_STATE))
 
 
 def _power(root: Root, config: Config, person: Person) -> list[Finding]:

@@ -14,9 +14,14 @@ from edged.errors import EXIT_ENGINE_UNUSABLE
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All findings, in the order of the checks."""
+    """All findings, in the order of the checks.
+
+    Attributes:
+        subject: of the last sentence: what would work, or not.
+    """
 
     findings: tuple[Finding, ...]
+    subject: str = "edged run"
 
     @property
     def exit_code(self) -> int:
@@ -36,7 +41,8 @@ class Report:
     def _sum(self) -> str:
         errors, warnings = self._count("error"), self._count("warning")
         works = "would work" if errors == 0 else "would not work"
-        return f"edged run {works}: {_counted(errors, 'error')}, {_counted(warnings, 'warning')}"
+        counts = f"{_counted(errors, 'error')}, {_counted(warnings, 'warning')}"
+        return f"{self.subject} {works}: {counts}"
 
     def _count(self, level: str) -> int:
         return sum(one.level == level for one in self.findings)

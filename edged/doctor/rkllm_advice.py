@@ -99,7 +99,8 @@ def misfit_of(says: NameSays, soc: str) -> Finding | None:
     """Return why this NPU cannot run it, as far as its name tells."""
     if says.soc is not None and says.soc != soc:
         told_soc = f"its name says {says.soc.upper()}, and this board has the {soc.upper()}"
-        return error("npu", told_soc, f"{CONVERT}, with target_platform = {soc.upper()}")
+        target = f"target_platform = {soc.upper()} and quantized_dtype = {BEST[soc]}"
+        return error("npu", told_soc, f"{CONVERT}, with {target}")
     if (soc, says.quantisation) in IMPOSSIBLE:
         told_kind = f"its name says {says.quantisation}, which the NPU of an {soc.upper()} has not"
         return error("npu", told_kind, f"{CONVERT}, with quantized_dtype = {BEST[soc]}")
