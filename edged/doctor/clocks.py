@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edged.board.knobs.cap import DOMAINS, MISSING, Cap, Domain, Trouble, find_caps, mhz
+from edged.board.knobs.cap import MISSING, Cap, Trouble, find_caps, mhz
 from edged.doctor.finding import Finding, warning, well
 from edged.doctor.person import Person, guard_of
 from edged.doctor.root import Root
 
-NAMES: dict[Domain, str] = {"npu": "the NPU", "cpu": "the fast cores", "ddr": "the memory"}
+NAMES = {"npu": "the NPU", "cpu": "the fast cores", "ddr": "the memory"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +43,8 @@ def judge(knobs: tuple[Knob, ...]) -> list[Finding]:
     there = {knob.cap.domain for knob in knobs}
     found = [_knob(knob) for knob in knobs]
     return found + [
-        well("clocks", f"{NAMES[domain]}: {MISSING[domain]}; pauses hold the watts")
-        for domain in DOMAINS
+        well("clocks", f"{NAMES[domain]}: {why}; pauses hold the watts")
+        for domain, why in MISSING.items()
         if domain not in there
     ]
 
