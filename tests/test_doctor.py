@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -173,6 +174,19 @@ def test_whatever_keeps_the_npu_from_serving_is_an_error_of_its_own_line(
     broken(root, tmp_path)
     report = examine(config, root)
     assert (levels(report.findings, name), report.exit_code) == (["error"], 69)
+
+
+def test_the_document_lists_every_line(tmp_path: Path) -> None:
+    root = golden(tmp_path / "root", "rock_5b", "rock_5b.ina228")
+    with_npu(root)
+    config = written(tmp_path, f"{ON_NPU}[rkllm]\nlock = '{tmp_path}/npu.lock'\n")
+    break_lock(root, tmp_path)
+    config.write_text(config.read_text() + "[model]\npath = '/m-rk3576-v1.2.0.rkllm'\n")
+    page = (Path(__file__).parent.parent / "docs/doctor.md").read_text().partition("## Advice")[0]
+    rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")][3:]
+    told = [name for row in rows for name in re.findall(r"`([\w-]+)`", row)]
+    found = list(dict.fromkeys(one.name for one in examine(config, root).findings))
+    assert sorted(told) == sorted(found)
 
 
 def test_commands_name_the_board_where_it_is_known(tmp_path: Path) -> None:
