@@ -29,7 +29,7 @@ BANNED_WORDS = {"manager", "handler", "helper", "helpers", "util", "utils", "com
 LAYERS = (
     ("__main__",),
     ("cli",),
-    ("ask", "bench", "check", "evaluation", "example"),
+    ("ask", "bench", "check", "doctor", "evaluation", "example"),
     ("fitting",),
     ("cases", "reliability"),
     ("daemon",),
