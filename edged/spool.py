@@ -162,8 +162,8 @@ class Spool:
     def _mirror(self, verdict: Verdict) -> None:
         match verdict:
             case Fresh(row, superseded):
-                for serial in superseded:
-                    self._rows.pop(serial, None)
+                for old in superseded:
+                    self._rows.pop(old.serial, None)
                 self._rows[row.serial] = row
             case Known(row):
                 self._set([row.serial], lambda old: replace(old, destination=row.destination))

@@ -215,7 +215,7 @@ def test_replace_supersedes_the_queued_prompt_of_the_same_client_and_key(tmp_pat
         )
         (verdict,) = await accept(spool, candidate("p5", replace="k"))
         assert isinstance(verdict, Fresh)
-        assert verdict.superseded == (old.serial,)
+        assert verdict.superseded == (old,)
         assert set(spool.rows) == {row.serial for row in (*others, verdict.row)}
         (letter,) = await spool.letters(0, 9)
         assert (letter.serial, letter.settlement) == (old.serial, superseded(old))
@@ -717,8 +717,8 @@ class SpoolMachine(RuleBasedStateMachine):
         if id not in self.texts:
             assert isinstance(verdict, Fresh)
             self.texts[id] = text
-            for serial in verdict.superseded:
-                old = self.rows.pop(serial)
+            for old in verdict.superseded:
+                assert self.rows.pop(old.serial) == old
                 assert (old.replace, old.state) == (key, State.QUEUED)
                 self.outcomes[old.id] = superseded(old)
             self.rows[verdict.row.serial] = verdict.row
