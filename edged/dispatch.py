@@ -310,9 +310,7 @@ class Dispatch:
     async def _settle(self, settlements: Mapping[int, Settlement]) -> None:
         if not settlements:
             return
-        rows = [self._spool.rows[serial] for serial in settlements if serial in self._spool.rows]
-        await self._spool.settle(settlements, self._note())
-        for row in rows:
+        for row in await self._spool.settle(settlements, self._note()):
             self._diary.ended(row, settlements[row.serial])
         self.news.set()
         self._outbox.wake()

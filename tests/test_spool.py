@@ -322,6 +322,18 @@ def test_the_first_outcome_of_a_prompt_stays(tmp_path: Path) -> None:
     in_spool(tmp_path, scenario)
 
 
+def test_of_two_outcomes_at_once_the_first_alone_is_told(tmp_path: Path) -> None:
+    async def scenario(spool: Spool) -> None:
+        (row,) = await fresh(spool, candidate())
+        late = Settlement("expired", 408, b"late")
+        first, second = await asyncio.gather(
+            spool.settle({row.serial: DONE}), spool.settle({row.serial: late})
+        )
+        assert (first, second) == ([row], [])
+
+    in_spool(tmp_path, scenario)
+
+
 def test_letters_come_oldest_first_and_end_with_their_puback(tmp_path: Path) -> None:
     async def scenario(spool: Spool) -> None:
         rows = await fresh(spool, *(candidate(f"p{n}") for n in range(4)))
