@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import re
@@ -18,14 +17,11 @@ from hypothesis import strategies as st
 
 from edged.journal import Event, Journal, about
 from tests.journal_socket import JournalSocket
+from tests.journald import Journald, needs_journald
+from tests.test_docs import code, table
 
 ROOT = Path(__file__).parent.parent
 CATALOG = ROOT / "systemd" / "edged.catalog"
-JOURNALD = Path("/usr/lib/systemd/systemd-journald")
-needs_journald = pytest.mark.skipif(
-    os.geteuid() != 0 or not JOURNALD.exists() or shutil.which("journalctl") is None,
-    reason="a journald of the test's own needs root, systemd-journald and journalctl",
-)
 P17 = about(Event.ACCEPTED, request_id="p17", client="forklift-7", template=None)
 
 
@@ -155,6 +151,12 @@ def test_every_event_has_an_id_of_its_own_that_the_catalog_explains() -> None:
     assert len(set(Event)) == len(Event.__members__)
 
 
+def test_the_page_lists_every_event_with_its_id() -> None:
+    rows = table(ROOT / "docs" / "logs.md", "Events")
+    told = {row["event"].replace(" ", "_").upper(): code(row["MESSAGE_ID"]) for row in rows}
+    assert told == {event.name: event.value for event in Event}
+
+
 @pytest.mark.skipif(shutil.which("journalctl") is None, reason="journalctl is not installed here")
 def test_journalctl_takes_the_catalog(tmp_path: Path) -> None:
     folder = tmp_path / "usr/lib/systemd/catalog"
@@ -208,48 +210,17 @@ def test_without_journald_the_log_is_text(tmp_path: Path) -> None:
 
 
 @needs_journald
-def test_journalctl_finds_a_prompt_by_its_id_in_a_real_journal(tmp_path: Path) -> None:
-    (found,) = in_real_journald(
-        tmp_path,
-        "for id in ('p17', 'p18'):\n"
-        "    log.info('%s\\naccepted', id, extra=about(Event.ACCEPTED, request_id=id))\n",
-        "EDGED_REQUEST_ID=p17",
-    )
+def test_journalctl_finds_a_prompt_by_its_id_in_a_real_journal() -> None:
+    with Journald() as journald, Desk(journald.socket) as desk:
+        for id in ("p17", "p18"):
+            desk.log.info("%s\naccepted", id, extra=about(Event.ACCEPTED, request_id=id))
+        (found,) = journald.find("EDGED_REQUEST_ID=p17")
     assert (found["MESSAGE"], found["MESSAGE_ID"]) == ("p17\naccepted", Event.ACCEPTED)
 
 
 @needs_journald
-def test_a_real_journald_takes_a_line_that_no_datagram_can_hold(tmp_path: Path) -> None:
-    (found,) = in_real_journald(
-        tmp_path,
-        "log.info('x' * 400_000, extra=about(Event.REFUSED, client='c1'))\n",
-        "--all EDGED_CLIENT=c1",
-    )
+def test_a_real_journald_takes_a_line_that_no_datagram_can_hold() -> None:
+    with Journald() as journald, Desk(journald.socket) as desk:
+        desk.log.info("x" * 400_000, extra=about(Event.REFUSED, client="c1"))
+        (found,) = journald.find("EDGED_CLIENT=c1")
     assert found["MESSAGE"] == "x" * 400_000
-
-
-def in_real_journald(tmp_path: Path, statements: str, query: str) -> list[dict[str, str]]:
-    """Return what journalctl finds of what Python statements logged to a real journald.
-
-    It runs in a mount namespace with a /run of its own; the machine's journal sees nothing.
-    """
-    program = tmp_path / "program.py"
-    program.write_text(
-        "import logging\nfrom edged.journal import SOCKET, Event, Journal, about\n"
-        "log = logging.Logger('edged.test')\n"
-        "log.addHandler(Journal(SOCKET, logging.NullHandler()))\n" + statements
-    )
-    script = f"""
-        mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/journal /run/log/journal
-        {JOURNALD} 2>/dev/null & journald=$!
-        trap 'kill $journald; wait $journald' EXIT
-        until [ -S /run/systemd/journal/socket ]; do kill -0 $journald; done
-        {sys.executable} {program}
-        journalctl --sync
-        journalctl -D /run/log/journal --output=json {query}
-    """
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    command = ["unshare", "--mount", "--propagation=private", "bash", "-euc", script]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines()]

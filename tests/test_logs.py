@@ -12,8 +12,9 @@ import pytest
 
 from edged.journal import Event
 from tests.broker import Mosquitto
-from tests.daemon_fixture import Asker, Daemon, long_answer
+from tests.daemon_fixture import Asker, Daemon, long_answer, wait_until
 from tests.journal_socket import Fields, JournalReader
+from tests.journald import Journald, needs_journald
 
 pytestmark = pytest.mark.broker
 
@@ -63,6 +64,28 @@ def test_the_id_of_a_prompt_finds_its_life_from_accepted_to_delivered(
     assert events == [Event.ACCEPTED, Event.OUTCOME, Event.DELIVERED]
     assert {record["EDGED_CLIENT"] for record in told} == {"forklift-7"}
     assert [record.get("EDGED_TEMPLATE") for record in told[:2]] == ["dock-event"] * 2
+
+
+@needs_journald
+def test_journalctl_tells_the_life_of_a_prompt_from_a_real_journal(
+    broker: Mosquitto, tmp_path: Path
+) -> None:
+    with (
+        Journald() as journald,
+        Daemon(tmp_path / "edged", broker, journal=journald.socket),
+        Asker(broker, "forklift-7") as device,
+    ):
+        wait_until(lambda: found(journald, Event.BROKER_CONNECTED) != [], "the broker's line")
+        device.listen()
+        device.ask(SHIPPED, "p17")
+        wait_until(lambda: found(journald, Event.DELIVERED) != [], "the line of the PUBACK")
+        told = journald.find("EDGED_REQUEST_ID=p17", "EDGED_CLIENT=forklift-7")
+    assert [record["MESSAGE"].split()[1] for record in told] == ["accepted:", "done:", "delivered:"]
+
+
+def found(journald: Journald, event: Event) -> list[Fields]:
+    """Return the records of an event."""
+    return journald.find(f"MESSAGE_ID={event}")
 
 
 def test_an_outcome_is_one_line_with_the_figures_of_its_reply(
