@@ -118,6 +118,8 @@ class Exposition:
         """Replace the file; what stands in the way is said once, and tried again."""
         try:
             replace_file(path, generate_latest(self._registry))
+        except TimeoutError:
+            return  # the loop was busy for too long; the file's age tells
         except OSError as error:
             problem = f"{path}: {error.strerror}"
             if problem != self._problem:

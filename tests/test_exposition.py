@@ -24,10 +24,13 @@ from tests.virtual_time import VirtualLoop, run_virtually
 HOUR_S = 3600.0
 
 
-def writes(path: Path, for_s: float, poke: Callable[[asyncio.Event], None]) -> list[float]:
+def writes(
+    path: Path, for_s: float, poke: Callable[[asyncio.Event], None], *, silent_once: bool = False
+) -> list[float]:
     """Return when the board was asked for its figures to be written, in virtual seconds.
 
-    `poke` is called each virtual second with the event that something was counted.
+    `poke` is called each virtual second with the event that something was counted; `silent_once`:
+    the first write is not answered in time.
     """
 
     async def play(loop: VirtualLoop) -> list[float]:
@@ -35,6 +38,8 @@ def writes(path: Path, for_s: float, poke: Callable[[asyncio.Event], None]) -> l
 
         def ask() -> Figures:
             asked_s.append(loop.time())
+            if silent_once and len(asked_s) == 2:
+                raise TimeoutError
             return figures()
 
         changed = asyncio.Event()
@@ -75,6 +80,20 @@ def test_a_folder_that_cannot_be_written_is_said_once(
     path.mkdir()  # a folder cannot be replaced by a file, not even by root
     writes(path, HOUR_S, lambda changed: None)
     assert len([record for record in caplog.records if str(path) in record.getMessage()]) == 1
+
+
+def test_a_loop_that_is_too_busy_to_answer_costs_one_write(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "edged.prom"
+    seen: list[bool] = []
+
+    def look(changed: asyncio.Event) -> None:
+        seen.append(path.exists())
+
+    writes(path, 2 * IDLE_EVERY_S, look, silent_once=True)
+    assert (seen[0], seen[-1]) == (False, True)
+    assert caplog.records == []
 
 
 def test_the_file_is_replaced_as_a_whole_and_readable_for_all(tmp_path: Path) -> None:
