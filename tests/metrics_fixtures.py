@@ -50,7 +50,7 @@ def answered(client: str = "c1", source: str = "metered", **outcome: Any) -> tup
     """Return a row and its outcome: 9 prompt tokens, 8 of them cached, 3 of output, 1 forced."""
     one = row(1, client=client)
     run = Run(one, Job(Prompt(payload="x")), 0.5, 2.25, source, True, None, ("m", "sha256:0"))
-    given = {
+    given: dict[str, Any] = {
         "finish": "stop", "text": "four", "prompt_tokens": 9, "cached_tokens": 8,
         "output_tokens": 3, "forced_tokens": 1, "ttft_s": 0.25, "total_s": 1.25,
     }  # fmt: skip
