@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import edged
-from edged import config
+from edged import config, journal
 from edged.errors import ConfigError, EngineUnusable
 
 
@@ -25,8 +25,10 @@ def run(arguments: Sequence[str]) -> int:
     """
     given = _parser().parse_args(arguments)
     # A service's log is its face; a command's output is its answer.
-    level = logging.INFO if given.command in (_run, _engine) else logging.WARNING
-    logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
+    if given.command in (_run, _engine):
+        journal.begin(logging.INFO, given.journal_socket)
+    else:
+        logging.basicConfig(level=logging.WARNING, format=journal.TEXT)
     code: int = given.command(given)
     return code
 
@@ -53,6 +55,7 @@ _Commands = argparse._SubParsersAction  # argparse gives this class no public na
 def _add_run(commands: _Commands[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser("run", help="run the daemon")
     _add_config_option(parser)
+    _add_journal_option(parser)
     parser.set_defaults(command=_run)
 
 
@@ -61,6 +64,7 @@ def _add_engine(commands: _Commands[argparse.ArgumentParser]) -> None:
     _add_config_option(parser)
     parser.add_argument("--state-dir", type=Path, help="in place of node.state_dir")
     parser.add_argument("--socket", type=Path, help="in place of engine.socket")
+    _add_journal_option(parser)
     parser.add_argument("--spawned", action="store_true", help=argparse.SUPPRESS)
     parser.set_defaults(command=_engine)
 
@@ -167,6 +171,12 @@ def _add_restore_clocks(commands: _Commands[argparse.ArgumentParser]) -> None:
 
 def _add_config_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", type=Path, metavar="FILE", help="default: every key's default")
+
+
+def _add_journal_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--journal-socket", type=Path, default=journal.SOCKET, help=argparse.SUPPRESS
+    )
 
 
 def _run(given: argparse.Namespace) -> int:

@@ -21,6 +21,7 @@ from edged.config_tables import Client as Client
 from edged.config_tables import Engine as Engine
 from edged.config_tables import Input as Input
 from edged.config_tables import KvType as KvType
+from edged.config_tables import Metrics as Metrics
 from edged.config_tables import Model as Model
 from edged.config_tables import Node as Node
 from edged.config_tables import Power as Power
@@ -42,6 +43,7 @@ class Config(Section):
     requests: Requests = Requests()
     spool: Spool = Spool()
     power: Power = Power()
+    metrics: Metrics = Metrics()
     clients: dict[Id, Client] = Field(default_factory=dict)
     input: Annotated[tuple[Input, ...], Strict(False)] = ()
 

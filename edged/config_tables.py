@@ -231,6 +231,25 @@ class Power(Section):
     )
 
 
+class Metrics(Section):
+    """Where the metrics go."""
+
+    textfile: File | None = Field(
+        None,
+        description="file for node_exporter, none where its folder is missing; unset: "
+        "/var/lib/prometheus/node-exporter/edged.prom",
+    )
+    port: int | None = Field(
+        None, ge=1, le=65535, description="TCP port on 127.0.0.1 for Prometheus; unset: none"
+    )
+
+    @property
+    def path(self) -> Path:
+        """Return the file."""
+        # Source: Debian's prometheus-node-exporter, --collector.textfile.directory.
+        return self.textfile or Path("/var/lib/prometheus/node-exporter/edged.prom")
+
+
 class Client(Section):
     """What one client may do; the table's name is the client's id."""
 

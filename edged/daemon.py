@@ -15,11 +15,14 @@ from pathlib import Path
 
 from edged.answers import Answers
 from edged.config import Config
+from edged.diary import Diary
 from edged.dispatch import Dispatch, moment
 from edged.engine.client import EngineClient
 from edged.errors import BrokerGone, ConfigError, SpoolDamaged
+from edged.exposition import Exposition
 from edged.intake import Intake
 from edged.lock import only_holder
+from edged.metrics import Metrics
 from edged.mqtt import Session, Will
 from edged.outbox import Outbox
 from edged.power.account import Account, from_note
@@ -87,10 +90,13 @@ async def _serve(config: Config, config_path: Path | None, held: Outfit) -> None
         filters=site.topics.inbound_filters + site.inputs.filters,
         will=Will(site.topics.availability, b"offline"),
     )
-    outbox = Outbox(session, spool, answers, site.outcome_ttl_s)
-    dispatch = Dispatch(config, spool, engine, session, outbox, answers, power)
-    intake = Intake(session, spool, engine, dispatch, site, answers)
-    status = Status(config, site, session, spool, engine, dispatch, intake, power, service)
+    metrics = Metrics()
+    diary = Diary(metrics)
+    outbox = Outbox(session, spool, answers, diary, site.outcome_ttl_s)
+    dispatch = Dispatch(config, spool, engine, session, outbox, answers, diary, power)
+    intake = Intake(session, spool, engine, dispatch, site, answers, diary)
+    status = Status(config, site, session, spool, engine, dispatch, diary, intake, power, service)
+    exposition = Exposition(config.metrics, metrics.registry, diary.changed, status.figures)
     parts = {
         "engine": engine.run(),
         "session": session.run(),
@@ -99,6 +105,7 @@ async def _serve(config: Config, config_path: Path | None, held: Outfit) -> None
         "outbox": outbox.run(),
         "intake": intake.run(),
         "status": status.run(),
+        "metrics": exposition.run(),
         "spool": spool.keep_tending(),
         "watchdog": service.feed_watchdog(),
     }

@@ -12,17 +12,19 @@ import asyncio
 import logging
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from edged import config
 from edged.admission import CancelOrder
 from edged.answers import Answers, Run
 from edged.clock import SpoolClock
 from edged.contract import Outbound
+from edged.diary import Diary
 from edged.engine.client import EngineClient, Lost
 from edged.engine.frames import Cancel, Delta, Limits, Outcome, Ready, Step, Work
 from edged.errors import Refusal
 from edged.grants import Grants, late_of
+from edged.journal import Event, about
 from edged.mqtt import Session
 from edged.outbox import Outbox
 from edged.power.account import Moment, as_note
@@ -60,13 +62,6 @@ class _Running:
     stopped_as: str | None = None
 
 
-@dataclass(slots=True)
-class Totals:
-    """Counters since the start of the daemon."""
-
-    outcomes: dict[str, int] = field(default_factory=dict)
-
-
 class Dispatch:
     """The one place that moves rows between queued, running and settled."""
 
@@ -78,6 +73,7 @@ class Dispatch:
         session: Session,
         outbox: Outbox,
         answers: Answers,
+        diary: Diary,
         power: Governor,
     ) -> None:
         self._config = config
@@ -86,6 +82,7 @@ class Dispatch:
         self._session = session
         self._outbox = outbox
         self._answers = answers
+        self._diary = diary
         self._power = power
         self.grants = Grants(config.model, engine, power)
         self._running: dict[int, _Running] = {}
@@ -93,7 +90,6 @@ class Dispatch:
         self._busy = asyncio.Event()
         self._answer_s_mean: float | None = None
         self._noted_s = spool.clock.now_s()
-        self.totals = Totals()
         self.news = asyncio.Event()
 
     async def run(self) -> None:
@@ -108,15 +104,11 @@ class Dispatch:
         self._woken.set()
         self.news.set()
 
-    def superseded(self, count: int) -> None:
-        """The spool settled so many rows as `superseded` while it accepted newer ones."""
-        if count:
-            self._count("superseded", count)
+    def superseded(self, rows: Iterable[Row]) -> None:
+        """The spool settled rows as `superseded` while it accepted a newer one."""
+        for row in rows:
+            self._diary.ended(row, self._answers.superseded(row))
             self._outbox.wake()
-
-    def _count(self, event: str, count: int) -> None:
-        counts = self.totals.outcomes
-        counts[event] = counts.get(event, 0) + count
 
     @property
     def grant(self) -> Grant:
@@ -250,7 +242,8 @@ class Dispatch:
         while True:
             match await self._engine.events.get():
                 case Ready() as ready:
-                    log.info("%s is resident after %.1f s", ready.name, ready.load_s)
+                    fields = about(Event.MODEL_RESIDENT, model=ready.name, digest=ready.digest)
+                    log.info("%s is resident after %.1f s", ready.name, ready.load_s, extra=fields)
                     if problem := self._answers.calibration.mismatch(ready.digest):
                         log.warning("%s", problem)
                 case Step() as step:
@@ -317,9 +310,8 @@ class Dispatch:
     async def _settle(self, settlements: Mapping[int, Settlement]) -> None:
         if not settlements:
             return
-        await self._spool.settle(settlements, self._note())
-        for settlement in settlements.values():
-            self._count(settlement.event, 1)
+        for row in await self._spool.settle(settlements, self._note()):
+            self._diary.ended(row, settlements[row.serial])
         self.news.set()
         self._outbox.wake()
 
@@ -343,6 +335,9 @@ class Dispatch:
             return
         log.warning("engine lost with %d prompts in the batch: %s", len(serials), problem)
         await self._spool.requeue(serials, engine_died=True)
+        for row in (self._spool.rows.get(serial) for serial in serials):
+            if row is not None:
+                self._diary.requeued(row, problem)
         limit = self._config.spool.attempts_max
         detail = f"the engine ended {limit} times with this prompt in its batch: {problem}"
         hopeless = {

@@ -27,6 +27,7 @@ from edged.admission import (
 )
 from edged.answers import Answers
 from edged.contract import Outbound
+from edged.diary import Diary
 from edged.dispatch import Dispatch
 from edged.engine.client import EngineClient
 from edged.engine.frames import Measured
@@ -71,6 +72,7 @@ class Intake:
         dispatch: Dispatch,
         site: Site,
         answers: Answers,
+        diary: Diary,
     ) -> None:
         self._session = session
         self._spool = spool
@@ -78,6 +80,7 @@ class Intake:
         self._dispatch = dispatch
         self._site = site
         self._answers = answers
+        self._diary = diary
         self._serials = itertools.count(1)
         # Never longer than the broker's window of unacknowledged prompts.
         self._taken: asyncio.Queue[_Group] = asyncio.Queue()
@@ -113,9 +116,9 @@ class Intake:
         candidates, refused = await self._admitted(heard)
         verdicts = await self._spool.accept([candidate for _, candidate in candidates])
         accepted = [row for row in map(_to_accept, candidates, verdicts) if row is not None]
-        self._dispatch.superseded(
-            sum(len(verdict.superseded) for verdict in verdicts if isinstance(verdict, Fresh))
-        )
+        for (_, candidate), verdict in zip(candidates, verdicts, strict=True):
+            if isinstance(verdict, Fresh):
+                self._took(candidate, verdict)
         told = [(item, self._refusal(refusal)) for item, refusal in refused]
         for (item, candidate), verdict in zip(candidates, verdicts, strict=True):
             told.append((item, self._told(candidate, verdict)))
@@ -175,6 +178,11 @@ class Intake:
         check_grant(job, granted, submission.request.on_long)
         return replace(candidate, job=replace(candidate.job, trimmed_tokens=trimmed_tokens))
 
+    def _took(self, candidate: Candidate, fresh: Fresh) -> None:
+        template = candidate.job.template
+        self._diary.accepted(fresh.row, None if template is None else template[0])
+        self._dispatch.superseded(fresh.superseded)
+
     def _told(self, candidate: Candidate, verdict: Verdict) -> Outbound | None:
         """Return what must be said before the PUBACK; None for a prompt that is taken."""
         match verdict:
@@ -189,14 +197,16 @@ class Intake:
                 refusal = Refusal(reason, detail, self._dispatch.relief_s() or FULL_RETRY_S)
             case _:
                 assert_never(verdict)
+        self._diary.refused(candidate.client, candidate.id, refusal)
         return self._answers.refused(candidate.id, candidate.destination, refusal)
 
     def _refusal(self, refused: Refused) -> Outbound | None:
-        log.info("refused: %s", refused.refusal)
-        if refused.sender is None:
+        to = refused.sender
+        if to is None:
+            self._diary.refused(None, None, refused.refusal)
             self.unanswerable += 1
             return None
-        to = refused.sender
+        self._diary.refused(to.client, to.id, refused.refusal)
         return self._answers.refused(to.id, to.destination, refused.refusal)
 
     def _accepted(self, row: Row) -> Outbound:

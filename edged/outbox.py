@@ -11,6 +11,7 @@ import asyncio
 import logging
 
 from edged.answers import Answers
+from edged.diary import Diary
 from edged.errors import BrokerGone
 from edged.mqtt import Session
 from edged.rows import Letter
@@ -26,11 +27,17 @@ class Outbox:
     """Delivers outcomes, oldest first."""
 
     def __init__(
-        self, session: Session, spool: Spool, answers: Answers, outcome_ttl_s: float
+        self,
+        session: Session,
+        spool: Spool,
+        answers: Answers,
+        diary: Diary,
+        outcome_ttl_s: float,
     ) -> None:
         self._session = session
         self._spool = spool
         self._answers = answers
+        self._diary = diary
         self._outcome_ttl_s = outcome_ttl_s
         self._woken = asyncio.Event()
 
@@ -63,6 +70,9 @@ class Outbox:
             }
             if acknowledged:
                 await self._spool.delivered(acknowledged)
+            for letter in letters:
+                if letter.serial in acknowledged:
+                    self._diary.delivered(letter, claimed=acknowledged[letter.serial])
             for claim in claims:
                 if isinstance(claim, BaseException):
                     raise claim

@@ -154,6 +154,7 @@ class Letter:
 
     serial: int
     client: str
+    id: str
     settlement: Settlement
     destination: Destination
     settled_s: float
@@ -164,7 +165,7 @@ class Fresh:
     """Verdict: a new row; `superseded` are the rows it took the place of."""
 
     row: Row
-    superseded: tuple[int, ...] = ()
+    superseded: tuple[Row, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,8 +124,14 @@ class Spool:
             lambda row: replace(row, state=State.QUEUED, attempts=row.attempts + blame),
         )
 
-    async def settle(self, settlements: Mapping[int, Settlement], note: str | None = None) -> None:
-        """Write outcomes with a note on them and erase the prompts' texts, in one transaction."""
+    async def settle(
+        self, settlements: Mapping[int, Settlement], note: str | None = None
+    ) -> list[Row]:
+        """Write outcomes with a note on them and erase the prompts' texts, in one transaction.
+
+        Returns:
+            The rows that had no outcome before: the first one of a row stays.
+        """
         now_s = self.clock.now_s()
 
         def work(table: Table) -> None:
@@ -134,8 +140,7 @@ class Spool:
                 table.keep_note(note)
 
         await self._file.write(work)
-        for serial in settlements:
-            self._rows.pop(serial, None)
+        return [self._rows.pop(serial) for serial in settlements if serial in self._rows]
 
     async def keep_note(self, note: str) -> None:
         """Write a note without an outcome, unless the disk will not; the next open has it."""
@@ -162,8 +167,8 @@ class Spool:
     def _mirror(self, verdict: Verdict) -> None:
         match verdict:
             case Fresh(row, superseded):
-                for serial in superseded:
-                    self._rows.pop(serial, None)
+                for old in superseded:
+                    self._rows.pop(old.serial, None)
                 self._rows[row.serial] = row
             case Known(row):
                 self._set([row.serial], lambda old: replace(old, destination=row.destination))

@@ -46,7 +46,7 @@ _ROW = (
     "iif(json_valid(job), json_extract(job, '$.prompt_tokens'), NULL), "
     "iif(json_valid(job), json_extract(job, '$.answer_tokens'), NULL)"
 )
-_LETTER = "serial, client, event, status, outcome, topic, correlation, settled_s"
+_LETTER = "serial, client, id, event, status, outcome, topic, correlation, settled_s"
 
 
 class Table:
@@ -216,7 +216,7 @@ class Table:
         if full is not None:
             return full
         self.settle({row.serial: supersede(row) for row in superseded}, now_s)
-        return Fresh(self._insert(candidate, now_s), tuple(row.serial for row in superseded))
+        return Fresh(self._insert(candidate, now_s), tuple(superseded))
 
     def _known(self, candidate: Candidate) -> Verdict | None:
         """Return what is here of the same prompt or id."""
@@ -386,10 +386,11 @@ def _row(columns: tuple[Any, ...]) -> Row:
 
 
 def _letter(columns: tuple[Any, ...]) -> Letter:
-    serial, client, event, status, outcome, topic, correlation, settled_s = columns
+    serial, client, id, event, status, outcome, topic, correlation, settled_s = columns
     return Letter(
         serial=serial,
         client=client,
+        id=id,
         settlement=Settlement(event, status, bytes(outcome)),
         destination=Destination(topic, correlation),
         settled_s=settled_s,

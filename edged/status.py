@@ -16,10 +16,12 @@ import edged
 from edged import config
 from edged.board.thermal import hottest_c
 from edged.contract import Outbound
+from edged.diary import Diary
 from edged.dispatch import Dispatch
 from edged.engine.client import EngineClient
 from edged.errors import BrokerGone
 from edged.intake import Intake
+from edged.metrics import Figures
 from edged.mqtt import Session
 from edged.power.governor import Governor
 from edged.rows import State
@@ -49,6 +51,7 @@ class Status:
         spool: Spool,
         engine: EngineClient,
         dispatch: Dispatch,
+        diary: Diary,
         intake: Intake,
         power: Governor,
         service: Service,
@@ -59,6 +62,7 @@ class Status:
         self._spool = spool
         self._engine = engine
         self._dispatch = dispatch
+        self._diary = diary
         self._intake = intake
         self._power = power
         self._service = service
@@ -156,11 +160,17 @@ class Status:
                 "problem": self._spool.problem or None,
                 "set_aside": list(self._spool.set_aside),
             },
-            "outcomes": dict(sorted(self._dispatch.totals.outcomes.items())),
+            "outcomes": dict(sorted(self._diary.outcomes.items())),
             "power": self._power_state(),
             "temperature_c": hottest_c(),
             "unanswerable": self._intake.unanswerable,
         }
+
+    def figures(self) -> Figures:
+        """Return what the metrics show of the board, with joules up to now."""
+        self._power.count()
+        joules = self._power.account.joules
+        return Figures(self.state(), joules, self._session.state.connected)
 
     def _power_state(self) -> dict[str, Any]:
         watts, joules = self._power.watts(), self._power.account.joules

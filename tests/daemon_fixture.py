@@ -41,6 +41,7 @@ class Daemon:
         broker: where it connects.
         backend: `sim` for speed, `llama` for the shipped model.
         sections: further tables of the configuration.
+        journal: where a journald listens for it; None: its log is text.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Daemon:
         *,
         backend: str = "sim",
         sections: dict[str, dict[str, Any]] | None = None,
+        journal: Path | None = None,
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.state_dir = directory
@@ -61,14 +63,20 @@ class Daemon:
         for name, keys in (sections or {}).items():
             tables[name] = tables.get(name, {}) | keys
         self.config = write_config(directory, **tables)
+        self._journal = journal
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start the daemon."""
         environment = {key: os.environ[key] for key in os.environ if key != "NOTIFY_SOCKET"}
+        command = [sys.executable, "-m", "edged", "run", "--config", str(self.config)]
         with self.log.open("ab") as log:
+            if self._journal is not None:
+                stderr = os.fstat(log.fileno())
+                environment["JOURNAL_STREAM"] = f"{stderr.st_dev}:{stderr.st_ino}"
+                command += ["--journal-socket", str(self._journal)]
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "edged", "run", "--config", str(self.config)],
+                command,
                 cwd=ROOT,
                 env=environment,
                 stdout=log,

@@ -316,7 +316,7 @@ def test_a_refusal_of_an_id_that_cannot_be_read_has_an_empty_one() -> None:
 
 def test_a_stored_outcome_goes_out_verbatim_with_the_time_it_has_left() -> None:
     settlement = Settlement("done", 200, b'{"event": "done", "status": 200}')
-    message = ANSWERS.letter(Letter(1, "c1", settlement, DEVICE, 0.0), 99.9)
+    message = ANSWERS.letter(Letter(1, "c1", "p1", settlement, DEVICE, 0.0), 99.9)
     assert message.payload == settlement.body
     assert (message.topic, message.correlation, message.expiry_s) == ("res/c1/p1", b"c", 99)
     payload(message)

@@ -25,8 +25,10 @@ from edged.board.virtual.live import LiveBoard
 from edged.board.virtual.plant import drawn
 from edged.config import Config
 from edged.contract import Destination
+from edged.diary import Diary
 from edged.dispatch import Dispatch, moment
 from edged.engine.frames import Prompt
+from edged.metrics import Metrics
 from edged.mqtt import Session, Will
 from edged.outbox import Outbox
 from edged.power.account import Account, Joules, from_note
@@ -54,6 +56,7 @@ class Board:
     spool: Spool
     engine: NearEngine
     dispatch: Dispatch
+    diary: Diary
     power: Governor
 
     async def accept(self, number: int, **changes: Any) -> None:
@@ -101,11 +104,12 @@ async def board(
     spool = Spool(config.state_dir, config.spool, answers.superseded)
     await spool.open()
     session = Session(config.broker, client_id="c", filters=(), will=Will("t", b""))
-    outbox = Outbox(session, spool, answers, 60.0)
-    dispatch = Dispatch(config, spool, engine, session, outbox, answers, power)
+    diary = Diary(Metrics())
+    outbox = Outbox(session, spool, answers, diary, 60.0)
+    dispatch = Dispatch(config, spool, engine, session, outbox, answers, diary, power)
     tasks = [asyncio.ensure_future(part.run()) for part in (engine, dispatch, power)]
     try:
-        yield Board(loop, live, spool, engine, dispatch, power)
+        yield Board(loop, live, spool, engine, dispatch, diary, power)
     finally:
         for task in tasks:
             task.cancel()
@@ -129,7 +133,7 @@ def saturated(folder: Path, name: str, domains: frozenset[str], for_s: float) ->
             await asyncio.sleep(LEAD_S)
             await one.saturate(LEAD_S + for_s)
             end_s = loop.time()
-            tokens = 60 * one.dispatch.totals.outcomes["done"]
+            tokens = 60 * one.diary.outcomes["done"]
             live.run(None)
             return judged(live.board, [Span(LEAD_S, end_s, one.power.law.limits)], tokens)
 
@@ -177,7 +181,7 @@ def test_a_budget_under_the_idle_floor_starts_nothing_and_says_so(tmp_path: Path
     async def play(loop: VirtualLoop) -> tuple[int, Standing]:
         async with board(loop, config, virtual_board(loop)) as one:
             await one.saturate(30.0)
-            return one.dispatch.totals.outcomes.get("done", 0), one.power.watts().standing
+            return one.diary.outcomes["done"], one.power.watts().standing
 
     done, standing = run_virtually(play)
     assert done == 0

@@ -215,7 +215,7 @@ def test_replace_supersedes_the_queued_prompt_of_the_same_client_and_key(tmp_pat
         )
         (verdict,) = await accept(spool, candidate("p5", replace="k"))
         assert isinstance(verdict, Fresh)
-        assert verdict.superseded == (old.serial,)
+        assert verdict.superseded == (old,)
         assert set(spool.rows) == {row.serial for row in (*others, verdict.row)}
         (letter,) = await spool.letters(0, 9)
         assert (letter.serial, letter.settlement) == (old.serial, superseded(old))
@@ -318,6 +318,18 @@ def test_the_first_outcome_of_a_prompt_stays(tmp_path: Path) -> None:
         await spool.settle({row.serial: Settlement("expired", 408, b"late")})
         assert await spool.settled("c1", "p1") == before
         assert await spool.letters(0, 9) == []
+
+    in_spool(tmp_path, scenario)
+
+
+def test_of_two_outcomes_at_once_the_first_alone_is_told(tmp_path: Path) -> None:
+    async def scenario(spool: Spool) -> None:
+        (row,) = await fresh(spool, candidate())
+        late = Settlement("expired", 408, b"late")
+        first, second = await asyncio.gather(
+            spool.settle({row.serial: DONE}), spool.settle({row.serial: late})
+        )
+        assert (first, second) == ([row], [])
 
     in_spool(tmp_path, scenario)
 
@@ -717,8 +729,8 @@ class SpoolMachine(RuleBasedStateMachine):
         if id not in self.texts:
             assert isinstance(verdict, Fresh)
             self.texts[id] = text
-            for serial in verdict.superseded:
-                old = self.rows.pop(serial)
+            for old in verdict.superseded:
+                assert self.rows.pop(old.serial) == old
                 assert (old.replace, old.state) == (key, State.QUEUED)
                 self.outcomes[old.id] = superseded(old)
             self.rows[verdict.row.serial] = verdict.row

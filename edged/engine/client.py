@@ -40,6 +40,7 @@ from edged.engine.frames import (
 )
 from edged.engine.stream import read_frame
 from edged.errors import EngineLost
+from edged.journal import Event, about
 
 log = logging.getLogger(__name__)
 
@@ -129,7 +130,7 @@ class EngineClient:
                 problem = await self._life()
                 if self.state.phase == "ready":
                     backoff_s = BACKOFF_S_MIN
-                log.warning("engine lost: %s", problem)
+                log.warning("engine lost: %s", problem, extra=about(Event.ENGINE_LOST))
                 self._forget(problem)
                 await asyncio.sleep(backoff_s)
                 backoff_s = min(BACKOFF_S_MAX, backoff_s * 2)

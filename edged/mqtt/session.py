@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from edged.config import Broker
 from edged.contract import Outbound
 from edged.errors import BrokerGone
+from edged.journal import Event, about
 from edged.mqtt.connection import Connection, Opened, Unanswered
 from edged.mqtt.dial import ProtocolRefused
 from edged.mqtt.packets import Acknowledged, Delivery, Protocol, Will
@@ -217,12 +218,13 @@ class Session:
             log.warning("the broker lost our session: prompts that waited there are gone")
         if problem and problem != self._state.problem:
             log.warning("%s", problem)
-        log.info("connected to the broker, MQTT %s", protocol)
+        fields = about(Event.BROKER_CONNECTED, protocol=protocol)
+        log.info("connected to the broker, MQTT %s", protocol, extra=fields)
         self._become(ConnectionState(True, protocol, problem, present, opened.number))
 
     def _lost(self, problem: str) -> None:
         if problem != self._state.problem:
-            log.warning("%s; trying again", problem)
+            log.warning("%s; trying again", problem, extra=about(Event.BROKER_LOST))
         connections = self._state.connections
         self._become(ConnectionState(problem=problem, connections=connections))
 
