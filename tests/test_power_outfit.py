@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from edged.board.here import soc_here
-from edged.board.soc import RK3576, RK3588, on_cpu
+from edged.board.soc import RK3588, on_cpu
 from edged.config import Config
 from edged.errors import ConfigError
 from edged.power.budget import State
@@ -26,24 +25,6 @@ def config(**tables: dict[str, Any]) -> Config:
 def virtual(**power: Any) -> Outfit:
     settings = config(engine={"backend": "sim", "virtual_board": "rk3588"}, power=power)
     return outfit(settings, parts_here(settings, clock), None, clock)
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        (b"xunlong,orangepi-5\0rockchip,rk3588s\0rockchip,rk3588\0", RK3588),
-        (b"armsom,sige5\0rockchip,rk3576\0", RK3576),
-        (b"raspberrypi,4-model-b\0brcm,bcm2711\0", None),
-        (b"", None),
-    ],
-)
-def test_the_device_tree_tells_the_board(tmp_path: Path, text: bytes, expected: object) -> None:
-    (tmp_path / "compatible").write_bytes(text)
-    assert soc_here(tmp_path / "compatible") is expected
-
-
-def test_a_machine_without_a_device_tree_is_no_board(tmp_path: Path) -> None:
-    assert soc_here(tmp_path / "compatible") is None
 
 
 def test_an_unknown_machine_is_not_held_and_says_why() -> None:
