@@ -16,7 +16,8 @@ from edged.board.knobs.kernel import KernelKnobs
 from edged.board.meter import Meter
 from edged.board.meters.choose import Chosen, Wish, choose_meter
 from edged.board.meters.dynamic import of_cores
-from edged.board.soc import RK3588, SOCS, Soc, on_cpu, operating_points
+from edged.board.reach import reachable
+from edged.board.soc import DOMAINS, RK3588, SOCS, Point, Soc, on_cpu, operating_points
 from edged.board.sysfs import SYS
 from edged.board.virtual.live import LiveBoard
 from edged.board.virtual.plant import drawn
@@ -165,12 +166,17 @@ def outfit(
     budget = budget_of(config.power, learned.floor_w)
     checked(budget, config.engine.step_s_max, metered=parts.meter is not None)
     prior = parts.soc or STAND_IN
-    domains = frozenset() if parts.knobs is None else parts.knobs.domains
-    forecast = Forecast(
-        prior, operating_points(prior, domains), learned, config.engine.chunk_tokens
-    )
+    forecast = Forecast(prior, _points(prior, parts.knobs), learned, config.engine.chunk_tokens)
     settings = _settings(config, parts, budget)
     return Outfit(parts, Law(forecast, budget.limits(), settings, clock()), budget, learned_file)
+
+
+def _points(prior: Soc, knobs: Knobs | None) -> tuple[Point, ...]:
+    """Return what the knobs of this board can set, full speed last."""
+    if knobs is None:
+        return operating_points(prior, frozenset())
+    tables = {domain: knobs.steps_hz(domain) for domain in DOMAINS if domain in knobs.domains}
+    return reachable(operating_points(prior, knobs.domains), tables)
 
 
 def _settings(config: Config, parts: Parts, budget: Budget) -> Settings:
