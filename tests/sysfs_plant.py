@@ -1,6 +1,6 @@
 """A virtual board behind a golden tree: the daemon's own meter and knobs see only files.
 
-In:  a tree with an INA226, a virtual board.     Out: `power1_input` with the board's watts; clocks
+In:  a tree with a chip, a virtual board.     Out: the chip's watts or joules of the board; clocks
 that follow the caps written into the tree. It turns every 20 ms of virtual time.
 """
 
@@ -19,7 +19,7 @@ from tests.golden_tree import hwmon
 from tests.virtual_time import VirtualLoop
 
 TURN_S = 0.02
-CHIP = "ina226"
+CHIP, COUNTER = "ina226", "ina228"
 # llama.cpp computes on the big cores: the NPU's clock is nobody's business.
 DOMAINS = KNOBS - {"npu"}
 POLICIES = tuple(f"devices/system/cpu/cpufreq/policy{number}" for number in (4, 6))
@@ -32,6 +32,7 @@ class SysfsPlant:
     """What the kernel and the board do behind the files.
 
     Attributes:
+        chip: in the supply; the counter tells joules.
         says_w: what the meter says in place of the truth; None: the truth.
         is_metering: whether the meter's file is written at all.
         heat_hz: the kernel's own cap of the big cores.
@@ -41,6 +42,7 @@ class SysfsPlant:
 
     root: Path
     live: LiveBoard
+    chip: str = CHIP
     says_w: float | None = None
     is_metering: bool = True
     heat_hz: float = math.inf
@@ -62,10 +64,12 @@ class SysfsPlant:
     def _meter(self) -> None:
         try:
             watts_w = self.live.read().watts_w if self.says_w is None else self.says_w
-            folder = hwmon(self.root, CHIP)
+            folder = hwmon(self.root, self.chip)
         except (MeterLost, StopIteration):
             return  # before its first conversion; unplugged
-        if self.is_metering:
+        if self.chip == COUNTER:
+            put(folder / "energy1_input", round(self.live.board.joules[-1] * 1e6))
+        elif self.is_metering:
             put(folder / "power1_input", round(watts_w * 1e6))
 
     def _move_clocks(self) -> None:
@@ -101,6 +105,7 @@ def put(file: Path, count: int) -> None:
 
 
 def sysfs_plant(root: Path, loop: VirtualLoop, seed: int = 0) -> SysfsPlant:
-    """Return the plant of an Orange Pi 5 with an INA226 in its supply."""
-    plant = drawn(on_cpu(RK3588), seed)
-    return SysfsPlant(root, LiveBoard(plant, DOMAINS, loop.time, keeps_all=True))
+    """Return the plant of an RK3588 with the chip that the tree has in its supply."""
+    live = LiveBoard(drawn(on_cpu(RK3588), seed), DOMAINS, loop.time, keeps_all=True)
+    names = [(node / "name").read_text().strip() for node in (root / "class/hwmon").iterdir()]
+    return SysfsPlant(root, live, COUNTER if COUNTER in names else CHIP)

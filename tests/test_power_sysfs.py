@@ -166,6 +166,26 @@ def test_the_budget_holds_with_the_chip_and_the_clocks_of_the_tree(root: Path, s
     assert "ina226@1-0040: the only power chip here" in late.told.meter
 
 
+def test_the_budget_holds_with_a_counter_of_joules_also_after_an_idle_hour(tmp_path: Path) -> None:
+    root = tree(tmp_path / "sys", "rock_5b", "rock_5b.ina228")
+
+    async def play(loop: VirtualLoop) -> tuple[Figures, Watts, float, float]:
+        async with trial(loop, root) as one:
+            await asyncio.sleep(LEAD_S)
+            await one.daemon.saturate(40.0)
+            one.plant.is_still = True  # nothing reads it either, and a turn is 20 ms
+            await asyncio.sleep(3600.0)
+            one.plant.is_still = False
+            await one.daemon.saturate(loop.time() + 40.0)
+            watts, counted = one.daemon.power.watts(), one.daemon.power.law.counted(loop.time())
+            return one.figures(), watts, counted.counter_j, one.plant.live.board.joules[-1]
+
+    figures, watts, counted_j, true_j = run_virtually(play)
+    assert held(figures)
+    assert watts.origin == "metered"
+    assert counted_j == pytest.approx(true_j, rel=0.01)
+
+
 @pytest.mark.parametrize(
     ("breaks", "soon", "late"),
     [
