@@ -166,6 +166,14 @@ def test_the_budget_holds_with_the_chip_and_the_clocks_of_the_tree(root: Path, s
     assert "ina226@1-0040: the only power chip here" in late.told.meter
 
 
+def test_a_machine_nobody_knows_is_held_by_its_chip_and_pauses_alone(root: Path) -> None:
+    (root / "firmware/devicetree/base/compatible").unlink()
+    figures, _, late, watts = saturated(root, leave)
+    assert held(figures)
+    assert (late.fault, watts.origin, watts.standing.state) == ("", "metered", "throttled")
+    assert tuple(int((root / cap).read_text()) for cap in CAPS) == FULL
+
+
 def test_the_budget_holds_with_a_counter_of_joules_also_after_an_idle_hour(tmp_path: Path) -> None:
     root = tree(tmp_path / "sys", "rock_5b", "rock_5b.ina228")
 
