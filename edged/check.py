@@ -14,7 +14,7 @@ from edged import config
 from edged.engine.model_check import check_model
 from edged.engine.rkllm.model_check import check_rkllm
 from edged.power.kept import FILE, Kept
-from edged.power.outfit import outfit, parts_here
+from edged.power.outfit import Parts, outfit, parts_here
 from edged.site import site_of
 
 
@@ -30,6 +30,7 @@ class Findings:
     templates: tuple[str, ...]
     state_dir: str
     power: str
+    meter: str
 
     def as_json(self) -> str:
         """Return the findings for a machine."""
@@ -56,6 +57,7 @@ def check(path: Path) -> Findings:
         is_rkllm = settings.engine.backend == "rkllm"
         model = check_rkllm(settings)[0] if is_rkllm else check_model(settings).model
         name, size_bytes = f"{model.name} ({model.path})", model.path.stat().st_size
+    parts = parts_here(settings, time.monotonic)
     return Findings(
         file=str(path),
         board=site.topics.board,
@@ -64,18 +66,19 @@ def check(path: Path) -> Findings:
         model_bytes=size_bytes,
         templates=tuple(site.templates),
         state_dir=str(settings.state_dir),
-        power=_power(settings),
+        power=_power(settings, parts),
+        meter=parts.told.meter,
     )
 
 
-def _power(settings: config.Config) -> str:
+def _power(settings: config.Config, parts: Parts) -> str:
     """Return the budget and whether it would be held, in words.
 
     Raises:
         ConfigError: the budget means nothing on this machine.
     """
     kept = Kept(settings.state_dir / FILE, is_read_only=True)
-    law = outfit(settings, parts_here(settings, time.monotonic), kept, time.monotonic).law
+    law = outfit(settings, parts, kept, time.monotonic).law
     limits = law.limits
     held = "held" if law.settings.enforce else law.settings.why_off
     return (

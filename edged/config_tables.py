@@ -6,6 +6,7 @@ Every number carries its unit in its name and its range in its field.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -19,6 +20,9 @@ from pydantic import (
 )
 
 Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
+METERS = ("auto", "hwmon", "powercap", "estimate")
+# As `board.meters.hwmon` names a chip: its driver's name, where its device sits, a channel.
+CHIP = re.compile(r"[a-z0-9]+@[A-Za-z0-9:._-]+(/[1-3])?")
 
 
 def _topic_filter(value: str) -> str:
@@ -33,7 +37,17 @@ def _topic_filter(value: str) -> str:
     return value
 
 
+def _meter(value: str) -> str:
+    if value not in METERS and CHIP.fullmatch(value) is None:
+        raise ValueError(
+            f"{', '.join(METERS)}, or a chip by name and place, such as ina226@1-0040 or, with its "
+            "channel, ina3221@1-0040/2"
+        )
+    return value
+
+
 TopicFilter = Annotated[str, AfterValidator(_topic_filter)]
+MeterName = Annotated[str, AfterValidator(_meter)]
 # Source: ggml's names of its types.
 KvType = Literal["f16", "q8_0"]
 # Prompts of full length that an unset `engine.kv_tokens` has cells for.
@@ -216,6 +230,22 @@ class Power(Section):
         "auto",
         description="auto: hold the budget where the board or a meter is known; always: also where "
         "nobody knows the watts, then a tenth of the time; never: only show it",
+    )
+    meter: MeterName = Field(
+        "auto",
+        description="who says the watts: auto takes the best that is there; hwmon, powercap, "
+        "estimate, or one chip such as ina226@1-0040",
+    )
+    shunt_ohm: float | None = Field(
+        None,
+        ge=0.0001,
+        le=1,
+        description="the shunt that is soldered to the chip; unset: the driver's is believed",
+    )
+    sysfs: File | None = Field(
+        None,
+        description="where the kernel tells of meters and clocks; unset: /sys; a folder laid out "
+        "like it is a trial",
     )
     idle_w: float = Field(
         1.8, ge=0, le=1000, description="estimate: board with the model resident and nothing to do"

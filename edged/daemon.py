@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from edged.answers import Answers
+from edged.board.sysfs import SYS
 from edged.config import Config
 from edged.diary import Diary
 from edged.dispatch import Dispatch, moment
@@ -83,7 +84,7 @@ async def _serve(config: Config, config_path: Path | None, held: Outfit) -> None
     async with service.starting():
         await spool.open()
     service.ready()
-    power = _governor(config, held, engine, spool)
+    power = await asyncio.to_thread(_governor, config, held, engine, spool)  # it reads /sys
     session = Session(
         config.broker,
         client_id=f"edged-{config.node.site}-{config.node.name}",
@@ -129,7 +130,8 @@ def _outfit(config: Config) -> Outfit:
 
 def _governor(config: Config, held: Outfit, engine: EngineClient, spool: Spool) -> Governor:
     """Return who holds the budget and keeps the books that the spool kept."""
-    estimate = EstimateMeter(config.power, lambda: engine.state.pid)
+    cpufreq = (config.power.sysfs or SYS) / "devices/system/cpu/cpufreq"
+    estimate = EstimateMeter(config.power, lambda: engine.state.pid, cpufreq)
     joules = from_note(spool.note, moment(spool.clock), held.floor_w(config.power))
     return Governor(held, estimate, engine, Account(joules), time.monotonic)
 

@@ -173,7 +173,7 @@ class Status:
         return Figures(self.state(), joules, self._session.state.connected)
 
     def _power_state(self) -> dict[str, Any]:
-        watts, joules = self._power.watts(), self._power.account.joules
+        watts, joules, hands = self._power.watts(), self._power.account.joules, self._power.hands
         limits = watts.limits
         return {
             "budget_w": self._config.power.budget_w,
@@ -186,6 +186,11 @@ class Status:
             "mean_w": round(watts.mean_w, 1),
             "source": watts.origin,
             "error_share": round(watts.error_share, 3),
+            "meter": hands.told.meter,
+            "meter_passed_over": list(hands.told.passed_over),
+            "meter_fault": hands.fault or None,
+            "clocks": hands.clocks,
+            "supply_w": hands.told.supply_w,
             "above_idle_j": round(joules.outcomes_j + joules.overhead_j, 1),
             "counter_j": round(joules.counter_j, 1),
             "outcomes_j": round(joules.outcomes_j, 1),

@@ -376,6 +376,18 @@ def test_a_cap_that_was_overwritten_is_written_again(root: Path, state: Path) ->
     assert counts(root)[NPU] == 500000000
 
 
+def test_clocks_that_were_restored_beside_a_running_daemon_can_be_restored_again(
+    root: Path, state: Path
+) -> None:
+    found = knobs(root, state)
+    found.set_clocks(SLOW)
+    assert len(restore(root, state)) == len(BEFORE)
+    found.check(is_busy=False)
+    assert counts(root)[NPU] == 500000000
+    restore(root, state)
+    assert counts(root) == BEFORE
+
+
 def test_a_cap_that_is_overwritten_again_and_again_is_left_to_the_other(
     root: Path, state: Path
 ) -> None:

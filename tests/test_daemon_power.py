@@ -10,7 +10,8 @@ import pytest
 
 from edged.__main__ import main
 from tests.broker import Mosquitto
-from tests.daemon_fixture import BOARD, OUTCOMES, Asker, Daemon, long_answer
+from tests.daemon_fixture import BOARD, OUTCOMES, Asker, Daemon, long_answer, wait_until
+from tests.golden_tree import metered
 
 pytestmark = pytest.mark.broker
 
@@ -141,6 +142,30 @@ def test_a_broken_file_of_what_was_learned_is_moved_aside_and_said(
     with virtual(place, broker) as daemon:
         daemon.wait_for_log("moved to")
     assert (place / "power.broken").read_text() == "{"
+
+
+@pytest.mark.model
+def test_a_real_engine_is_held_by_the_chip_of_the_tree_and_its_clocks_come_back_at_the_end(
+    broker: Mosquitto, tmp_path: Path
+) -> None:
+    root = metered(tmp_path / "sys", "orangepi_5")
+    cap = root / "devices/system/cpu/cpufreq/policy4/scaling_max_freq"
+    sections = {"power": {"sysfs": str(root), "budget_w": 2.8}}
+    with Daemon(tmp_path / "d", broker, backend="llama", sections=sections) as daemon:
+        daemon.wait_for_log("meter: ina226@1-0040: the only power chip here")
+        daemon.wait_for_log("is resident")
+        state = power_state(broker, "metered")
+        wait_until(lambda: cap.read_text() != "2400000\n", "a capped clock")
+        daemon.kill()
+        capped, saved = cap.read_text(), (tmp_path / "d/clocks.json").read_text()
+        daemon.start()
+        wait_until(lambda: daemon.log.read_text().count("is resident") == 2, "the same engine")
+        assert '"devices/system/cpu/cpufreq/policy4/scaling_max_freq": 2400000' in saved
+        assert daemon.stop() == 0
+    assert state["meter"].startswith("ina226@1-0040: ")
+    assert (state["meter_fault"], state["clocks"]) == (None, {})
+    assert capped != "2400000\n"
+    assert cap.read_text() == "2400000\n"
 
 
 def test_a_budget_that_means_nothing_ends_with_78(tmp_path: Path) -> None:

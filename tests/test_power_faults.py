@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from edged.bench.power_judge import Figures, Span, judged
+from edged.board.knobs.cap import Trouble
 from edged.board.meter import Reading
-from edged.board.soc import Clocks
+from edged.board.soc import Clocks, Domain
 from edged.board.virtual.live import LiveBoard
 from edged.engine.client import Lost
 from edged.engine.frames import Limits
@@ -51,9 +52,25 @@ class Locked:
         """Return what seems to be there."""
         return self.live.domains
 
+    @property
+    def troubles(self) -> dict[Domain, Trouble]:
+        """Return nothing: it is seen at the first write."""
+        return {}
+
+    def steps_hz(self, domain: Domain) -> tuple[float, ...]:
+        """Return the table of its board."""
+        return self.live.steps_hz(domain)
+
     def set_clocks(self, clocks: Clocks) -> None:
         """Refuse."""
         raise KnobRefused("max_freq: read-only file system")
+
+    def check(self, *, is_busy: bool) -> None:
+        """Nothing was capped."""
+
+    def kernel_hz(self) -> dict[Domain, float]:
+        """Nothing was capped."""
+        return {}
 
     def restore(self) -> None:
         """There is nothing to restore."""

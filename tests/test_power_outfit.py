@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from edged.board.here import soc_here
-from edged.board.soc import RK3576, RK3588, on_cpu
+from edged.board.soc import RK3588, on_cpu
 from edged.config import Config
 from edged.errors import ConfigError
 from edged.power.budget import State
 from edged.power.forecast import Learned
 from edged.power.kept import Kept
 from edged.power.outfit import Outfit, Parts, outfit, parts_here
+from tests.golden_tree import BOARDS, EACH_BOARD, metered, tree
 
 
 def clock() -> float:
@@ -26,24 +26,6 @@ def config(**tables: dict[str, Any]) -> Config:
 def virtual(**power: Any) -> Outfit:
     settings = config(engine={"backend": "sim", "virtual_board": "rk3588"}, power=power)
     return outfit(settings, parts_here(settings, clock), None, clock)
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        (b"xunlong,orangepi-5\0rockchip,rk3588s\0rockchip,rk3588\0", RK3588),
-        (b"armsom,sige5\0rockchip,rk3576\0", RK3576),
-        (b"raspberrypi,4-model-b\0brcm,bcm2711\0", None),
-        (b"", None),
-    ],
-)
-def test_the_device_tree_tells_the_board(tmp_path: Path, text: bytes, expected: object) -> None:
-    (tmp_path / "compatible").write_bytes(text)
-    assert soc_here(tmp_path / "compatible") is expected
-
-
-def test_a_machine_without_a_device_tree_is_no_board(tmp_path: Path) -> None:
-    assert soc_here(tmp_path / "compatible") is None
 
 
 def test_an_unknown_machine_is_not_held_and_says_why() -> None:
@@ -121,3 +103,70 @@ def test_over_idle_without_an_idle_is_held_as_total_until_one_is_learned() -> No
 
 def test_the_engine_s_chunk_bounds_the_forecast_s() -> None:
     assert virtual().law.chunk_tokens <= 64
+
+
+def parts_of(root: Path, **power: Any) -> Parts:
+    """Return what the daemon would use on the machine whose /sys this is."""
+    settings = config(node={"state_dir": str(root)}, power=power | {"sysfs": str(root)})
+    return parts_here(settings, clock)
+
+
+@EACH_BOARD
+def test_each_board_has_its_chip_and_the_clocks_that_the_cores_need(
+    tmp_path: Path, board: str
+) -> None:
+    found = parts_of(metered(tmp_path, board))
+    assert found.meter is not None
+    assert found.knobs is not None
+    assert found.knobs.domains == ({"cpu"} if board == "mainline" else {"cpu", "ddr"})
+    assert BOARDS[board] in found.told.meter
+
+
+def test_a_board_without_a_chip_is_held_by_its_forecast_and_says_what_the_estimate_is(
+    tmp_path: Path,
+) -> None:
+    found = parts_of(tree(tmp_path, "rock_5b"))
+    assert found.meter is None
+    assert "never calibrated" in found.told.meter
+    assert found.told.meter.endswith("the budget is not held by it")
+    assert any("USB-PD contract" in sentence for sentence in found.told.passed_over)
+
+
+def test_a_counter_of_the_processor_alone_is_told_and_holds_nothing(tmp_path: Path) -> None:
+    found = parts_of(tree(tmp_path, "x86"))
+    assert (found.soc, found.meter, found.knobs) == (None, None, None)
+    assert "without the board around it" in found.told.meter
+    assert found.told.meter.endswith("the budget is not held by it")
+
+
+def test_a_counter_of_the_whole_machine_holds_the_budget_of_a_machine_nobody_knows(
+    tmp_path: Path,
+) -> None:
+    root = tree(tmp_path, "x86")
+    (root / "class/powercap/intel-rapl:0/name").write_text("psys\n")
+    found = parts_of(root)
+    assert (found.soc, found.knobs) == (None, None)
+    assert outfit(config(), found, None, clock).law.settings.enforce
+
+
+def test_a_configured_estimate_leaves_the_chip_alone(tmp_path: Path) -> None:
+    assert parts_of(metered(tmp_path, "rock_5b"), meter="estimate").meter is None
+
+
+def test_a_configured_chip_that_is_not_there_is_said(tmp_path: Path) -> None:
+    found = parts_of(metered(tmp_path, "orangepi_5"), meter="ina219@1-0040")
+    assert found.meter is None
+    assert any("ina219@1-0040 is configured and not there" in one for one in found.told.passed_over)
+
+
+def test_an_engine_that_is_not_paced_reads_no_meter(tmp_path: Path) -> None:
+    root = metered(tmp_path, "rock_5b")
+    found = parts_here(config(engine={"backend": "rkllm"}, power={"sysfs": str(root)}), clock)
+    assert found.meter is None
+    assert "rkllm is not paced" in found.told.meter
+
+
+def test_the_industrial_part_has_only_the_points_of_its_own_tables(tmp_path: Path) -> None:
+    found = outfit(config(), parts_of(tree(tmp_path, "rk3588j")), None, clock)
+    clocks_hz = {point.clocks.cpu_hz for point in found.law.forecast.points}
+    assert max(clocks_hz) == 1608e6

@@ -11,8 +11,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Literal
 
 GB = 1e9
+Domain = Literal["npu", "cpu", "ddr"]
+DOMAINS: tuple[Domain, ...] = ("npu", "cpu", "ddr")
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +171,11 @@ class Clocks:
     npu_hz: float
     cpu_hz: float
     ddr_hz: float
+
+    @property
+    def by_domain(self) -> dict[Domain, float]:
+        """Return the same by the domain's name."""
+        return {"npu": self.npu_hz, "cpu": self.cpu_hz, "ddr": self.ddr_hz}
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,8 +44,10 @@ def look(root: Root, settings: config.Power) -> Meters:
     """Return the meters of this machine."""
     cores = of_cores(settings.idle_w, settings.core_w, settings.core_hz, settings.error_share)
     # A meter that is never read needs no averaging: with a period of 0 nothing is set up.
-    chosen = choose_meter(Wish(cores, period_s=0.0), lambda: None, root.sys)
-    return Meters(chosen.kind, chosen.why, chosen.passed_over, find_contracts(root.sys))
+    wish = Wish(cores, settings.meter, shunt_ohm=settings.shunt_ohm, period_s=0.0)
+    sysfs = settings.sysfs or root.sys
+    chosen = choose_meter(wish, lambda: None, sysfs)
+    return Meters(chosen.kind, chosen.why, chosen.passed_over, find_contracts(sysfs))
 
 
 def judge(meters: Meters, *, is_rockchip: bool) -> list[Finding]:

@@ -122,6 +122,11 @@ class EngineClient:
         self.state = EngineState()
         self.changed = asyncio.Event()
 
+    @property
+    def ends_with_us(self) -> bool:
+        """Return whether the engine is one that a daemon spawned, and ends with this one."""
+        return self._is_spawned
+
     async def run(self) -> None:
         """Keep an engine connected until cancelled; then end it if a daemon spawned it."""
         backoff_s = BACKOFF_S_MIN

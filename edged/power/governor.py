@@ -15,27 +15,25 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from edged.board.meter import Meter, Origin, Reading
+from edged.board.meter import Origin, Reading
 from edged.engine.client import Lost, Pulse
 from edged.engine.frames import Go, Ready, ToEngine, Wish
 from edged.engine.frames import Step as StepFrame
-from edged.errors import MeterLost
 from edged.power.account import Account
-from edged.power.budget import Limits, Source, Standing, State
+from edged.power.budget import Source, Standing, State
 from edged.power.caps import Caps
 from edged.power.forecast import Step
+from edged.power.gauge import PERIOD_S_MAX, Gauge, metered
 from edged.power.grant import Ask, Granted, Supply, alike_s, grant_request
 from edged.power.law import Law
 from edged.power.meters import EstimateMeter
 from edged.power.outfit import Outfit
-from edged.power.plausible import Metered
+from edged.power.shown import Hands
+from edged.power.shown import Watts as Watts
 
 log = logging.getLogger(__name__)
 
 CHOOSE_S = 1.0
-TICK_S_MIN, TICK_S_MAX = 0.1, 1.0
-# Read a little faster than the chip averages: nothing is missed, and the law sees doubles.
-TICK_SHARE = 0.9
 # Ticks go on so long after the last step: the floor is learned then.
 SETTLING_S = 15.0
 # Steps much shorter than this share a permit, so that asking costs little of them.
@@ -57,6 +55,10 @@ class Engine(Protocol):
     def send(self, frame: ToEngine) -> None:
         """Send a frame."""
 
+    @property
+    def ends_with_us(self) -> bool:
+        """Return whether it ends with the daemon."""
+
     def excuse(self) -> None:
         """Its silence is ours: it waits for a permit."""
 
@@ -76,23 +78,6 @@ class Grant:
     chunk_tokens: int | None = None
     is_paced: bool = False
     throttled: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Watts:
-    """What `state` says of the power.
-
-    Attributes:
-        mean_w: of the window, board input.
-        origin: who says it.
-        error_share: its band.
-    """
-
-    limits: Limits
-    standing: Standing
-    mean_w: float
-    origin: Origin
-    error_share: float
 
 
 class Governor:
@@ -128,6 +113,7 @@ class Governor:
         self._steps_left = 0
         self._begun_s = self._heard_s = self._chosen_s = self._kept_s = clock()
         self._caps = Caps(outfit.parts.knobs, outfit.law, clock())
+        self._gauge = Gauge(outfit.parts.meter or estimate)
         self._is_ready = False
         self._last: Reading | None = estimate.read()
         self._ticked_s = clock()
@@ -139,6 +125,9 @@ class Governor:
 
     async def run(self) -> None:
         """Tick while something happens, until cancelled; then keep what was learned."""
+        told = self._outfit.parts.told
+        for sentence in (told.meter, *told.passed_over):
+            log.info("meter: %s", sentence)
         try:
             while True:
                 await self._tick()
@@ -148,7 +137,10 @@ class Governor:
                     self._woken.clear()
                     await self._woken.wait()
         finally:
-            self._keep()  # on the loop: it ends now
+            # On the loop: it ends now.
+            self._keep()
+            if self._engine.ends_with_us:
+                self._caps.release()
 
     def wake(self) -> None:
         """Something begins: tick again."""
@@ -167,6 +159,7 @@ class Governor:
                 self._ask(pulse if pulse.tokens else None)
             case Ready():
                 self._is_ready = True
+                self._caps.forget()
             case Lost():
                 self._is_ready = False
                 self._ask(None)
@@ -222,25 +215,27 @@ class Governor:
 
     async def _tick(self) -> None:
         """Observe; once a second choose, set the clocks and count."""
-        meter = self._outfit.parts.meter or self._estimate
-        reading = self._last = await asyncio.to_thread(_read, meter)
+        before = self._named()
+        reading = self._last = await self._gauge.read()
         now_s = self._ticked_s = self._clock()
         if not self._is_ready:
             self._law.disturb(now_s)  # a model that is being loaded is no idle board
         if self._outfit.is_paced:
-            metered = reading if self._outfit.parts.meter is not None else None
-            self._law.observe(now_s, None if metered is None else _metered(metered, now_s))
+            has_meter = self._outfit.parts.meter is not None
+            self._law.observe(now_s, metered(reading, now_s) if reading and has_meter else None)
+        await self._choose(now_s)
+        if self._named() != before:
+            self.changed.set()
+
+    async def _choose(self, now_s: float) -> None:
         if now_s - self._chosen_s < CHOOSE_S:
             return
-        self._chosen_s = now_s
-        before = self._law.standing.state
+        law, self._chosen_s = self._law, now_s
         self._learn_idle(now_s)
-        self._law.choose(now_s)
-        if self._law.settings.enforce:
-            await self._caps.follow(now_s, is_needed=self._is_ready)
+        law.choose(now_s)
+        is_needed = self._is_ready and law.settings.enforce
+        await self._caps.follow(now_s, is_needed=is_needed, is_busy=law.running is not None)
         self.count()
-        if self._law.standing.state is not before:
-            self.changed.set()
         if now_s - self._kept_s > KEEP_S:
             self._kept_s = now_s
             await asyncio.to_thread(self._keep)
@@ -254,10 +249,16 @@ class Governor:
             if abs(limits.mean_w / self._law.limits.mean_w - 1) > CREEP_SHARE:
                 self._law.set_limits(limits, now_s)
 
+    def _named(self) -> tuple[State, str, str]:
+        """Return what `state` should tell at once when it changes."""
+        return self._law.standing.state, self._gauge.name, self._caps.problem
+
     def _tick_s(self) -> float:
-        if self._outfit.parts.meter is None or self._last is None:
-            return TICK_S_MAX
-        return min(TICK_S_MAX, max(TICK_S_MIN, TICK_SHARE * self._last.averaging_s))
+        """Return the meter's period while steps run, else a second."""
+        is_idle = self._clock() - self._heard_s > CHOOSE_S
+        if self._outfit.parts.meter is None or is_idle:
+            return PERIOD_S_MAX
+        return self._gauge.period_s
 
     def _keep(self) -> None:
         learned, file = self._law.forecast.learned, self._outfit.learned_file
@@ -325,6 +326,11 @@ class Governor:
         """Return whether the joules of a step need no forecast: a meter sees steps in a mean."""
         return not self._outfit.is_paced
 
+    @property
+    def hands(self) -> Hands:
+        """Return what is said of the meter and the clocks."""
+        return Hands(self._outfit.parts.told, self._gauge.fault, self._caps.told)
+
     def watts(self) -> Watts:
         """Return what `state` says of the power."""
         law, limits, last = self._law, self._law.limits, self._last
@@ -351,6 +357,8 @@ class Governor:
         is_learned = budget.idle_w is not None or self._law.limits != budget.limits()
         if budget.basis == "over_idle" and not is_learned:
             notes += ["the idle is not learned yet: until then the budget is of the whole board"]
+        if self._gauge.fault:
+            notes += [f"meter {self._gauge.fault}"]
         if self._caps.problem:
             notes += [f"clocks cannot be set: {self._caps.problem}"]
         return Standing(standing.state, "; ".join(notes))
@@ -368,23 +376,3 @@ class Governor:
         """Bring the books up to now, or to the estimate's last reading."""
         is_paced = self._outfit.is_paced
         self.account.count(self._law.counted(self._clock()) if is_paced else self._estimate.counted)
-
-
-def _read(meter: Meter) -> Reading | None:
-    """Read a meter; None when it does not answer. Blocking."""
-    try:
-        return meter.read()
-    except MeterLost as error:
-        log.debug("meter: %s", error)
-        return None
-
-
-def _metered(reading: Reading, now_s: float) -> Metered:
-    """Return a reading as the law takes it."""
-    return Metered(
-        power_w=reading.watts_w,
-        name=reading.name,
-        age_s=now_s - reading.at_s,
-        averaging_s=reading.averaging_s,
-        error_share=reading.error_share,
-    )

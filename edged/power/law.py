@@ -106,9 +106,7 @@ class Law:
         self._standing = Standing(State.OK, "full speed fits")
         self._ladder = ladder(forecast, settings.step_s_max, settings.bunch_s)
         self._usable_points = self._ladder
-        self._most_w = max(
-            forecast.floor_w + max(point.prefill_w, point.decode_w) for point in forecast.points
-        )
+        self._most_w = _most_w(forecast) if settings.board_known else math.inf
         self._is_taught = self._has_learned()
         self._set_guard(0.0, now_s)
         self.choose(now_s)
@@ -388,3 +386,8 @@ class Law:
         return min(
             self._usable_points, key=lambda one: points[one].prefill_w * points[one].prefill_slow
         )
+
+
+def _most_w(forecast: Forecast) -> float:
+    """Return the most that this board is forecast to draw; of another machine nobody knows it."""
+    return forecast.floor_w + max(max(point.prefill_w, point.decode_w) for point in forecast.points)

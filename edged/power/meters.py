@@ -52,10 +52,12 @@ class EstimateMeter:
         self._samples: deque[Sample] = deque()
         self._pid: int | None = None
         self._counted = Counted(0.0, 0.0)
+        self._core_w = self._busy_core_w()
 
     def read(self) -> Reading:
         """Return the estimate over the last window; a fresh engine starts a fresh window."""
         now_s, engine_pid = time.monotonic(), self._engine_pid()
+        self._core_w = self._busy_core_w()
         cpu_s = 0.0 if engine_pid is None else process_cpu_s(engine_pid) or 0.0
         fresh = Sample(now_s, cpu_s)
         self._count(fresh, same_engine=engine_pid == self._pid)
@@ -67,7 +69,7 @@ class EstimateMeter:
             self._samples.popleft()
         busy = busy_cores(self._samples, self._power.window_s)
         return Reading(
-            watts_w=self._power.idle_w + busy * self._busy_core_w(),
+            watts_w=self._power.idle_w + busy * self._core_w,
             at_s=now_s,
             averaging_s=self._power.window_s,
             error_share=self._power.error_share,
@@ -92,8 +94,11 @@ class EstimateMeter:
         self._counted = Counted(counted.counter_j + passed_j, counted.idle_j + idle_j)
 
     def step_j(self, cpu_s: float) -> float:
-        """Return the estimated joules above idle of `cpu_s` CPU seconds."""
-        return cpu_s * self._busy_core_w()
+        """Return the estimated joules above idle of `cpu_s` CPU seconds; no I/O.
+
+        The clocks are those of the last reading: steps are counted on the event loop.
+        """
+        return cpu_s * self._core_w
 
     def _busy_core_w(self) -> float:
         clock_hz = clocks_hz(self._cpufreq)

@@ -16,10 +16,9 @@ from pathlib import Path
 from typing import Literal
 
 from edged.board.domains import big_policies, ddr_devfreq, npu_devfreq
+from edged.board.soc import Domain
 from edged.board.sysfs import optional_number, optional_text, probe_write, write_number
 
-Domain = Literal["npu", "cpu", "ddr"]
-DOMAINS: tuple[Domain, ...] = ("npu", "cpu", "ddr")
 KnobFault = Literal[
     "missing",  # no such node on this kernel or firmware
     "denied",  # this user may not write it

@@ -15,11 +15,11 @@ from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
-from edged.board.knobs.cap import DOMAINS, MISSING, Cap, Domain, Trouble, find_caps, is_over, mhz
+from edged.board.knobs.cap import MISSING, Cap, Trouble, find_caps, is_over, mhz
 from edged.board.knobs.restore import give_back, restore_clocks
 from edged.board.knobs.saved import FILE, SavedClocks, boot_id
 from edged.board.knobs.watch import CONTEST_S, CONTEST_WRITES, Watch
-from edged.board.soc import Clocks
+from edged.board.soc import DOMAINS, Clocks, Domain
 from edged.board.thermal import hottest_c, is_throttling
 from edged.errors import KnobRefused
 
@@ -50,7 +50,7 @@ class KernelKnobs:
         self._root = root
         self._saved = saved
         self._clock = clock
-        self._absent = _absent(caps)
+        self._absent = {one: why for one, why in _absent(caps).items() if one not in without}
         used = [cap for cap in caps if cap.domain not in {*self._absent, *without}]
         self._caps = {_key(root, cap): cap for cap in used}
         self._refused: dict[Domain, Trouble] = {}
@@ -64,10 +64,11 @@ class KernelKnobs:
         state_dir: Path,
         without: frozenset[str] = frozenset(),
         boot: str | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> KernelKnobs:
         """Return the knobs of this board, asked whether they can be written; nothing is written."""
         saved = SavedClocks(state_dir, boot_id() if boot is None else boot)
-        return cls(root, find_caps(root), saved, without)
+        return cls(root, find_caps(root), saved, without, clock)
 
     @property
     def domains(self) -> frozenset[str]:
@@ -92,11 +93,7 @@ class KernelKnobs:
         Raises:
             KnobRefused: the clocks are as they were before edged.
         """
-        wanted: dict[Domain, float] = {
-            "npu": clocks.npu_hz,
-            "cpu": clocks.cpu_hz,
-            "ddr": clocks.ddr_hz,
-        }
+        wanted_hz = clocks.by_domain
         if self._clock() < self._left_until_s:
             raise KnobRefused("; ".join(one.why for one in self._refused.values()))
         self._refused.clear()
@@ -104,7 +101,7 @@ class KernelKnobs:
             with self._saved.held():
                 saved = self._save()
                 for key, cap in self._caps.items():
-                    self._write(key, cap, wanted[cap.domain], saved.get(key))
+                    self._write(key, cap, wanted_hz[cap.domain], saved.get(key))
         except OSError as error:
             raise self._unsaved(error) from error
 
@@ -198,6 +195,7 @@ class KernelKnobs:
             trouble = cap.probe() or unread
         elif is_over(in_force_hz, wanted_hz):
             is_contested = watch.is_contested(self._clock())
+            self._save()  # `restore-clocks` may have been called, which forgets what was before
             trouble = _contested(cap, in_force_hz) if is_contested else cap.write(wanted_hz)
         elif clock_hz is not None:
             runs_over = is_busy and is_over(clock_hz, wanted_hz)

@@ -10,6 +10,7 @@ Blocking: opens a dozen small files, and sets the averaging of the chip.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +29,7 @@ from edged.board.sysfs import SYS, entries, optional_text
 
 Kind = Literal["hwmon", "powercap", "estimate"]
 Boundary = Literal["board_input", "soc"]
+Clock = Callable[[], float]
 # What a chip in a board's supply can show; a processor with powercap is another class of machine.
 BOARD, PROCESSOR = Bounds(), Bounds(least_w=0.05, most_w=1000.0)
 # Source: ina2xx.c, INA2XX_RSHUNT_DEFAULT, where the device tree is silent; many INA219 boards carry
@@ -83,7 +85,11 @@ class _Passed:
 
 
 def choose_meter(
-    wish: Wish, use: Callable[[], Use | None], root: Path = SYS, bounds: Bounds = BOARD
+    wish: Wish,
+    use: Callable[[], Use | None],
+    root: Path = SYS,
+    bounds: Bounds = BOARD,
+    clock: Clock = time.monotonic,
 ) -> Chosen:
     """Return the meter to use; the estimate where nothing better is there. Blocking.
 
@@ -94,16 +100,16 @@ def choose_meter(
     supply_w = max((one.power_w_max for one in contracts), default=0.0) or None
     refused = [one.sentence for one in contracts] + _other_drivers(root)
     for attempt in (_hwmon, _powercap):
-        found = attempt(wish, root, bounds)
+        found = attempt(wish, root, bounds, clock)
         if isinstance(found, _Passed):
             refused += found.reasons
             continue
         return replace(found, passed_over=tuple(refused), supply_w=supply_w)
-    estimate = _estimate(wish, use, root)
+    estimate = _estimate(wish, use, root, clock)
     return replace(estimate, passed_over=tuple(refused), supply_w=supply_w)
 
 
-def _hwmon(wish: Wish, root: Path, bounds: Bounds) -> Chosen | _Passed:
+def _hwmon(wish: Wish, root: Path, bounds: Bounds, clock: Clock) -> Chosen | _Passed:
     if wish.meter in ("estimate", "powercap"):
         return _Passed(())
     chips = find_chips(root)
@@ -111,10 +117,10 @@ def _hwmon(wish: Wish, root: Path, bounds: Bounds) -> Chosen | _Passed:
     if isinstance(picked, _Passed):
         return picked
     chip, reason = picked
-    meter = HwmonMeter(root, chip, wish.period_s, wish.shunt_ohm)
+    meter = HwmonMeter(root, chip, wish.period_s, wish.shunt_ohm, clock)
     how = "counts energy" if chip.way == "energy" else meter.averaging.why
     return Chosen(
-        meter=Doubted(meter, bounds),
+        meter=Doubted(meter, bounds, clock),
         kind="hwmon",
         boundary="board_input",
         error_share=meter.error_share,
@@ -155,7 +161,7 @@ def _picked(wish: Wish, chips: tuple[Chip, ...]) -> tuple[Chip, str] | _Passed:
     return _Passed((f"{names}: {why}",))
 
 
-def _powercap(wish: Wish, root: Path, _: Bounds) -> Chosen | _Passed:
+def _powercap(wish: Wish, root: Path, _: Bounds, clock: Clock) -> Chosen | _Passed:
     if wish.meter not in ("auto", "powercap"):
         return _Passed(())
     zones = find_zones(root)
@@ -170,7 +176,7 @@ def _powercap(wish: Wish, root: Path, _: Bounds) -> Chosen | _Passed:
     names = "+".join(zone.name for zone in zones)
     around = "the whole machine" if is_whole else "the processor, without the board around it"
     return Chosen(
-        meter=Doubted(PowercapMeter(zones), PROCESSOR),
+        meter=Doubted(PowercapMeter(zones, clock), PROCESSOR, clock),
         kind="powercap",
         boundary="board_input" if is_whole else "soc",
         error_share=ERROR_SHARE,
@@ -178,10 +184,10 @@ def _powercap(wish: Wish, root: Path, _: Bounds) -> Chosen | _Passed:
     )
 
 
-def _estimate(wish: Wish, use: Callable[[], Use | None], root: Path) -> Chosen:
+def _estimate(wish: Wish, use: Callable[[], Use | None], root: Path, clock: Clock) -> Chosen:
     soc = soc_of(root)
     coefficients = wish.coefficients if soc is None else of_soc(soc)
-    meter = EstimateMeter(root, coefficients, use, wish.calibration)
+    meter = EstimateMeter(root, coefficients, use, wish.calibration, clock)
     of = "the configured coefficients" if soc is None else f"the constants of {soc.name}"
     taught = f"calibrated against {wish.calibration.against}"
     checked = taught if wish.calibration.error_share is not None else "never calibrated"

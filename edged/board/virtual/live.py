@@ -10,8 +10,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+from edged.board.knobs.cap import Trouble
 from edged.board.meter import Reading
-from edged.board.soc import Clocks
+from edged.board.soc import Clocks, Domain
 from edged.board.virtual.plant import Board, Plant
 from edged.board.virtual.sensor import Chip, Sensor
 from edged.errors import MeterLost
@@ -89,6 +90,22 @@ class LiveBoard:
             self._catch_up()
             places = {point.clocks: place for place, point in enumerate(self.board.points)}
             self.board.ask_for(places[clocks])
+
+    @property
+    def troubles(self) -> dict[Domain, Trouble]:
+        """Return nothing: its clocks take every cap."""
+        return {}
+
+    def steps_hz(self, domain: Domain) -> tuple[float, ...]:
+        """Return the clocks of its points."""
+        return tuple(sorted({point.clocks.by_domain[domain] for point in self.board.points}))
+
+    def check(self, *, is_busy: bool) -> None:
+        """Leave it: nobody else sets its clocks."""
+
+    def kernel_hz(self) -> dict[Domain, float]:
+        """Return nothing: heat holds the plant's clocks down unseen."""
+        return {}
 
     def restore(self) -> None:
         """Ask for full clocks."""
