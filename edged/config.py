@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 
 from edged.config_range import allowed, plain_types
 from edged.config_tables import WHOLE_CONTEXTS, Id
+from edged.config_tables import Admin as Admin
 from edged.config_tables import Broker as Broker
 from edged.config_tables import Client as Client
 from edged.config_tables import Engine as Engine
@@ -41,6 +42,7 @@ class Config(Section):
     rkllm: Rkllm = Rkllm()
     requests: Requests = Requests()
     spool: Spool = Spool()
+    admin: Admin = Admin()
     power: Power = Power()
     clients: dict[Id, Client] = Field(default_factory=dict)
     input: Annotated[tuple[Input, ...], Strict(False)] = ()
@@ -74,10 +76,17 @@ class Config(Section):
     @property
     def engine_socket(self) -> Path:
         """Return the path of the engine's UNIX socket."""
-        if self.engine.socket is not None:
-            return self.engine.socket
+        return self.engine.socket or self._runtime_dir / "engine.sock"
+
+    @property
+    def admin_socket(self) -> Path:
+        """Return the path of the UNIX socket that the daemon takes orders on."""
+        return self.admin.socket or self._runtime_dir / "admin.sock"
+
+    @property
+    def _runtime_dir(self) -> Path:
         given = os.environ.get("RUNTIME_DIRECTORY", "").split(":")[0]
-        return (Path(given) if given else self.state_dir) / "engine.sock"
+        return Path(given) if given else self.state_dir
 
     @property
     def npu_lock(self) -> Path:

@@ -196,6 +196,17 @@ class Spool(Section):
     )
 
 
+class Admin(Section):
+    """The socket for the people who run this board: status, pause, drain, budget."""
+
+    socket: File | None = Field(
+        None, description="its UNIX socket; unset: $RUNTIME_DIRECTORY (systemd), else state_dir"
+    )
+    mode: Literal["0600", "0660"] = Field(
+        "0660", description="who may use it: 0600 edged's user and root, 0660 also edged's group"
+    )
+
+
 class Power(Section):
     """The budget, whether it is held, and the coefficients of the estimate."""
 

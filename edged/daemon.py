@@ -13,14 +13,18 @@ from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from edged.admin.server import AdminServer, admin_listener
 from edged.answers import Answers
 from edged.config import Config
 from edged.dispatch import Dispatch, moment
 from edged.engine.client import EngineClient
 from edged.errors import BrokerGone, ConfigError, SpoolDamaged
+from edged.helm import Helm
 from edged.intake import Intake
 from edged.lock import only_holder
 from edged.mqtt import Session, Will
+from edged.orders import FILE as ORDERS_FILE
+from edged.orders import OrdersFile
 from edged.outbox import Outbox
 from edged.power.account import Account, from_note
 from edged.power.governor import Governor
@@ -74,6 +78,7 @@ def _first(group: ExceptionGroup[SpoolDamaged]) -> SpoolDamaged:
 async def _serve(config: Config, config_path: Path | None, held: Outfit) -> None:
     service = Service()
     site = site_of(config)
+    listener = admin_listener(config)
     answers = Answers(config.node.name, site.calibration)
     engine = EngineClient(config, config_path)
     spool = Spool(config.state_dir, config.spool, answers.superseded)
@@ -90,7 +95,11 @@ async def _serve(config: Config, config_path: Path | None, held: Outfit) -> None
     outbox = Outbox(session, spool, answers, site.outcome_ttl_s)
     dispatch = Dispatch(config, spool, engine, session, outbox, answers, power)
     intake = Intake(session, spool, engine, dispatch, site, answers)
-    status = Status(config, site, session, spool, engine, dispatch, intake, power, service)
+    helm = Helm(
+        OrdersFile(config.state_dir / ORDERS_FILE), spool.clock, dispatch, dispatch.keep_note
+    )
+    status = Status(config, site, session, spool, engine, dispatch, intake, power, service, helm)
+    admin = AdminServer(listener, config, helm, status.state)
     parts = {
         "engine": engine.run(),
         "session": session.run(),
@@ -99,6 +108,8 @@ async def _serve(config: Config, config_path: Path | None, held: Outfit) -> None
         "outbox": outbox.run(),
         "intake": intake.run(),
         "status": status.run(),
+        "helm": helm.run(),
+        "admin": admin.run(),
         "spool": spool.keep_tending(),
         "watchdog": service.feed_watchdog(),
     }

@@ -23,6 +23,7 @@ _TABLES: tuple[tuple[str, type[config.Section]], ...] = (
     ("rkllm", config.Rkllm),
     ("requests", config.Requests),
     ("spool", config.Spool),
+    ("admin", config.Admin),
     ("power", config.Power),
     ("clients.NAME", config.Client),
     ("[input]", config.Input),

@@ -19,8 +19,10 @@ from edged.contract import Outbound
 from edged.dispatch import Dispatch
 from edged.engine.client import EngineClient
 from edged.errors import BrokerGone
+from edged.helm import Helm
 from edged.intake import Intake
 from edged.mqtt import Session
+from edged.orders import Mode
 from edged.power.governor import Governor
 from edged.rows import State
 from edged.service import Service
@@ -52,6 +54,7 @@ class Status:
         intake: Intake,
         power: Governor,
         service: Service,
+        helm: Helm,
     ) -> None:
         self._config = config
         self._site = site
@@ -62,6 +65,7 @@ class Status:
         self._intake = intake
         self._power = power
         self._service = service
+        self._helm = helm
 
     async def run(self) -> None:
         """Announce each connection, then tell what changes."""
@@ -136,6 +140,7 @@ class Status:
             "node": self._site.topics.node,
             "version": edged.__version__,
             "boot": self._spool.boot,
+            "service": self._service_state(),
             "engine": {"phase": engine.phase, "problem": engine.problem or None},
             "model": None if ready is None else {"name": ready.name, "digest": ready.digest},
             "templates": {name: item.digest for name, item in self._site.templates.items()},
@@ -161,6 +166,10 @@ class Status:
             "temperature_c": hottest_c(),
             "unanswerable": self._intake.unanswerable,
         }
+
+    def _service_state(self) -> dict[str, Any]:
+        said = self._helm.said_of_mode()
+        return {"mode": self._helm.mode, "set_by": said.set_by, "until": said.until}
 
     def _power_state(self) -> dict[str, Any]:
         watts, joules = self._power.watts(), self._power.account.joules
@@ -194,13 +203,15 @@ class Status:
 def _line(state: Mapping[str, Any], broker_problem: str) -> str:
     """Return the one line that `systemctl status` shows."""
     model = state["model"]["name"] if state["model"] else "no model"
-    engine = state["engine"]
+    engine, service = state["engine"], state["service"]
     queue, power = state["queue"], state["power"]
     parts = [
         f"{model} {engine['phase']}",
         f"{queue['queued']} queued, {queue['running']} running",
         f"{power['mean_w']} W {power['source']}, budget {power['state']}",
     ]
+    if service["mode"] != Mode.SERVING:
+        parts.insert(0, f"{service['mode']} by {service['set_by']}")
     problems = (engine["problem"], state["spool"]["problem"], broker_problem)
     parts += [problem for problem in problems if problem]
     return "; ".join(parts)

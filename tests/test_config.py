@@ -117,6 +117,7 @@ SECTIONS: dict[str, type[config.Section]] = {
     "rkllm": config.Rkllm,
     "requests": config.Requests,
     "spool": config.Spool,
+    "admin": config.Admin,
     "power": config.Power,
     "clients.NAME": config.Client,
     "[input]": config.Input,
@@ -235,6 +236,24 @@ def test_the_engines_socket_is_found(
 ) -> None:
     environ(monkeypatch, environment)
     assert config.parse(table, "x").engine_socket == Path(expected)
+
+
+@pytest.mark.parametrize(
+    ("environment", "table", "expected"),
+    [
+        ({"STATE_DIRECTORY": "/s"}, {}, "/s/admin.sock"),
+        ({"STATE_DIRECTORY": "/s", "RUNTIME_DIRECTORY": "/run/edged"}, {}, "/run/edged/admin.sock"),
+        ({"RUNTIME_DIRECTORY": "/run/edged"}, {"admin": {"socket": "/my.sock"}}, "/my.sock"),
+    ],
+)
+def test_the_admin_socket_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+    environment: dict[str, str],
+    table: dict[str, Any],
+    expected: str,
+) -> None:
+    environ(monkeypatch, environment)
+    assert config.parse(table, "x").admin_socket == Path(expected)
 
 
 def environ(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> None:
