@@ -27,6 +27,7 @@ from edged.config_tables import Node as Node
 from edged.config_tables import Power as Power
 from edged.config_tables import Requests as Requests
 from edged.config_tables import Rkllm as Rkllm
+from edged.config_tables import ScheduledBudget as ScheduledBudget
 from edged.config_tables import Section as Section
 from edged.config_tables import Spool as Spool
 from edged.errors import ConfigError
@@ -46,6 +47,7 @@ class Config(Section):
     power: Power = Power()
     clients: dict[Id, Client] = Field(default_factory=dict)
     input: Annotated[tuple[Input, ...], Strict(False)] = ()
+    budget: Annotated[tuple[ScheduledBudget, ...], Strict(False)] = ()
 
     @model_validator(mode="after")
     def _cache_holds_a_context(self) -> Self:
@@ -55,6 +57,14 @@ class Config(Section):
                 f"{self.model.context_tokens}, so a prompt of that length would wait for ever; "
                 "raise the one or lower the other"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _schedule_is_clear(self) -> Self:
+        times = [entry.at for entry in self.budget]
+        twice = next((at for at in times if times.count(at) > 1), None)
+        if twice is not None:
+            raise ValueError(f'[[budget]] at = "{twice}" stands twice; keep one of them')
         return self
 
     @property

@@ -242,6 +242,18 @@ class Power(Section):
     )
 
 
+class ScheduledBudget(Section):
+    """A budget of the daily schedule, from its time of day until the next one's."""
+
+    at: Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")] = Field(
+        description="local time of day, HH:MM"
+    )
+    budget_w: float = Field(ge=0.1, le=1000, description="takes the place of power.budget_w")
+    peak_w: float | None = Field(
+        None, ge=0.1, le=1000, description="takes the place of power.peak_w; unset: that one"
+    )
+
+
 class Client(Section):
     """What one client may do; the table's name is the client's id."""
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from edged.admin.server import AdminServer, admin_listener
 from edged.answers import Answers
+from edged.budgets import check_schedule
 from edged.config import Config
 from edged.dispatch import Dispatch, moment
 from edged.engine.client import EngineClient
@@ -95,9 +96,8 @@ async def _serve(config: Config, config_path: Path | None, held: Outfit) -> None
     outbox = Outbox(session, spool, answers, site.outcome_ttl_s)
     dispatch = Dispatch(config, spool, engine, session, outbox, answers, power)
     intake = Intake(session, spool, engine, dispatch, site, answers)
-    helm = Helm(
-        OrdersFile(config.state_dir / ORDERS_FILE), spool.clock, dispatch, dispatch.keep_note
-    )
+    orders = OrdersFile(config.state_dir / ORDERS_FILE)
+    helm = Helm(config, orders, spool.clock, dispatch, power)
     status = Status(config, site, session, spool, engine, dispatch, intake, power, service, helm)
     admin = AdminServer(listener, config, helm, status.state)
     parts = {
@@ -128,7 +128,9 @@ def _outfit(config: Config) -> Outfit:
         ConfigError: the budget means nothing on this board.
     """
     parts = parts_here(config, time.monotonic)
-    return outfit(config, parts, Kept(config.state_dir / FILE), time.monotonic)
+    held = outfit(config, parts, Kept(config.state_dir / FILE), time.monotonic)
+    check_schedule(config, held.budget.idle_w, metered=parts.meter is not None)
+    return held
 
 
 def _governor(config: Config, held: Outfit, engine: EngineClient, spool: Spool) -> Governor:

@@ -173,9 +173,12 @@ class Status:
 
     def _power_state(self) -> dict[str, Any]:
         watts, joules = self._power.watts(), self._power.account.joules
-        limits = watts.limits
+        limits, budget, said = watts.limits, self._helm.budget, self._helm.said_of_budget()
         return {
-            "budget_w": self._config.power.budget_w,
+            "budget_w": budget.budget_w,
+            "set_by": said.set_by,
+            "until": said.until,
+            "schedule": budget.schedule,
             "window_s": self._config.power.window_s,
             "limit_w": round(limits.mean_w, 2),
             "peak_w": round(limits.peak_w, 2),

@@ -288,3 +288,51 @@ def test_a_clean_stop_removes_the_socket(broker: Mosquitto, tmp_path: Path) -> N
         daemon.wait_for_log("connected to the broker")
         assert daemon.stop() == 0
         assert not path.exists()
+
+
+VIRTUAL: dict[str, dict[str, Any]] = {
+    "engine": {"virtual_board": "rk3588"},
+    "power": {"peak_w": 5.0},
+}
+
+
+def test_a_budget_is_held_said_kept_over_a_kill_and_reset(
+    broker: Mosquitto, tmp_path: Path
+) -> None:
+    with Daemon(tmp_path / "d", broker, sections=VIRTUAL) as daemon:
+        daemon.wait_for_log("connected to the broker")
+        given = ordered(daemon, "budget", "3.0", "--for", "2h")
+        daemon.kill()
+        daemon.start()
+        with Asker(broker) as fleet:
+            fleet.subscribe(f"{BOARD}/state")
+            state = fleet.next(lambda reply: reply.get("boot") == 2)
+        shown = edged(daemon, "budget").stdout
+        told = ordered(daemon, "status")
+        reset = ordered(daemon, "budget", "reset")["state"]["power"]
+    power = state["power"]
+    assert given["state"]["power"]["limit_w"] == power["limit_w"] == power["budget_w"] == 3.0
+    assert power["set_by"] == Peer(os.getuid(), os.getgid()).name
+    assert (power["peak_w"], power["schedule"]) == (5.0, None)
+    assert 7000 < told["left_s"]["budget"] <= 7200
+    assert "3 W over 10 s, 5 W over 1 s, set by" in shown
+    assert (reset["limit_w"], reset["set_by"], reset["until"]) == (4.0, "config", None)
+
+
+def test_a_budget_above_the_configured_peak_needs_a_peak_of_its_own(
+    broker: Mosquitto, tmp_path: Path
+) -> None:
+    with Daemon(tmp_path / "d", broker, sections=VIRTUAL) as daemon:
+        daemon.wait_for_log("connected to the broker")
+        refused = edged(daemon, "budget", "6.0")
+        power = ordered(daemon, "budget", "6.0", "--peak", "7.5")["state"]["power"]
+    assert refused.returncode == 1
+    assert "raise the one or lower the other" in refused.stderr
+    assert (power["limit_w"], power["peak_w"]) == (6.0, 7.5)
+
+
+@pytest.mark.parametrize("words", [["--for", "2h"], ["reset", "--for", "2h"], ["--peak", "5"]])
+def test_what_belongs_to_watts_is_refused_without_them(board: Daemon, words: list[str]) -> None:
+    done = edged(board, "budget", *words)
+    assert done.returncode == 1
+    assert "belong to watts" in done.stderr

@@ -107,6 +107,10 @@ def test_the_examples_commented_tables_are_accepted_too(tmp_path: Path) -> None:
     found = config.load(write(tmp_path, "\n".join(toml)))
     assert found.clients["forklift-7"].priority_max == 9
     assert found.input[0].input == {"ocr": "text"}
+    assert [(entry.at, entry.budget_w) for entry in found.budget] == [
+        ("06:00", 6.0),
+        ("22:00", 3.0),
+    ]
 
 
 SECTIONS: dict[str, type[config.Section]] = {
@@ -121,6 +125,7 @@ SECTIONS: dict[str, type[config.Section]] = {
     "power": config.Power,
     "clients.NAME": config.Client,
     "[input]": config.Input,
+    "[budget]": config.ScheduledBudget,
 }
 
 

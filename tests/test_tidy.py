@@ -40,7 +40,7 @@ LAYERS = (
     ("outbox",),
     ("mqtt", "service"),
     ("grants",),
-    ("admission", "scheduler", "answers", "orders"),
+    ("admission", "scheduler", "answers", "orders", "budgets"),
     ("spool",),
     ("spool_file",),
     ("spool_table", "clock"),

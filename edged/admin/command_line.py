@@ -14,13 +14,25 @@ _Commands = argparse._SubParsersAction  # argparse gives this class no public na
 
 
 def add_commands(commands: _Commands[argparse.ArgumentParser]) -> None:
-    """Add `status`, `pause`, `resume` and `drain`."""
+    """Add `status`, `budget`, `pause`, `resume` and `drain`."""
     _add(commands, "status", "how this board is, by its daemon", _status)
     pause = _add(commands, "pause", "take prompts and start none; what runs goes on", _pause)
     _add_for(pause)
     _add(commands, "resume", "take and start prompts again", _resume)
     drain = _add(commands, "drain", "refuse new prompts, answer those taken", _drain)
     _add_for(drain)
+    budget = _add(commands, "budget", "the power budget: show it, change it, reset it", _budget)
+    budget.add_argument(
+        "watts",
+        nargs="?",
+        type=_watts_or_reset,
+        metavar="WATTS",
+        help="the mean; or `reset`; left out: show it",
+    )
+    budget.add_argument(
+        "--peak", type=_watts, metavar="W", help="the peak too (default: as configured)"
+    )
+    _add_for(budget)
     drain.add_argument("--wait", action="store_true", help="return when all have ended")
 
 
@@ -54,6 +66,18 @@ def _seconds(text: str) -> float:
     return seconds(text)
 
 
+def _watts(text: str) -> float:
+    from edged.admin.commands import watts
+
+    return watts(text)
+
+
+def _watts_or_reset(text: str) -> float | str:
+    from edged.admin.commands import RESET
+
+    return text if text == RESET else _watts(text)
+
+
 def _status(given: argparse.Namespace) -> int:
     from edged.admin.commands import status
 
@@ -76,3 +100,9 @@ def _drain(given: argparse.Namespace) -> int:
     from edged.admin.commands import drain
 
     return drain(given)
+
+
+def _budget(given: argparse.Namespace) -> int:
+    from edged.admin.commands import budget
+
+    return budget(given)

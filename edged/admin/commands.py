@@ -15,12 +15,24 @@ from typing import Any
 
 from edged import config
 from edged.admin.client import asked
-from edged.admin.screen import mode_line, screen
-from edged.admin.wire import Answer, Ask, HoldAsk, ResumeAsk, StatusAsk
+from edged.admin.screen import budget_lines, mode_line, screen
+from edged.admin.wire import (
+    Answer,
+    Ask,
+    HoldAsk,
+    ResetBudgetAsk,
+    ResumeAsk,
+    SetBudgetAsk,
+    StatusAsk,
+)
+from edged.errors import AdminRefused
 from edged.orders import FOR_S_MAX
 
 # `edged drain --wait` looks this often.
 LOOK_S = 0.5
+
+# `edged budget reset`: the configured one again.
+RESET = "reset"
 
 _UNITS_S = {"d": 86_400, "h": 3600, "m": 60, "s": 1}
 _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
@@ -38,6 +50,21 @@ def seconds(text: str) -> float:
     if not 1 <= total_s <= FOR_S_MAX:
         raise argparse.ArgumentTypeError(f"{text!r}: a time such as 2h, 90m, 1h30m or 45s")
     return float(total_s)
+
+
+def watts(text: str) -> float:
+    """Return the watts of a word.
+
+    Raises:
+        argparse.ArgumentTypeError: they are none, or out of range.
+    """
+    try:
+        power_w = float(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: watts such as 3.0") from error
+    if not 0.1 <= power_w <= 1000:
+        raise argparse.ArgumentTypeError(f"{text!r}: watts from 0.1 to 1000")
+    return power_w
 
 
 def status(given: argparse.Namespace) -> int:
@@ -62,6 +89,23 @@ def drain(given: argparse.Namespace) -> int:
     while given.wait and not _is_empty(asked(settings, StatusAsk())):
         time.sleep(LOOK_S)
     return code
+
+
+def budget(given: argparse.Namespace) -> int:
+    """Show the budget, or hold another one.
+
+    Raises:
+        AdminRefused: `--for` or `--peak` without watts, or the daemon will not.
+    """
+    if isinstance(given.watts, float):
+        ask: Ask = SetBudgetAsk(budget_w=given.watts, peak_w=given.peak, for_s=given.for_s)
+    elif given.peak is not None or given.for_s is not None:
+        raise AdminRefused(
+            "malformed", "--for and --peak belong to watts: edged budget 3.0 --for 2h"
+        )
+    else:
+        ask = ResetBudgetAsk() if given.watts == RESET else StatusAsk()
+    return _tell(_settings(given), ask, given, budget_lines)
 
 
 def _settings(given: argparse.Namespace) -> config.Config:

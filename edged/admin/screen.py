@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from edged.admin.wire import Answer
+from edged.admin.wire import Answer, Setting
 
 _WIDTH = 10
 
@@ -25,7 +25,7 @@ def screen(answer: Answer) -> str:
         ("model", _model(state)),
         ("queue", _queue(state)),
         ("power", _power(state["power"])),
-        ("budget", budget_line(answer)),
+        ("budget", budget_lines(answer)),
         ("outcomes", _outcomes(state["outcomes"])),
         *_doubtful(state),
     ]
@@ -39,13 +39,19 @@ def mode_line(answer: Answer) -> str:
     return f"{_setting(service['mode'], service, answer, 'service')}; {_queue(answer.state)}"
 
 
-def budget_line(answer: Answer) -> str:
-    """Return the budget, and whether it is held."""
+def budget_lines(answer: Answer) -> str:
+    """Return the budget, who set it, and whether it is held."""
     assert answer.state is not None, "an answer that was not refused has the state"
     power = answer.state["power"]
     limits = f"{power['limit_w']:g} W over {power['window_s']:g} s"
     peak = f"{power['peak_w']:g} W over {power['peak_window_s']:g} s"
-    return f"{limits}, {peak}: {power['state']}, {power['why']}"
+    lines = [
+        _setting(f"{limits}, {peak}", power, answer, "budget"),
+        f"{power['state']}: {power['why']}",
+    ]
+    if power["schedule"] is not None:
+        lines.append(f"schedule {power['schedule']}")
+    return ("\n" + " " * _WIDTH).join(lines)
 
 
 def duration(seconds: float) -> str:
@@ -60,12 +66,12 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes} min" if minutes else f"{hours} h"
 
 
-def _setting(value: str, said: Mapping[str, Any], answer: Answer, name: str) -> str:
+def _setting(value: str, said: Mapping[str, Any], answer: Answer, name: Setting) -> str:
     """Return a setting with who set it and until when."""
     if said["set_by"] == "config":
         return value
     parts = [f"{value}, set by {said['set_by']}"]
-    left_s = answer.left_s.get("service" if name == "service" else "budget")
+    left_s = answer.left_s.get(name)
     if left_s is not None:
         until = f", until {said['until']}" if said["until"] else ""
         parts.append(f"for {duration(left_s)} more{until}")

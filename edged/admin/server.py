@@ -21,7 +21,9 @@ from edged.admin.wire import (
     Answer,
     Ask,
     HoldAsk,
+    ResetBudgetAsk,
     ResumeAsk,
+    SetBudgetAsk,
     StatusAsk,
     line_of,
     read_ask,
@@ -128,7 +130,10 @@ class AdminServer:
         return Answer(
             warning=warning,
             state=self._state(),
-            left_s={"service": self._helm.said_of_mode().left_s},
+            left_s={
+                "service": self._helm.said_of_mode().left_s,
+                "budget": self._helm.said_of_budget().left_s,
+            },
         )
 
     async def _carry_out(self, ask: Ask, by: str) -> str | None:
@@ -139,6 +144,10 @@ class AdminServer:
                 return await self._helm.order(Mode.SERVING, by)
             case HoldAsk(command=command, for_s=for_s):
                 return await self._helm.order(_MODES[command], by, for_s)
+            case SetBudgetAsk(budget_w=budget_w, peak_w=peak_w, for_s=for_s):
+                return await self._helm.order_budget(budget_w, peak_w, by, for_s)
+            case ResetBudgetAsk():
+                return await self._helm.reset_budget(by)
             case _:
                 assert_never(ask)
 

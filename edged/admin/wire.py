@@ -10,11 +10,13 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from edged.errors import AdminReason, AdminRefused
-from edged.orders import Seconds
+from edged.orders import Seconds, Watts
 
 # The longest order is far below; the state grows with the names of templates.
 ASK_BYTES_MAX = 4096
 ANSWER_BYTES_MAX = 4 * 2**20
+
+Setting = Literal["service", "budget"]
 
 
 class _Line(BaseModel):
@@ -40,7 +42,22 @@ class HoldAsk(_Line):
     for_s: Seconds | None = None
 
 
-Ask = StatusAsk | ResumeAsk | HoldAsk
+class SetBudgetAsk(_Line):
+    """Hold these watts, for so many seconds or until reset; `peak_w` unset: as configured."""
+
+    command: Literal["set_budget"] = "set_budget"
+    budget_w: Watts
+    peak_w: Watts | None = None
+    for_s: Seconds | None = None
+
+
+class ResetBudgetAsk(_Line):
+    """Hold the configured budget again."""
+
+    command: Literal["reset_budget"] = "reset_budget"
+
+
+Ask = StatusAsk | ResumeAsk | HoldAsk | SetBudgetAsk | ResetBudgetAsk
 
 
 class Answer(_Line):
@@ -57,7 +74,7 @@ class Answer(_Line):
     detail: str | None = None
     warning: str | None = None
     state: dict[str, Any] | None = None
-    left_s: dict[Literal["service", "budget"], float | None] = Field(default_factory=dict)
+    left_s: dict[Setting, float | None] = Field(default_factory=dict)
 
 
 _ASK: TypeAdapter[Ask] = TypeAdapter(Annotated[Ask, Field(discriminator="command")])

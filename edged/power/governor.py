@@ -21,7 +21,7 @@ from edged.engine.frames import Go, Ready, ToEngine, Wish
 from edged.engine.frames import Step as StepFrame
 from edged.errors import MeterLost
 from edged.power.account import Account
-from edged.power.budget import Limits, Source, Standing, State
+from edged.power.budget import Budget, Limits, Source, Standing, State
 from edged.power.caps import Caps
 from edged.power.forecast import Step
 from edged.power.grant import Ask, Granted, Supply, alike_s, grant_request
@@ -264,6 +264,13 @@ class Governor:
         if file is not None and learned != self._kept:
             self._kept = learned
             file.save(self._outfit.parts.name, learned)
+
+    def set_budget(self, budget: Budget) -> None:
+        """Hold this budget from now on; a wish that waits is asked again at once."""
+        self._outfit = replace(self._outfit, budget=budget)
+        self._law.set_limits(budget.limits(), self._clock())
+        self.changed.set()
+        self._try()
 
     # --- what is shown -----------------------------------------------------------------------
 
