@@ -34,6 +34,13 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
         yield running
 
 
+@pytest.fixture
+def quiet_broker(tmp_path: Path) -> Iterator[Mosquitto]:
+    """A broker of a test's own: two daemons of one name would take each other's session."""
+    with Mosquitto(tmp_path / "broker") as running:
+        yield running
+
+
 @pytest.fixture(scope="module")
 def board(tmp_path_factory: pytest.TempPathFactory, broker: Mosquitto) -> Iterator[Daemon]:
     """A daemon that several tests order about; each leaves it serving."""
@@ -166,7 +173,9 @@ def test_root_the_own_user_and_by_mode_the_group_may(peer: Peer, mode: int, may:
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can be somebody else")
-def test_a_stranger_is_refused_though_the_files_permissions_let_it_in(broker: Mosquitto) -> None:
+def test_a_stranger_is_refused_though_the_files_permissions_let_it_in(
+    quiet_broker: Mosquitto,
+) -> None:
     script = (
         "import os, socket, sys\n"
         "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
@@ -174,7 +183,7 @@ def test_a_stranger_is_refused_though_the_files_permissions_let_it_in(broker: Mo
         "connection.connect(sys.argv[1])\n"
         "print(connection.makefile().readline())\n"
     )
-    with tempfile.TemporaryDirectory() as folder, Daemon(Path(folder), broker) as daemon:
+    with tempfile.TemporaryDirectory() as folder, Daemon(Path(folder), quiet_broker) as daemon:
         daemon.wait_for_log("connected to the broker")
         path = daemon.state_dir / "admin.sock"
         command = [sys.executable, "-c", script, str(path)]
@@ -248,9 +257,9 @@ def test_a_pause_for_a_time_ends_by_itself(board: Daemon, broker: Mosquitto) -> 
 
 
 def test_a_pause_outlives_a_kill_and_is_said_in_the_retained_state(
-    broker: Mosquitto, tmp_path: Path
+    quiet_broker: Mosquitto, tmp_path: Path
 ) -> None:
-    with Daemon(tmp_path / "d", broker) as daemon, Asker(broker) as device:
+    with Daemon(tmp_path / "d", quiet_broker) as daemon, Asker(quiet_broker) as device:
         daemon.wait_for_log("connected to the broker")
         device.listen()
         ordered(daemon, "pause", "--for", "1h")
@@ -258,7 +267,7 @@ def test_a_pause_outlives_a_kill_and_is_said_in_the_retained_state(
         device.next(lambda reply: reply["event"] == "accepted")
         daemon.kill()
         daemon.start()
-        with Asker(broker) as fleet:
+        with Asker(quiet_broker) as fleet:
             fleet.subscribe(f"{BOARD}/state")
             state = fleet.next(lambda reply: reply.get("boot") == 2)
         told = ordered(daemon, "status")
@@ -270,9 +279,9 @@ def test_a_pause_outlives_a_kill_and_is_said_in_the_retained_state(
 
 
 def test_an_order_that_the_disk_will_not_keep_acts_and_says_so(
-    broker: Mosquitto, tmp_path: Path
+    quiet_broker: Mosquitto, tmp_path: Path
 ) -> None:
-    with Daemon(tmp_path / "d", broker) as daemon:
+    with Daemon(tmp_path / "d", quiet_broker) as daemon:
         daemon.wait_for_log("connected to the broker")
         (daemon.state_dir / "orders.new").mkdir()  # as good as a disk that refuses
         told = ordered(daemon, "pause")
@@ -280,8 +289,8 @@ def test_an_order_that_the_disk_will_not_keep_acts_and_says_so(
     assert told["warning"].startswith("not kept over a restart")
 
 
-def test_a_clean_stop_removes_the_socket(broker: Mosquitto, tmp_path: Path) -> None:
-    daemon = Daemon(tmp_path / "d", broker)
+def test_a_clean_stop_removes_the_socket(quiet_broker: Mosquitto, tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path / "d", quiet_broker)
     with daemon:
         path = daemon.state_dir / "admin.sock"
         wait_until(path.exists, "the socket")
@@ -297,14 +306,14 @@ VIRTUAL: dict[str, dict[str, Any]] = {
 
 
 def test_a_budget_is_held_said_kept_over_a_kill_and_reset(
-    broker: Mosquitto, tmp_path: Path
+    quiet_broker: Mosquitto, tmp_path: Path
 ) -> None:
-    with Daemon(tmp_path / "d", broker, sections=VIRTUAL) as daemon:
+    with Daemon(tmp_path / "d", quiet_broker, sections=VIRTUAL) as daemon:
         daemon.wait_for_log("connected to the broker")
         given = ordered(daemon, "budget", "3.0", "--for", "2h")
         daemon.kill()
         daemon.start()
-        with Asker(broker) as fleet:
+        with Asker(quiet_broker) as fleet:
             fleet.subscribe(f"{BOARD}/state")
             state = fleet.next(lambda reply: reply.get("boot") == 2)
         shown = edged(daemon, "budget").stdout
@@ -320,9 +329,9 @@ def test_a_budget_is_held_said_kept_over_a_kill_and_reset(
 
 
 def test_a_budget_above_the_configured_peak_needs_a_peak_of_its_own(
-    broker: Mosquitto, tmp_path: Path
+    quiet_broker: Mosquitto, tmp_path: Path
 ) -> None:
-    with Daemon(tmp_path / "d", broker, sections=VIRTUAL) as daemon:
+    with Daemon(tmp_path / "d", quiet_broker, sections=VIRTUAL) as daemon:
         daemon.wait_for_log("connected to the broker")
         refused = edged(daemon, "budget", "6.0")
         power = ordered(daemon, "budget", "6.0", "--peak", "7.5")["state"]["power"]

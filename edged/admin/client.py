@@ -39,6 +39,8 @@ def asked(config: Config, ask: Ask) -> Answer:
             f"{path}: no daemon answers there ({error}); is `edged run` up on this board, and "
             "--config the file that it runs with?"
         ) from error
+    if not line:
+        raise AdminUnreachable(f"{path}: the daemon hung up without an answer; see its log")
     answer = _read(path, line)
     if answer.reason is not None:
         raise AdminRefused(answer.reason, answer.detail or "")
