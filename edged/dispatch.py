@@ -327,9 +327,8 @@ class Dispatch:
     async def _settle(self, settlements: Mapping[int, Settlement]) -> None:
         if not settlements:
             return
-        await self._spool.settle(settlements, self._note())
-        for settlement in settlements.values():
-            self._count(settlement.event, 1)
+        for serial in await self._spool.settle(settlements, self._note()):
+            self._count(settlements[serial].event, 1)
         self.news.set()
         self._outbox.wake()
 

@@ -135,8 +135,14 @@ class Spool:
             lambda row: replace(row, state=State.QUEUED, attempts=row.attempts + blame),
         )
 
-    async def settle(self, settlements: Mapping[int, Settlement], note: str | None = None) -> None:
-        """Write outcomes with a note on them and erase the prompts' texts, in one transaction."""
+    async def settle(
+        self, settlements: Mapping[int, Settlement], note: str | None = None
+    ) -> list[int]:
+        """Write outcomes with a note on them and erase the prompts' texts, in one transaction.
+
+        Returns:
+            The rows that had none yet: the first outcome of a row stays.
+        """
         now_s = self.clock.now_s()
 
         def work(table: Table) -> None:
@@ -145,8 +151,7 @@ class Spool:
                 table.keep_note(note)
 
         await self._file.write(work)
-        for serial in settlements:
-            self._rows.pop(serial, None)
+        return [serial for serial in settlements if self._rows.pop(serial, None) is not None]
 
     async def keep_note(self, note: str) -> None:
         """Write a note without an outcome, unless the disk will not; the next open has it."""

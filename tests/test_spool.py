@@ -322,6 +322,38 @@ def test_the_first_outcome_of_a_prompt_stays(tmp_path: Path) -> None:
     in_spool(tmp_path, scenario)
 
 
+def test_of_two_outcomes_at_once_only_the_first_counts(tmp_path: Path) -> None:
+    async def scenario(spool: Spool) -> None:
+        (row,) = await fresh(spool, candidate())
+        late = Settlement("expired", 408, b"late")
+        first, second = await asyncio.gather(
+            spool.settle({row.serial: DONE}), spool.settle({row.serial: late})
+        )
+        assert (first, second) == ([row.serial], [])
+        letter = await spool.settled("c1", "p1")
+        assert letter is not None
+        assert letter.settlement == DONE
+
+    in_spool(tmp_path, scenario)
+
+
+def test_a_closed_spool_answers_for_what_it_took_and_takes_nothing_else(tmp_path: Path) -> None:
+    async def scenario(spool: Spool) -> None:
+        waiting, ended = await fresh(spool, candidate("waits"), candidate("ended"))
+        await spool.settle({ended.serial: DONE})
+        again = [candidate(id) for id in ("waits", "ended", "new")]
+        known, answered, refused = await spool.accept(again, is_closed=True)
+        assert isinstance(known, Known)
+        assert isinstance(answered, Answered)
+        assert isinstance(refused, Full)
+        assert refused.reason == "draining"
+        assert set(spool.rows) == {waiting.serial}
+        (taken,) = await spool.accept([candidate("new")])
+        assert isinstance(taken, Fresh)
+
+    in_spool(tmp_path, scenario)
+
+
 def test_letters_come_oldest_first_and_end_with_their_puback(tmp_path: Path) -> None:
     async def scenario(spool: Spool) -> None:
         rows = await fresh(spool, *(candidate(f"p{n}") for n in range(4)))
