@@ -15,8 +15,10 @@ from typing import Any
 
 import pytest
 
+from edged.admin import client
 from edged.admin.peer import Peer, is_allowed, peer_of
 from edged.admin.wire import ASK_BYTES_MAX
+from edged.config import Config, placed
 from tests.broker import Mosquitto
 from tests.daemon_fixture import BOARD, ROOT, Asker, Daemon, long_answer, wait_until
 
@@ -202,6 +204,21 @@ def test_without_a_daemon_a_command_says_where_it_looked(tmp_path: Path) -> None
     assert done.returncode == 1
     assert str(missing) in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_command_looks_in_the_state_directory_then_where_the_units_have_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RUNTIME_DIRECTORY", raising=False)
+    monkeypatch.setattr(client, "OF_THE_UNITS", tmp_path / "run" / "admin.sock")
+    settings = placed(Config(), tmp_path / "state", None)
+    own = tmp_path / "state" / "admin.sock"
+    assert client.socket_path(settings) == own
+    (tmp_path / "run").mkdir()
+    assert client.socket_path(settings) == tmp_path / "run" / "admin.sock"
+    own.parent.mkdir()
+    own.touch()
+    assert client.socket_path(settings) == own
 
 
 def test_a_paused_board_takes_prompts_ends_what_runs_and_starts_nothing(

@@ -5,6 +5,7 @@ In:  the configuration, an ask.     Out: the daemon's answer. Blocking.
 
 from __future__ import annotations
 
+import os
 import socket
 from pathlib import Path
 
@@ -48,10 +49,15 @@ def asked(config: Config, ask: Ask) -> Answer:
 
 
 def socket_path(config: Config) -> Path:
-    """Return where the daemon listens: as configured, else where the units have it."""
+    """Return where the daemon listens: as configured, else where the units have it.
+
+    The units' folder counts, not the socket in it, which not everybody may see.
+    """
     path = config.admin_socket
-    is_elsewhere = config.admin.socket is None and not path.exists() and OF_THE_UNITS.exists()
-    return OF_THE_UNITS if is_elsewhere else path
+    is_there = os.path.exists(path)  # noqa: PTH110 # Path's raises where a folder is closed to us
+    if config.admin.socket is not None or is_there:
+        return path
+    return OF_THE_UNITS if OF_THE_UNITS.parent.exists() else path
 
 
 def _exchange(path: Path, line: bytes) -> bytes:
