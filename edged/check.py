@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from edged import config
+from edged.budgets import check_schedule
 from edged.engine.model_check import check_model
 from edged.engine.rkllm.model_check import check_rkllm
 from edged.power.kept import FILE, Kept
@@ -78,8 +79,9 @@ def _power(settings: config.Config, parts: Parts) -> str:
         ConfigError: the budget means nothing on this machine.
     """
     kept = Kept(settings.state_dir / FILE, is_read_only=True)
-    law = outfit(settings, parts, kept, time.monotonic).law
-    limits = law.limits
+    board = outfit(settings, parts, kept, time.monotonic)
+    check_schedule(settings, board.budget.idle_w, metered=parts.meter is not None)
+    law, limits = board.law, board.law.limits
     held = "held" if law.settings.enforce else law.settings.why_off
     return (
         f"{limits.mean_w:g} W over {limits.window_s:g} s, {limits.peak_w:g} W over "

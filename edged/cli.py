@@ -1,7 +1,7 @@
 """The command line: words to functions.
 
-In:  arguments.     Out: an exit code (0, 69, 70, 74 or 78; 1: a bad answer of `ask` or `eval`,
-or a clock that `restore-clocks` could not restore).
+In:  arguments.     Out: an exit code (0, 69, 70, 74 or 78; 1: a bad answer of `ask` or `eval`, an
+order that the daemon does not carry out, or a clock that `restore-clocks` could not restore).
 Each command imports what it needs when it is chosen, so that `edged --version` is instant.
 """
 
@@ -14,6 +14,7 @@ from pathlib import Path
 
 import edged
 from edged import config, journal
+from edged.admin.command_line import add_commands
 from edged.errors import ConfigError, EngineUnusable
 
 
@@ -46,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_bench(commands)
     _add_config(commands)
     _add_restore_clocks(commands)
+    add_commands(commands)
     return parser
 
 

@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 
 from edged.config_range import allowed, plain_types
 from edged.config_tables import WHOLE_CONTEXTS, Id
+from edged.config_tables import Admin as Admin
 from edged.config_tables import Broker as Broker
 from edged.config_tables import Client as Client
 from edged.config_tables import Engine as Engine
@@ -27,6 +28,7 @@ from edged.config_tables import Node as Node
 from edged.config_tables import Power as Power
 from edged.config_tables import Requests as Requests
 from edged.config_tables import Rkllm as Rkllm
+from edged.config_tables import ScheduledBudget as ScheduledBudget
 from edged.config_tables import Section as Section
 from edged.config_tables import Spool as Spool
 from edged.errors import ConfigError
@@ -42,10 +44,12 @@ class Config(Section):
     rkllm: Rkllm = Rkllm()
     requests: Requests = Requests()
     spool: Spool = Spool()
+    admin: Admin = Admin()
     power: Power = Power()
     metrics: Metrics = Metrics()
     clients: dict[Id, Client] = Field(default_factory=dict)
     input: Annotated[tuple[Input, ...], Strict(False)] = ()
+    budget: Annotated[tuple[ScheduledBudget, ...], Strict(False)] = ()
 
     @model_validator(mode="after")
     def _cache_holds_a_context(self) -> Self:
@@ -55,6 +59,14 @@ class Config(Section):
                 f"{self.model.context_tokens}, so a prompt of that length would wait for ever; "
                 "raise the one or lower the other"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _schedule_is_clear(self) -> Self:
+        times = [entry.at for entry in self.budget]
+        twice = next((at for at in times if times.count(at) > 1), None)
+        if twice is not None:
+            raise ValueError(f'[[budget]] at = "{twice}" stands twice; keep one of them')
         return self
 
     @property
@@ -76,10 +88,17 @@ class Config(Section):
     @property
     def engine_socket(self) -> Path:
         """Return the path of the engine's UNIX socket."""
-        if self.engine.socket is not None:
-            return self.engine.socket
+        return self.engine.socket or self._runtime_dir / "engine.sock"
+
+    @property
+    def admin_socket(self) -> Path:
+        """Return the path of the UNIX socket that the daemon takes orders on."""
+        return self.admin.socket or self._runtime_dir / "admin.sock"
+
+    @property
+    def _runtime_dir(self) -> Path:
         given = os.environ.get("RUNTIME_DIRECTORY", "").split(":")[0]
-        return (Path(given) if given else self.state_dir) / "engine.sock"
+        return Path(given) if given else self.state_dir
 
     @property
     def npu_lock(self) -> Path:

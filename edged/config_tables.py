@@ -210,6 +210,17 @@ class Spool(Section):
     )
 
 
+class Admin(Section):
+    """The socket for the people who run this board: status, pause, drain, budget."""
+
+    socket: File | None = Field(
+        None, description="its UNIX socket; unset: $RUNTIME_DIRECTORY (systemd), else state_dir"
+    )
+    mode: Literal["0600", "0660"] = Field(
+        "0660", description="who may use it: 0600 edged's user and root, 0660 also edged's group"
+    )
+
+
 class Power(Section):
     """The budget, whether it is held, and the coefficients of the estimate."""
 
@@ -278,6 +289,18 @@ class Metrics(Section):
         """Return the file."""
         # Source: Debian's prometheus-node-exporter, --collector.textfile.directory.
         return self.textfile or Path("/var/lib/prometheus/node-exporter/edged.prom")
+
+
+class ScheduledBudget(Section):
+    """A budget of the daily schedule, from its time of day until the next one's."""
+
+    at: Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")] = Field(
+        description="local time of day, HH:MM"
+    )
+    budget_w: float = Field(ge=0.1, le=1000, description="takes the place of power.budget_w")
+    peak_w: float | None = Field(
+        None, ge=0.1, le=1000, description="takes the place of power.peak_w; unset: that one"
+    )
 
 
 class Client(Section):

@@ -13,18 +13,23 @@ from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from edged.admin.server import AdminServer, admin_listener
 from edged.answers import Answers
 from edged.board.sysfs import SYS
+from edged.budgets import check_schedule
 from edged.config import Config
 from edged.diary import Diary
 from edged.dispatch import Dispatch, moment
 from edged.engine.client import EngineClient
 from edged.errors import BrokerGone, ConfigError, SpoolDamaged
 from edged.exposition import Exposition
+from edged.helm import Helm
 from edged.intake import Intake
 from edged.lock import only_holder
 from edged.metrics import Metrics
 from edged.mqtt import Session, Will
+from edged.orders import FILE as ORDERS_FILE
+from edged.orders import OrdersFile
 from edged.outbox import Outbox
 from edged.power.account import Account, from_note
 from edged.power.governor import Governor
@@ -78,6 +83,7 @@ def _first(group: ExceptionGroup[SpoolDamaged]) -> SpoolDamaged:
 async def _serve(config: Config, config_path: Path | None, held: Outfit) -> None:
     service = Service()
     site = site_of(config)
+    listener = admin_listener(config)
     answers = Answers(config.node.name, site.calibration)
     engine = EngineClient(config, config_path)
     spool = Spool(config.state_dir, config.spool, answers.superseded)
@@ -96,8 +102,13 @@ async def _serve(config: Config, config_path: Path | None, held: Outfit) -> None
     outbox = Outbox(session, spool, answers, diary, site.outcome_ttl_s)
     dispatch = Dispatch(config, spool, engine, session, outbox, answers, diary, power)
     intake = Intake(session, spool, engine, dispatch, site, answers, diary)
-    status = Status(config, site, session, spool, engine, dispatch, diary, intake, power, service)
+    orders = OrdersFile(config.state_dir / ORDERS_FILE)
+    helm = Helm(config, orders, spool.clock, dispatch, power)
+    status = Status(
+        config, site, session, spool, engine, dispatch, diary, intake, power, service, helm
+    )
     exposition = Exposition(config.metrics, metrics.registry, diary.changed, status.figures)
+    admin = AdminServer(listener, config, helm, status.state)
     parts = {
         "engine": engine.run(),
         "session": session.run(),
@@ -107,6 +118,8 @@ async def _serve(config: Config, config_path: Path | None, held: Outfit) -> None
         "intake": intake.run(),
         "status": status.run(),
         "metrics": exposition.run(),
+        "helm": helm.run(),
+        "admin": admin.run(),
         "spool": spool.keep_tending(),
         "watchdog": service.feed_watchdog(),
     }
@@ -125,7 +138,9 @@ def _outfit(config: Config) -> Outfit:
         ConfigError: the budget means nothing on this board.
     """
     parts = parts_here(config, time.monotonic)
-    return outfit(config, parts, Kept(config.state_dir / FILE), time.monotonic)
+    held = outfit(config, parts, Kept(config.state_dir / FILE), time.monotonic)
+    check_schedule(config, held.budget.idle_w, metered=parts.meter is not None)
+    return held
 
 
 def _governor(config: Config, held: Outfit, engine: EngineClient, spool: Spool) -> Governor:

@@ -21,16 +21,17 @@ from edged.clock import SpoolClock
 from edged.contract import Outbound
 from edged.diary import Diary
 from edged.engine.client import EngineClient, Lost
-from edged.engine.frames import Cancel, Delta, Limits, Outcome, Ready, Step, Work
+from edged.engine.frames import Cancel, Delta, Limits, Outcome, Ready, Step
 from edged.errors import Refusal
 from edged.grants import Grants, late_of
 from edged.journal import Event, about
 from edged.mqtt import Session
+from edged.orders import Mode
 from edged.outbox import Outbox
 from edged.power.account import Moment, as_note
 from edged.power.governor import Governor, Grant
 from edged.power.grant import Granted
-from edged.rows import Job, Row, Settlement, State
+from edged.rows import Job, Row, Settlement, State, work_of
 from edged.scheduler import Room, next_deadline_s, overdue, pick, queue_position
 from edged.spool import Spool
 
@@ -90,6 +91,7 @@ class Dispatch:
         self._busy = asyncio.Event()
         self._answer_s_mean: float | None = None
         self._noted_s = spool.clock.now_s()
+        self.mode = Mode.SERVING
         self.news = asyncio.Event()
 
     async def run(self) -> None:
@@ -103,6 +105,11 @@ class Dispatch:
         """Rows came or went: look again what to start."""
         self._woken.set()
         self.news.set()
+
+    def serve(self, mode: Mode) -> None:
+        """Take and start prompts like this from now on; what runs goes on."""
+        self.mode = mode
+        self.wake()
 
     def superseded(self, rows: Iterable[Row]) -> None:
         """The spool settled rows as `superseded` while it accepted a newer one."""
@@ -140,6 +147,8 @@ class Dispatch:
     def outlook(self, serial: int) -> tuple[int, float | None]:
         """Return a row's place in the queue and the seconds until its answer, if any are known."""
         position = queue_position(self._spool.rows.values(), serial)
+        if self.mode is Mode.PAUSED:
+            return position, None
         row = self._spool.rows.get(serial)
         if row is not None:
             left_s = row.deadline_s - self._spool.clock.now_s()
@@ -173,7 +182,8 @@ class Dispatch:
             await self._wait_for_work()
 
     async def _start_picked(self) -> None:
-        room = Room(self.grants.whole.sequences if self._engine.state.phase == "ready" else 0)
+        is_open = self._engine.state.phase == "ready" and self.mode is not Mode.PAUSED
+        room = Room(self.grants.whole.sequences if is_open else 0)
         if room.sequences <= len(self._running):
             return
         now_s = self._spool.clock.now_s()
@@ -200,7 +210,7 @@ class Dispatch:
             running = self._running[serial] = _Running(row, job, now_s)
             if granted is not None and granted.sequences:
                 running.sequences, running.throttled = granted.sequences, granted.throttled
-            works.append(_work(row, job))
+            works.append(work_of(row, job))
         self._send_limits()
         for work in works:
             self._engine.expect(work.id)
@@ -377,17 +387,3 @@ def moment(clock: SpoolClock) -> Moment:
     """Return when it is now, as a note of the joules says it."""
     record = clock.record()
     return Moment(record.instant.boot_id, record.spool_s)
-
-
-def _work(row: Row, job: Job) -> Work:
-    return Work(
-        id=str(row.serial),
-        prompt=job.prompt,
-        schema=job.schema,
-        sampling=job.sampling,
-        max_tokens=job.max_tokens,
-        stream=row.stream,
-        priority=row.priority,
-        wire=job.wire,
-        on_cap=job.on_cap,
-    )

@@ -11,17 +11,25 @@
       SpoolDamaged     spool_file       -> __main__: prints it, exit 74; the next start recovers
       MeterLost        board meters     -> power/governor: the forecast speaks, `state` says why
       KnobRefused      board knobs      -> power/caps: pauses hold the watts, `state` says why
+      AdminRefused     admin, helm      -> admin/server: answers with reason and detail; a command
+                                           prints it, exit 1
+      AdminUnreachable admin/client     -> __main__: prints it, exit 1
 
 Anything else is a bug: the process ends with 70 and the spool recovers.
 """
 
 from __future__ import annotations
 
+from typing import Literal
+
 EXIT_CONFIG = 78
 EXIT_ENGINE_UNUSABLE = 69
 EXIT_BUG = 70
 # Source: sysexits.h, EX_IOERR.
 EXIT_SPOOL_DAMAGED = 74
+
+# Why an order is not carried out.
+AdminReason = Literal["malformed", "not_allowed", "busy", "unusable"]
 
 
 class EdgedError(Exception):
@@ -62,6 +70,24 @@ class MeterLost(EdgedError):
 
 class KnobRefused(EdgedError):
     """The kernel does not let a clock be capped."""
+
+
+class AdminUnreachable(EdgedError):
+    """No daemon answers on the admin socket, or this user may not ask it."""
+
+
+class AdminRefused(EdgedError):
+    """An order of the admin socket that is not carried out.
+
+    Attributes:
+        reason: one of `AdminReason`.
+        detail: a sentence naming what, why and what to do.
+    """
+
+    def __init__(self, reason: AdminReason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason: AdminReason = reason
+        self.detail = detail
 
 
 class Refusal(EdgedError):

@@ -23,10 +23,12 @@ _TABLES: tuple[tuple[str, type[config.Section]], ...] = (
     ("rkllm", config.Rkllm),
     ("requests", config.Requests),
     ("spool", config.Spool),
+    ("admin", config.Admin),
     ("power", config.Power),
     ("metrics", config.Metrics),
     ("clients.NAME", config.Client),
     ("[input]", config.Input),
+    ("[budget]", config.ScheduledBudget),
 )
 
 _HEAD = """\
@@ -53,6 +55,17 @@ _INPUT_EXAMPLE = """
 # reply_topic = "scanner/{1}/answer"
 """
 
+_BUDGET_EXAMPLE = """
+# The budget by the time of day, each until the next one; not applied while the clock is not
+# synchronised.
+# [[budget]]
+# at = "06:00"
+# budget_w = 6.0
+# [[budget]]
+# at = "22:00"
+# budget_w = 3.0
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Key:
@@ -77,7 +90,7 @@ def example() -> str:
     lines = [_HEAD]
     table = None
     for key in keys():
-        if key.table in ("clients.NAME", "[input]"):
+        if key.table in ("clients.NAME", "[input]", "[budget]"):
             continue
         if key.table != table:
             table = key.table
@@ -85,7 +98,7 @@ def example() -> str:
         allowed = f" ({key.allowed})" if key.allowed else ""
         lines.append(f"# {key.meaning}{allowed}")
         lines.append(f"# {key.name} =" if key.default is None else f"{key.name} = {key.default}")
-    return "\n".join(lines) + "\n" + _CLIENT_EXAMPLE + _INPUT_EXAMPLE
+    return "\n".join(lines) + "\n" + _CLIENT_EXAMPLE + _BUDGET_EXAMPLE + _INPUT_EXAMPLE
 
 
 def markdown_table() -> str:

@@ -33,6 +33,7 @@ from edged.engine.client import EngineClient
 from edged.engine.frames import Measured
 from edged.errors import BrokerGone, Refusal
 from edged.mqtt import Delivery, Session
+from edged.orders import Mode
 from edged.rows import Answered, Candidate, Conflict, Fresh, Full, Known, Row, Verdict
 from edged.site import Site
 from edged.spool import Spool
@@ -114,7 +115,10 @@ class Intake:
     async def _take(self, deliveries: Sequence[Delivery]) -> _Group:
         heard = [(item, read(item.inbound, self._site, self._fresh_id())) for item in deliveries]
         candidates, refused = await self._admitted(heard)
-        verdicts = await self._spool.accept([candidate for _, candidate in candidates])
+        verdicts = await self._spool.accept(
+            [candidate for _, candidate in candidates],
+            is_closed=self._dispatch.mode is Mode.DRAINING,
+        )
         accepted = [row for row in map(_to_accept, candidates, verdicts) if row is not None]
         for (_, candidate), verdict in zip(candidates, verdicts, strict=True):
             if isinstance(verdict, Fresh):
@@ -193,6 +197,8 @@ class Intake:
             case Conflict(id):
                 detail = f"id {id} belongs to another prompt of this client"
                 refusal = Refusal("id_conflict", detail)
+            case Full("draining" as reason, detail):
+                refusal = Refusal(reason, detail)
             case Full(reason, detail):
                 refusal = Refusal(reason, detail, self._dispatch.relief_s() or FULL_RETRY_S)
             case _:

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from edged.contract import Destination
-from edged.engine.frames import Message, OnCap, Prompt, Sampling, Wire
+from edged.engine.frames import Message, OnCap, Prompt, Sampling, Wire, Work
 
 
 class State(StrEnum):
@@ -192,10 +192,25 @@ class Conflict:
 
 @dataclass(frozen=True, slots=True)
 class Full:
-    """Verdict: no room; `reason` is `queue_full` or `spool_full`."""
+    """Verdict: no room; `reason` is `queue_full`, `spool_full` or `draining`."""
 
     reason: str
     detail: str
 
 
 Verdict = Fresh | Known | Answered | Conflict | Full
+
+
+def work_of(row: Row, job: Job) -> Work:
+    """Return what the engine is told of a row that starts."""
+    return Work(
+        id=str(row.serial),
+        prompt=job.prompt,
+        schema=job.schema,
+        sampling=job.sampling,
+        max_tokens=job.max_tokens,
+        stream=row.stream,
+        priority=row.priority,
+        wire=job.wire,
+        on_cap=job.on_cap,
+    )

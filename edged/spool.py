@@ -24,6 +24,9 @@ from edged.spool_file import Pace, SpoolFile
 from edged.spool_table import Table
 
 PACE = Pace()
+DRAINING = Full(
+    "draining", "this board is being taken out of service; ask another one, or send it again later"
+)
 
 
 class Spool:
@@ -93,19 +96,27 @@ class Spool:
         """Return the rows without an outcome, by serial."""
         return MappingProxyType(self._rows)
 
-    async def accept(self, candidates: Sequence[Candidate]) -> list[Verdict]:
-        """Commit a group of prompts; return a verdict for each, in their order."""
+    async def accept(
+        self, candidates: Sequence[Candidate], *, is_closed: bool = False
+    ) -> list[Verdict]:
+        """Commit a group of prompts; return a verdict for each, in their order.
+
+        A closed spool takes no fresh ones, and answers for those that it knows.
+        """
         if not candidates:
             return []
         now_s = self.clock.now_s()
+        limits = self._limits.model_copy(update={"rows_max": 0}) if is_closed else self._limits
         try:
             verdicts: list[Verdict] = await self._file.write_new(
-                lambda table: table.accept(candidates, now_s, self._limits, self._supersede)
+                lambda table: table.accept(candidates, now_s, limits, self._supersede)
             )
         except SpoolUnwritable as trouble:
             return [Full("spool_full", str(trouble))] * len(candidates)
         for verdict in verdicts:
             self._mirror(verdict)
+        if is_closed:
+            return [DRAINING if isinstance(verdict, Full) else verdict for verdict in verdicts]
         return verdicts
 
     async def start(self, serials: Sequence[int]) -> dict[int, Job]:

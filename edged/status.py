@@ -20,9 +20,11 @@ from edged.diary import Diary
 from edged.dispatch import Dispatch
 from edged.engine.client import EngineClient
 from edged.errors import BrokerGone
+from edged.helm import Helm
 from edged.intake import Intake
 from edged.metrics import Figures
 from edged.mqtt import Session
+from edged.orders import Mode
 from edged.power.governor import Governor
 from edged.rows import State
 from edged.service import Service
@@ -55,6 +57,7 @@ class Status:
         intake: Intake,
         power: Governor,
         service: Service,
+        helm: Helm,
     ) -> None:
         self._config = config
         self._site = site
@@ -66,6 +69,7 @@ class Status:
         self._intake = intake
         self._power = power
         self._service = service
+        self._helm = helm
 
     async def run(self) -> None:
         """Announce each connection, then tell what changes."""
@@ -140,6 +144,7 @@ class Status:
             "node": self._site.topics.node,
             "version": edged.__version__,
             "boot": self._spool.boot,
+            "service": self._service_state(),
             "engine": {"phase": engine.phase, "problem": engine.problem or None},
             "model": None if ready is None else {"name": ready.name, "digest": ready.digest},
             "templates": {name: item.digest for name, item in self._site.templates.items()},
@@ -172,11 +177,18 @@ class Status:
         joules = self._power.account.joules
         return Figures(self.state(), joules, self._session.state.connected)
 
+    def _service_state(self) -> dict[str, Any]:
+        said = self._helm.said_of_mode()
+        return {"mode": self._helm.mode, "set_by": said.set_by, "until": said.until}
+
     def _power_state(self) -> dict[str, Any]:
         watts, joules, hands = self._power.watts(), self._power.account.joules, self._power.hands
-        limits = watts.limits
+        limits, budget, said = watts.limits, self._helm.budget, self._helm.said_of_budget()
         return {
-            "budget_w": self._config.power.budget_w,
+            "budget_w": budget.budget_w,
+            "set_by": said.set_by,
+            "until": said.until,
+            "schedule": budget.schedule,
             "window_s": self._config.power.window_s,
             "limit_w": round(limits.mean_w, 2),
             "peak_w": round(limits.peak_w, 2),
@@ -209,13 +221,15 @@ class Status:
 def _line(state: Mapping[str, Any], broker_problem: str) -> str:
     """Return the one line that `systemctl status` shows."""
     model = state["model"]["name"] if state["model"] else "no model"
-    engine = state["engine"]
+    engine, service = state["engine"], state["service"]
     queue, power = state["queue"], state["power"]
     parts = [
         f"{model} {engine['phase']}",
         f"{queue['queued']} queued, {queue['running']} running",
         f"{power['mean_w']} W {power['source']}, budget {power['state']}",
     ]
+    if service["mode"] != Mode.SERVING:
+        parts.insert(0, f"{service['mode']} by {service['set_by']}")
     problems = (engine["problem"], state["spool"]["problem"], broker_problem)
     parts += [problem for problem in problems if problem]
     return "; ".join(parts)

@@ -110,6 +110,10 @@ def test_the_examples_commented_tables_are_accepted_too(tmp_path: Path) -> None:
     found = config.load(write(tmp_path, "\n".join(toml)))
     assert found.clients["forklift-7"].priority_max == 9
     assert found.input[0].input == {"ocr": "text"}
+    assert [(entry.at, entry.budget_w) for entry in found.budget] == [
+        ("06:00", 6.0),
+        ("22:00", 3.0),
+    ]
 
 
 SECTIONS: dict[str, type[config.Section]] = {
@@ -120,10 +124,12 @@ SECTIONS: dict[str, type[config.Section]] = {
     "rkllm": config.Rkllm,
     "requests": config.Requests,
     "spool": config.Spool,
+    "admin": config.Admin,
     "power": config.Power,
     "metrics": config.Metrics,
     "clients.NAME": config.Client,
     "[input]": config.Input,
+    "[budget]": config.ScheduledBudget,
 }
 
 
@@ -239,6 +245,24 @@ def test_the_engines_socket_is_found(
 ) -> None:
     environ(monkeypatch, environment)
     assert config.parse(table, "x").engine_socket == Path(expected)
+
+
+@pytest.mark.parametrize(
+    ("environment", "table", "expected"),
+    [
+        ({"STATE_DIRECTORY": "/s"}, {}, "/s/admin.sock"),
+        ({"STATE_DIRECTORY": "/s", "RUNTIME_DIRECTORY": "/run/edged"}, {}, "/run/edged/admin.sock"),
+        ({"RUNTIME_DIRECTORY": "/run/edged"}, {"admin": {"socket": "/my.sock"}}, "/my.sock"),
+    ],
+)
+def test_the_admin_socket_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+    environment: dict[str, str],
+    table: dict[str, Any],
+    expected: str,
+) -> None:
+    environ(monkeypatch, environment)
+    assert config.parse(table, "x").admin_socket == Path(expected)
 
 
 def environ(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> None:

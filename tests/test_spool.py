@@ -322,7 +322,7 @@ def test_the_first_outcome_of_a_prompt_stays(tmp_path: Path) -> None:
     in_spool(tmp_path, scenario)
 
 
-def test_of_two_outcomes_at_once_the_first_alone_is_told(tmp_path: Path) -> None:
+def test_of_two_outcomes_at_once_only_the_first_counts(tmp_path: Path) -> None:
     async def scenario(spool: Spool) -> None:
         (row,) = await fresh(spool, candidate())
         late = Settlement("expired", 408, b"late")
@@ -330,6 +330,26 @@ def test_of_two_outcomes_at_once_the_first_alone_is_told(tmp_path: Path) -> None
             spool.settle({row.serial: DONE}), spool.settle({row.serial: late})
         )
         assert (first, second) == ([row], [])
+        letter = await spool.settled("c1", "p1")
+        assert letter is not None
+        assert letter.settlement == DONE
+
+    in_spool(tmp_path, scenario)
+
+
+def test_a_closed_spool_answers_for_what_it_took_and_takes_nothing_else(tmp_path: Path) -> None:
+    async def scenario(spool: Spool) -> None:
+        waiting, ended = await fresh(spool, candidate("waits"), candidate("ended"))
+        await spool.settle({ended.serial: DONE})
+        again = [candidate(id) for id in ("waits", "ended", "new")]
+        known, answered, refused = await spool.accept(again, is_closed=True)
+        assert isinstance(known, Known)
+        assert isinstance(answered, Answered)
+        assert isinstance(refused, Full)
+        assert refused.reason == "draining"
+        assert set(spool.rows) == {waiting.serial}
+        (taken,) = await spool.accept([candidate("new")])
+        assert isinstance(taken, Fresh)
 
     in_spool(tmp_path, scenario)
 

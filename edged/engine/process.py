@@ -8,14 +8,11 @@ model and runs it. The process outlives its daemon: the next one takes it over.
 from __future__ import annotations
 
 import logging
-import os
 import signal
-import socket
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 from typing import Protocol
 
 import sdnotify
@@ -29,6 +26,7 @@ from edged.engine.load import load
 from edged.engine.opened import Progress
 from edged.errors import EXIT_ENGINE_UNUSABLE, ConfigError, EngineStuck, EngineUnusable
 from edged.lock import only_holder
+from edged.unix_socket import listening
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +82,9 @@ def _serve(config: Config, link: Link) -> int:
     inbox = Inbox()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: inbox.close())
-    with _listener(path) as listener, ThreadPoolExecutor(2, "engine") as threads:
+    # The lock is held: whatever lies at `path` belongs to an engine that is no more.
+    socket = listening(path, 0o600, "engine.socket")
+    with socket as listener, ThreadPoolExecutor(2, "engine") as threads:
         intake = Intake(listener, link, inbox)
         reading = threads.submit(intake.run)
         stepping = threads.submit(_load_and_step, config, link, inbox, intake)
@@ -159,27 +159,3 @@ class _LoadProgress:
             self._notifier.notify(f"STATUS=loading the model: {percent} %")
             self._link.tell(Loading(share))
         return not self._inbox.is_closed
-
-
-def _listener(path: Path) -> socket.socket:
-    """Return the listening socket, for this user alone.
-
-    The lock is held: whatever lies at `path` belongs to an engine that is no more.
-    """
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.unlink(missing_ok=True)
-        mask = os.umask(0o177)
-        try:
-            listener.bind(str(path))
-        finally:
-            os.umask(mask)
-        listener.listen()
-    except OSError as error:
-        listener.close()
-        raise ConfigError(
-            f"engine.socket = {path}: {error}; the folder must be writable and the path, "
-            "as for every UNIX socket, at most 107 bytes long"
-        ) from error
-    return listener

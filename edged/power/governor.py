@@ -20,7 +20,7 @@ from edged.engine.client import Lost, Pulse
 from edged.engine.frames import Go, Ready, ToEngine, Wish
 from edged.engine.frames import Step as StepFrame
 from edged.power.account import Account
-from edged.power.budget import Source, Standing, State
+from edged.power.budget import Budget, Source, Standing, State
 from edged.power.caps import Caps
 from edged.power.forecast import Step
 from edged.power.gauge import PERIOD_S_MAX, Gauge, metered
@@ -265,6 +265,13 @@ class Governor:
         if file is not None and learned != self._kept:
             self._kept = learned
             file.save(self._outfit.parts.name, learned)
+
+    def set_budget(self, budget: Budget) -> None:
+        """Hold this budget from now on; a wish that waits is asked again at once."""
+        self._outfit = replace(self._outfit, budget=budget)
+        self._law.set_limits(budget.limits(), self._clock())
+        self.changed.set()
+        self._try()
 
     # --- what is shown -----------------------------------------------------------------------
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from edged.durable import write_durably
 from edged.power.forecast import Learned
 
 log = logging.getLogger(__name__)
@@ -53,15 +53,9 @@ class Kept:
 
         A disk that refuses costs what was learned since the last time, and is logged.
         """
-        fresh = self.path.with_suffix(".new")
         text = json.dumps({"board": board, "learned": learned.as_json()}, indent=1)
         try:
-            with fresh.open("w", encoding="utf-8") as file:
-                file.write(text + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-            fresh.replace(self.path)
-            _sync_folder(self.path.parent)
+            write_durably(self.path, text + "\n")
         except OSError as error:
             log.warning("%s: what was learned is not kept: %s", self.path, error)
 
@@ -75,12 +69,3 @@ class Kept:
         except OSError as error:
             log.warning("%s: %s; the forecast starts anew (%s)", self.path, why, error)
         return Learned()
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the new name durable."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

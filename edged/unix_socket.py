@@ -1,0 +1,43 @@
+"""A listening UNIX socket, for those only who may connect.
+
+In:  a path, permission bits.     Out: a socket that listens; whoever holds the lock beside it owns
+the path.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+from edged.errors import ConfigError
+
+
+def listening(path: Path, mode: int, key: str) -> socket.socket:
+    """Return a listening socket in the place of what a process that is no more left at `path`.
+
+    Args:
+        path: where; its folder is made.
+        mode: permission bits; they hold from the first moment on.
+        key: the configuration's key that chose the path, for the error.
+
+    Raises:
+        ConfigError: nothing can be bound there.
+    """
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
+        mask = os.umask(0o777 & ~mode)
+        try:
+            listener.bind(str(path))
+        finally:
+            os.umask(mask)
+        listener.listen()
+    except OSError as error:
+        listener.close()
+        raise ConfigError(
+            f"{key} = {path}: {error}; the folder must be writable and the path, "
+            "as for every UNIX socket, at most 107 bytes long"
+        ) from error
+    return listener
