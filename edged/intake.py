@@ -102,7 +102,7 @@ class Intake:
                 await asyncio.gather(*(self._session.publish(item) for item in group.first))
                 self._session.acknowledge(group.deliveries)
                 await asyncio.gather(
-                    *(self._session.publish(self._accepted(row)) for row in group.accepted)
+                    *(self._session.publish(told) for told in self._accepted(group.accepted))
                 )
             except BrokerGone:
                 log.info("connection lost before %d PUBACKs", len(group.deliveries))
@@ -199,9 +199,13 @@ class Intake:
         to = refused.sender
         return self._answers.refused(to.id, to.destination, refused.refusal)
 
-    def _accepted(self, row: Row) -> Outbound:
-        position, estimated_s = self._dispatch.outlook(row.serial)
-        return self._answers.accepted(row, position, estimated_s, self._spool.clock.now_s())
+    def _accepted(self, rows: Sequence[Row]) -> list[Outbound]:
+        outlooks = self._dispatch.outlooks([row.serial for row in rows]) if rows else {}
+        now_s = self._spool.clock.now_s()
+        return [
+            self._answers.accepted(row, outlook.position, outlook.estimated_s, now_s)
+            for row, outlook in ((row, outlooks[row.serial]) for row in rows)
+        ]
 
     def _fresh_id(self) -> str:
         """Return an id that no start of this board ever gave."""

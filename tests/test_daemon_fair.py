@@ -1,0 +1,65 @@
+"""Turns as devices meet them: real broker, real processes, the simulated engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from tests.broker import Mosquitto
+from tests.daemon_fixture import Asker, Daemon, long_answer
+
+pytestmark = pytest.mark.broker
+
+SHORT = {"prompt": "x", "schema": long_answer(20)}
+LONG = {"prompt": "x", "schema": long_answer(400)}
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
+    with Mosquitto(tmp_path_factory.mktemp("broker")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def daemon(broker: Mosquitto, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    sections: dict[str, dict[str, Any]] = {
+        "model": {"sequences": 1},
+        "engine": {"kv_tokens": 8192},
+    }
+    with Daemon(tmp_path_factory.mktemp("daemon"), broker, sections=sections) as running:
+        running.wait_for_log("is resident")
+        running.wait_for_log("connected to the broker")
+        yield running
+
+
+@contextmanager
+def both(broker: Mosquitto, name: str) -> Iterator[tuple[Asker, Asker]]:
+    """Two devices of which the first hears what both are told."""
+    with Asker(broker, f"{name}-one") as one, Asker(broker, f"{name}-other") as other:
+        one.listen()
+        one.subscribe(f"edged/v1/dock/+/res/{other.client}/#")
+        yield one, other
+
+
+@pytest.mark.usefixtures("daemon")
+def test_one_prompt_is_not_kept_waiting_by_another_clients_many(broker: Mosquitto) -> None:
+    with both(broker, "turns") as (flood, single):
+        for number in range(8):
+            flood.ask(SHORT | {"ttl_s": 100}, f"flood-{number}")
+        single.ask(SHORT, "single")
+        flood.outcome("single")
+        assert flood.count()["done"] < 6
+
+
+@pytest.mark.usefixtures("daemon")
+def test_an_urgent_prompt_does_not_wait_for_the_batch(broker: Mosquitto) -> None:
+    with both(broker, "urgent") as (usual, urgent):
+        usual.ask(LONG | {"stream": True}, "usual")
+        usual.next(lambda reply: reply["event"] == "chunk")
+        urgent.ask(SHORT | {"priority": 7}, "urgent")
+        usual.outcome("urgent")
+        assert "done" not in usual.events("usual")
+        assert usual.outcome("usual")["attempt"] == 1
