@@ -28,6 +28,7 @@ from edged.outbox import Outbox
 from edged.power.account import Moment, as_note
 from edged.power.governor import Governor, Grant
 from edged.power.grant import Granted
+from edged.quota import Quotas, Use
 from edged.rows import Job, Row, Settlement, State
 from edged.scheduler import URGENT_OVER, Room, next_deadline_s, overdue
 from edged.spool import Spool
@@ -91,7 +92,8 @@ class Dispatch:
         self._running: dict[int, _Running] = {}
         self._woken = asyncio.Event()
         self._busy = asyncio.Event()
-        self._line = Line(spool, self.grants)
+        self.line = Line(spool, self.grants)
+        self.quotas = Quotas(config.quota_of, spool.clock.now_s)
         self._noted_s = spool.clock.now_s()
         self.totals = Totals()
         self.news = asyncio.Event()
@@ -141,11 +143,11 @@ class Dispatch:
 
     def relief_s(self) -> float | None:
         """Return in how many whole seconds a place becomes free; None where nobody knows."""
-        return self._line.relief_s(self.grant.sequences)
+        return self.line.relief_s(self.grant.sequences)
 
     def outlooks(self, serials: Collection[int]) -> dict[int, Outlook]:
         """Return the place of each row in the queue, and when its answer is expected."""
-        return self._line.outlooks(serials, len(self._running), self.grant.sequences)
+        return self.line.outlooks(serials, len(self._running), self.grant.sequences)
 
     async def cancel(self, order: CancelOrder) -> Outbound | None:
         """Cancel a prompt; return what is to be said at once, if the outcome does not say it."""
@@ -172,7 +174,7 @@ class Dispatch:
         room = Room(self.grants.whole.sequences if self._engine.state.phase == "ready" else 0)
         if not room.sequences or room.sequences + URGENT_OVER <= len(self._running):
             return
-        found = self._line.next(room)
+        found = self.line.next(room)
         if not found.serials:
             return
         life = self._engine.life
@@ -191,7 +193,7 @@ class Dispatch:
             row, granted = self._spool.rows.get(serial), grants.get(serial)
             if row is None:
                 continue  # cancelled during the commit
-            forecast_j = self._line.forecast_j(row)
+            forecast_j = self.line.forecast_j(row)
             running = self._running[serial] = _Running(row, job, now_s, forecast_j)
             if granted is not None and granted.sequences:
                 running.sequences, running.throttled = granted.sequences, granted.throttled
@@ -258,7 +260,9 @@ class Dispatch:
             self._engine.settle(outcome.id)
             if running is not None:
                 self._power.account.settle(running.joules)
-                self._line.correct(running.row, running.forecast_j, running.joules)
+                tokens = outcome.prompt_tokens + outcome.output_tokens
+                self.quotas.ended(running.row.serial, Use(tokens, running.joules))
+                self.line.correct(running.row, running.forecast_j, running.joules)
                 settlements[running.row.serial] = self._settlement(running, outcome)
         await self._settle(settlements)
 
@@ -297,14 +301,15 @@ class Dispatch:
             model=(ready.name, ready.digest),
         )
         if outcome.finish in ("stop", "schema", "length"):
-            self._line.learn(running.row, running.joules, outcome.total_s)
+            self.line.learn(running.row, running.joules, outcome.total_s)
         return self._answers.outcome(run, outcome, running.stopped_as)
 
     async def _settle(self, settlements: Mapping[int, Settlement]) -> None:
         if not settlements:
             return
         await self._spool.settle(settlements, self._note())
-        for settlement in settlements.values():
+        for serial, settlement in settlements.items():
+            self.quotas.ended(serial)
             self._count(settlement.event, 1)
         self.news.set()
         self._outbox.wake()
@@ -324,7 +329,7 @@ class Dispatch:
         serials = list(self._running)
         for running in self._running.values():
             self._power.account.waste(running.joules)
-            self._line.correct(running.row, running.forecast_j, running.joules)
+            self.line.correct(running.row, running.forecast_j, running.joules)
         self._running.clear()
         if not serials:
             return

@@ -24,6 +24,7 @@ _TABLES: tuple[tuple[str, type[config.Section]], ...] = (
     ("requests", config.Requests),
     ("spool", config.Spool),
     ("power", config.Power),
+    ("quota", config.Quota),
     ("clients.NAME", config.Client),
     ("[input]", config.Input),
 )

@@ -19,6 +19,7 @@ from edged.admission import (
     CancelOrder,
     Heard,
     Refused,
+    Sender,
     Submission,
     admit,
     check_grant,
@@ -30,6 +31,7 @@ from edged.contract import Outbound
 from edged.dispatch import Dispatch
 from edged.engine.client import EngineClient
 from edged.engine.frames import Measured
+from edged.entry import Entry
 from edged.errors import BrokerGone, Refusal
 from edged.mqtt import Delivery, Session
 from edged.rows import Answered, Candidate, Conflict, Fresh, Full, Known, Row, Verdict
@@ -78,6 +80,7 @@ class Intake:
         self._dispatch = dispatch
         self._site = site
         self._answers = answers
+        self._entry = Entry(spool, dispatch.line, dispatch.quotas)
         self._serials = itertools.count(1)
         # Never longer than the broker's window of unacknowledged prompts.
         self._taken: asyncio.Queue[_Group] = asyncio.Queue()
@@ -110,8 +113,9 @@ class Intake:
 
     async def _take(self, deliveries: Sequence[Delivery]) -> _Group:
         heard = [(item, read(item.inbound, self._site, self._fresh_id())) for item in deliveries]
-        candidates, refused = await self._admitted(heard)
-        verdicts = await self._spool.accept([candidate for _, candidate in candidates])
+        admitted, refused = await self._admitted(heard)
+        candidates, verdicts, over = await self._accept(admitted)
+        refused += over
         accepted = [row for row in map(_to_accept, candidates, verdicts) if row is not None]
         self._dispatch.superseded(
             sum(len(verdict.superseded) for verdict in verdicts if isinstance(verdict, Fresh))
@@ -127,6 +131,23 @@ class Intake:
             if message is not None and not item.qos:  # no PUBACK waits for this one
                 self._session.publish_unacknowledged(message)
         return _Group(deliveries, first, accepted)
+
+    async def _accept(
+        self, admitted: Sequence[tuple[Delivery, Candidate]]
+    ) -> tuple[list[tuple[Delivery, Candidate]], list[Verdict], list[tuple[Delivery, Refused]]]:
+        """Return who is within its client's quota, the spool's verdicts on them, and the rest."""
+        sequences = self._dispatch.grant.sequences
+        judged = await self._entry.judge([candidate for _, candidate in admitted], sequences)
+        within, over, charged = [], [], []
+        for (item, candidate), found in zip(admitted, judged, strict=True):
+            if isinstance(found, Refusal):
+                over.append((item, Refused(_sender(candidate), found)))
+            else:
+                within.append((item, candidate))
+                charged.append(found)
+        verdicts = await self._spool.accept([candidate for _, candidate in within])
+        self._entry.settle(charged, verdicts)
+        return within, verdicts, over
 
     async def _admitted(
         self, heard: Sequence[tuple[Delivery, Heard]]
@@ -210,6 +231,10 @@ class Intake:
     def _fresh_id(self) -> str:
         """Return an id that no start of this board ever gave."""
         return f"b-{self._spool.boot}-{next(self._serials)}"
+
+
+def _sender(candidate: Candidate) -> Sender:
+    return Sender(candidate.client, candidate.id, candidate.destination, is_on_default_topic=False)
 
 
 def _to_accept(candidate: tuple[Delivery, Candidate], verdict: Verdict) -> Row | None:

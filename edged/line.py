@@ -11,7 +11,7 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from edged.costs import Costs
+from edged.costs import Costs, Counted
 from edged.grants import Grants, late_of
 from edged.power.grant import Granted
 from edged.rows import Row
@@ -63,9 +63,9 @@ class Line:
         self._turns = picked.turns
         return Next(picked.serials, granted, queued.now_s)
 
-    def forecast_j(self, row: Row) -> float:
-        """Return the joules that a row will take; so much its client's turn is charged with."""
-        return self._costs.forecast_j(row)
+    def forecast_j(self, counted: Counted) -> float:
+        """Return the joules that a prompt will take; so much its client's turn is charged with."""
+        return self._costs.forecast_j(counted)
 
     def correct(self, row: Row, forecast_j: float, measured_j: float) -> None:
         """Give a client back what its row did not take, or charge what it took over."""

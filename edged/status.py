@@ -147,6 +147,10 @@ class Status:
                 "sequences": allowed.sequences,
                 "throttled": allowed.throttled or False,
                 "queue": self._config.spool.rows_max,
+                **self._config.quota.model_dump(),
+                "clients": {
+                    name: self._config.quota_of(name).model_dump() for name in self._config.clients
+                },
             },
             "queue": {
                 "queued": sum(row.state is State.QUEUED for row in rows),

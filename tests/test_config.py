@@ -118,6 +118,7 @@ SECTIONS: dict[str, type[config.Section]] = {
     "requests": config.Requests,
     "spool": config.Spool,
     "power": config.Power,
+    "quota": config.Quota,
     "clients.NAME": config.Client,
     "[input]": config.Input,
 }

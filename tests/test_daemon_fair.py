@@ -1,4 +1,4 @@
-"""Turns as devices meet them: real broker, real processes, the simulated engine."""
+"""Turns and quotas as devices meet them: real broker, real processes, the simulated engine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.broker import Mosquitto
-from tests.daemon_fixture import Asker, Daemon, long_answer
+from tests.daemon_fixture import BOARD, Asker, Daemon, long_answer
 
 pytestmark = pytest.mark.broker
 
@@ -28,6 +28,8 @@ def daemon(broker: Mosquitto, tmp_path_factory: pytest.TempPathFactory) -> Itera
     sections: dict[str, dict[str, Any]] = {
         "model": {"sequences": 1},
         "engine": {"kv_tokens": 8192},
+        "clients.two": {"outstanding_max": 2},
+        "clients.rated": {"tokens_per_minute": 600.0},
     }
     with Daemon(tmp_path_factory.mktemp("daemon"), broker, sections=sections) as running:
         running.wait_for_log("is resident")
@@ -63,3 +65,43 @@ def test_an_urgent_prompt_does_not_wait_for_the_batch(broker: Mosquitto) -> None
         usual.outcome("urgent")
         assert "done" not in usual.events("usual")
         assert usual.outcome("usual")["attempt"] == 1
+
+
+@pytest.mark.usefixtures("daemon")
+def test_a_client_over_its_number_of_prompts_is_refused_and_taken_later(broker: Mosquitto) -> None:
+    with Asker(broker, "two") as device:
+        device.listen()
+        for id in ("p1", "p2", "p3"):
+            device.ask(LONG, id)
+        refused = device.next(lambda reply: reply["id"] == "p3")
+        assert (refused["event"], refused["status"], refused["reason"]) == ("refused", 429, "quota")
+        assert refused["retry_after_s"] > 0
+        assert "limit outstanding_max = 2" in refused["detail"]
+        device.ask(LONG, "p2")  # a copy of a known prompt is no new one
+        device.outcome("p1")
+        device.outcome("p2")
+        assert device.events("p2") == ["done"]
+        device.ask(SHORT, "p3")
+        assert device.outcome("p3")["event"] == "done"
+
+
+@pytest.mark.usefixtures("daemon")
+def test_a_client_over_its_tokens_is_told_when_they_are_there(broker: Mosquitto) -> None:
+    with Asker(broker, "rated") as device:
+        device.listen()
+        for number in range(9):
+            device.ask(SHORT, f"p{number}")
+        refused = device.next(lambda reply: reply["event"] == "refused")
+        assert refused["reason"] == "quota"
+        assert "limit tokens_per_minute" in refused["detail"]
+        assert 0 < refused["retry_after_s"] <= 60
+
+
+@pytest.mark.usefixtures("daemon")
+def test_the_state_publishes_the_quotas(broker: Mosquitto) -> None:
+    with Asker(broker) as device:
+        device.subscribe(f"{BOARD}/state")
+        limits = device.next()["limits"]
+    assert limits["outstanding_max"] == 5000
+    assert limits["clients"]["two"]["outstanding_max"] == 2
+    assert limits["clients"]["rated"]["tokens_per_minute"] == 600
