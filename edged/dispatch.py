@@ -294,6 +294,7 @@ class Dispatch:
             row=running.row,
             job=running.job,
             queued_s=max(0.0, running.started_s - running.row.accepted_s),
+            estimated_s=self.line.told_s(running.row.serial),
             joules=running.joules,
             source=self._power.origin,
             is_settled=self._power.is_settled,
@@ -310,6 +311,7 @@ class Dispatch:
         await self._spool.settle(settlements, self._note())
         for serial, settlement in settlements.items():
             self.quotas.ended(serial)
+            self.line.ended(serial)
             self._count(settlement.event, 1)
         self.news.set()
         self._outbox.wake()

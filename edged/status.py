@@ -155,6 +155,7 @@ class Status:
             "queue": {
                 "queued": sum(row.state is State.QUEUED for row in rows),
                 "running": sum(row.state is State.RUNNING for row in rows),
+                "estimate_error_share": _share(self._dispatch.line.error_share),
             },
             "spool": {
                 "problem": self._spool.problem or None,
@@ -193,6 +194,10 @@ class Status:
         return Outbound(
             self._site.topics.state, payload, retain=True, content_type="application/json"
         )
+
+
+def _share(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)
 
 
 def _line(state: Mapping[str, Any], broker_problem: str) -> str:

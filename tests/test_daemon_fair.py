@@ -1,4 +1,4 @@
-"""Turns and quotas as devices meet them: real broker, real processes, the simulated engine."""
+"""Turns, quotas, estimates: what devices see of them. Real broker and processes, simulated engine."""
 
 from __future__ import annotations
 
@@ -105,3 +105,21 @@ def test_the_state_publishes_the_quotas(broker: Mosquitto) -> None:
     assert limits["outstanding_max"] == 5000
     assert limits["clients"]["two"]["outstanding_max"] == 2
     assert limits["clients"]["rated"]["tokens_per_minute"] == 600
+
+
+@pytest.mark.usefixtures("daemon")
+def test_a_device_is_told_when_its_answer_comes_and_in_the_outcome_what_it_was_told(
+    broker: Mosquitto,
+) -> None:
+    with Asker(broker, "estimated") as device:
+        device.listen()
+        device.ask(SHORT, "first")
+        device.outcome("first")
+        device.ask(SHORT | {"receipt": True}, "second")
+        accepted = device.next(lambda reply: reply["event"] == "accepted")
+        assert accepted["estimated_s"] > 0
+        timing = device.outcome("second")["timing"]
+        assert timing["estimated_s"] == accepted["estimated_s"]
+        device.subscribe(f"{BOARD}/state")
+        state = device.next(lambda heard: (heard.get("queue") or {}).get("estimate_error_share"))
+        assert state["queue"]["estimate_error_share"] > 0
