@@ -1,4 +1,4 @@
-"""Turns, quotas, estimates: what devices see of them. Real broker and processes, simulated engine."""
+"""Turns, quotas and estimates as devices meet them: real processes, the simulated engine."""
 
 from __future__ import annotations
 
@@ -121,5 +121,5 @@ def test_a_device_is_told_when_its_answer_comes_and_in_the_outcome_what_it_was_t
         timing = device.outcome("second")["timing"]
         assert timing["estimated_s"] == accepted["estimated_s"]
         device.subscribe(f"{BOARD}/state")
-        state = device.next(lambda heard: (heard.get("queue") or {}).get("estimate_error_share"))
+        state = device.next(lambda heard: bool(heard["queue"]["estimate_error_share"]))
         assert state["queue"]["estimate_error_share"] > 0
