@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence, Set
 from dataclasses import dataclass, replace
 
 from edged.rows import Row, State
-from edged.turns import Queue, Turns, flow_of
+from edged.turns import Queue, Turns, aged, flow_of
 
 # So many may be in the engine over its room, each more urgent than one that then sits out. The
 # engine has sequence ids to spare for them as long as no more than 8 template roots are in use;
@@ -61,7 +61,7 @@ def pick(rows: Iterable[Row], room: Room, queued: Queued, late: Set[int] = froze
     them; when nothing else runs or waits, more cannot be granted, and they run one by one.
 
     Order: see `turns`. A batch that is full takes some more that are more urgent than one in it,
-    which then sits out. A row whose engine died with it in the batch is a suspect: when its turn
+    which then sits out; one that is in it rises too, so that it does not sit out for ever. A row whose engine died with it in the batch is a suspect: when its turn
     comes it waits for the batch to empty and runs alone, so that it can take nobody with it.
     """
     rows = list(rows)
@@ -70,7 +70,7 @@ def pick(rows: Iterable[Row], room: Room, queued: Queued, late: Set[int] = froze
     waiting = [row for row in rows if _waits(row, queued.now_s)]
     if not waiting:
         return Picked((), Turns())  # nobody competes: nobody owes anybody anything
-    batch = _Batch(room.sequences, [row.priority for row in running])
+    batch = _Batch(room.sequences, [aged(row, queued.now_s) for row in running])
     if any(is_suspect(row) for row in running) or not any(map(batch.takes, waiting)):
         return Picked((), queued.turns)
     queued = replace(queued, turns=queued.turns.among({flow_of(row) for row in waiting}))

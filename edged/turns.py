@@ -127,6 +127,11 @@ class _Waiting:
     served_s: float | None
 
 
+def aged(row: Row, now_s: float) -> int:
+    """Return the priority of a row with what it has risen since it was accepted."""
+    return row.priority + max(0, int((now_s - row.accepted_s) / AGE_S))
+
+
 class Queue:
     """Waiting rows, taken one by one in the order of their turns.
 
