@@ -43,6 +43,12 @@ class Grants:
         """Return why the power budget lets nothing run at all; None where it lets something."""
         return self._power.refusal
 
+    @property
+    def _forecasts(self) -> bool:
+        """Whether the governor forecasts any prompt."""
+        smallest = Ask(1, 1, 1.0, is_trimmable=False)
+        return self._power.granted(smallest, self.whole, 0) is not None
+
     def granted(self, counted: Counted, left_s: float, ahead: int) -> Granted | None:
         """Return what a prompt would get; None while nothing is held or its tokens are unknown.
 
@@ -58,6 +64,8 @@ class Grants:
 
     def next(self, rows: Iterable[Row], queued: Queued) -> dict[int, Granted]:
         """Return what the waiting rows that start next would get if they ran now, where known."""
+        if not self._forecasts:
+            return {}
         found = {
             row.serial: self.granted(row, row.deadline_s - queued.now_s, 0)
             for row in next_rows(rows, queued, FORECAST_ROWS)

@@ -61,8 +61,9 @@ def pick(rows: Iterable[Row], room: Room, queued: Queued, late: Set[int] = froze
     them; when nothing else runs or waits, more cannot be granted, and they run one by one.
 
     Order: see `turns`. A batch that is full takes some more that are more urgent than one in it,
-    which then sits out; one that is in it rises too, so that it does not sit out for ever. A row whose engine died with it in the batch is a suspect: when its turn
-    comes it waits for the batch to empty and runs alone, so that it can take nobody with it.
+    which then sits out; what is in it rises too, so that it does not sit out for ever. A row whose
+    engine died with it in the batch is a suspect: when its turn comes it waits for the batch to
+    empty and runs alone, so that it can take nobody with it.
     """
     rows = list(rows)
     # An overdue one is in the batch until the engine has let it go.
@@ -71,29 +72,31 @@ def pick(rows: Iterable[Row], room: Room, queued: Queued, late: Set[int] = froze
     if not waiting:
         return Picked((), Turns())  # nobody competes: nobody owes anybody anything
     batch = _Batch(room.sequences, [aged(row, queued.now_s) for row in running])
-    if any(is_suspect(row) for row in running) or not any(map(batch.takes, waiting)):
+    able = batch.takes(waiting)
+    if not able or any(is_suspect(row) for row in running):
         return Picked((), queued.turns)
     queued = replace(queued, turns=queued.turns.among({flow_of(row) for row in waiting}))
-    line = queued.in_turn(waiting)
-    first = line.take()
-    in_time = [row for row in waiting if row.serial not in late]
-    if is_suspect(first) or not (in_time or running):
-        alone = Picked((first.serial,), line.turns())
-        return Picked((), queued.turns) if running else alone
-    return _filled(batch, queued, [row for row in in_time if not is_suspect(row)])
+    if late or any(is_suspect(row) for row in waiting):
+        line = queued.in_turn(waiting)
+        first = line.take()
+        if is_suspect(first) or not (running or any(row.serial not in late for row in waiting)):
+            alone = Picked((first.serial,), line.turns())
+            return Picked((), queued.turns) if running else alone
+        able = [row for row in able if row.serial not in late and not is_suspect(row)]
+    return _filled(batch, queued, able)
 
 
 def _filled(batch: _Batch, queued: Queued, able: Iterable[Row]) -> Picked:
     """Return those of `able` that the batch has room for."""
     serials: list[int] = []
-    line = queued.in_turn(filter(batch.takes, able))
-    while not batch.is_full and (row := line.next()) is not None:
-        if not batch.takes(row):  # the last places went to others; the more urgent may sit over
+    line = queued.in_turn(able)
+    while (row := line.next()) is not None:
+        if not batch.takes([row]):  # the last places went to others; the more urgent may sit over
             queued = replace(queued, turns=line.turns())
-            line = queued.in_turn(one for one in line.rows() if batch.takes(one))
+            line = queued.in_turn(batch.takes(line.rows()))
             continue
         line.take()
-        batch.priorities.append(row.priority)
+        batch.priorities.append(aged(row, queued.now_s))
         serials.append(row.serial)
     return Picked(serials, line.turns())
 
@@ -105,16 +108,15 @@ class _Batch:
     sequences: int
     priorities: list[int]
 
-    @property
-    def is_full(self) -> bool:
-        """Whether nobody gets in, however urgent."""
-        return not self.sequences or len(self.priorities) >= self.sequences + URGENT_OVER
-
-    def takes(self, row: Row) -> bool:
-        """Return whether a row gets in: there is a place, or others sit out for it."""
-        if self.is_full or len(self.priorities) < self.sequences:
-            return not self.is_full
-        return sum(one >= row.priority for one in self.priorities) < self.sequences
+    def takes(self, rows: Sequence[Row]) -> Sequence[Row]:
+        """Return those that get in: there is a place for one, or others sit out for it."""
+        if not self.sequences or len(self.priorities) >= self.sequences + URGENT_OVER:
+            return ()
+        if len(self.priorities) < self.sequences:
+            return rows
+        # So many are in the batch that the last of them, and all below it, would sit out.
+        last = sorted(self.priorities, reverse=True)[self.sequences - 1]
+        return [row for row in rows if row.priority > last]
 
 
 def overdue(rows: Iterable[Row], now_s: float) -> list[Row]:

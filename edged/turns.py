@@ -17,6 +17,7 @@ priority that both wait all the time differ by less than one prompt's worth.
 from __future__ import annotations
 
 import heapq
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
 
@@ -155,9 +156,9 @@ class Queue:
         self._levels: dict[int, _Level] = {}
         self._flows: dict[Flow, _Waiting] = {}
         self._done: dict[Flow, Turn] = {}
-        gathered: dict[Flow, list[tuple[float, int, Row]]] = {}
+        gathered: defaultdict[Flow, list[tuple[float, int, Row]]] = defaultdict(list)
         for row in rows:
-            gathered.setdefault(flow_of(row), []).append((row.deadline_s, row.serial, row))
+            gathered[row.client, row.priority].append((row.deadline_s, row.serial, row))
         for flow, waiting in gathered.items():
             heapq.heapify(waiting)
             turn = turns.of.get(flow, Turn())
@@ -214,7 +215,7 @@ class Queue:
 
 def _age(waiting: Iterable[tuple[float, int, Row]], turn: Turn, now_s: float) -> int:
     """Return how many levels a flow has risen: it waits since its last turn, or its first row."""
-    since_s = min(row.accepted_s for _, _, row in waiting)
+    since_s = min([row.accepted_s for _, _, row in waiting])
     if turn.served_s is not None:
         since_s = max(since_s, turn.served_s)
     return max(0, int((now_s - since_s) / AGE_S))
