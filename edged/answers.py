@@ -37,6 +37,7 @@ class Run:
 
     Attributes:
         queued_s: from acceptance to its start, s.
+        estimated_s: what `accepted` said; None where it said nothing.
         joules: above idle.
         source: of the joules: `metered`, `simulated` or `estimated`.
         is_settled: whether no part of them is forecast.
@@ -51,6 +52,7 @@ class Run:
     is_settled: bool
     throttled: str | None
     model: tuple[str, str]
+    estimated_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +166,7 @@ class Answers:
             ttft_s=ttft_s,
             prefill_s=_known_seconds(outcome.prefill_s),
             decode_s=_known_seconds(outcome.decode_s),
+            estimated_s=_known_seconds(run.estimated_s),
             total_s=total_s,
         )
         reply.energy = Energy(j=round(run.joules, 4), source=run.source, settled=run.is_settled)

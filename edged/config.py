@@ -26,6 +26,7 @@ from edged.config_tables import Metrics as Metrics
 from edged.config_tables import Model as Model
 from edged.config_tables import Node as Node
 from edged.config_tables import Power as Power
+from edged.config_tables import Quota as Quota
 from edged.config_tables import Requests as Requests
 from edged.config_tables import Rkllm as Rkllm
 from edged.config_tables import ScheduledBudget as ScheduledBudget
@@ -46,6 +47,7 @@ class Config(Section):
     spool: Spool = Spool()
     admin: Admin = Admin()
     power: Power = Power()
+    quota: Quota = Quota()
     metrics: Metrics = Metrics()
     clients: dict[Id, Client] = Field(default_factory=dict)
     input: Annotated[tuple[Input, ...], Strict(False)] = ()
@@ -75,6 +77,14 @@ class Config(Section):
         if self.engine.kv_tokens is not None:
             return self.engine.kv_tokens
         return self.model.context_tokens * min(self.model.sequences, WHOLE_CONTEXTS)
+
+    def quota_of(self, client: str) -> Quota:
+        """Return what a client may ask: what its own table says, else what all may."""
+        rights = self.clients.get(client, Client())
+        own = {name: getattr(rights, name) for name in Quota.model_fields}
+        return self.quota.model_copy(
+            update={name: value for name, value in own.items() if value is not None}
+        )
 
     @property
     def state_dir(self) -> Path:

@@ -272,6 +272,20 @@ class Power(Section):
     )
 
 
+class Quota(Section):
+    """What each client may ask, where its own table does not say otherwise."""
+
+    outstanding_max: int = Field(
+        5_000, ge=1, le=1_000_000, description="unfinished prompts of one client, at most"
+    )
+    tokens_per_minute: float | None = Field(
+        None, ge=1, le=1e9, description="of prompts and answers of one client; unset: any number"
+    )
+    joules_per_minute: float | None = Field(
+        None, ge=0.001, le=1e6, description="above idle, for one client; unset: any number"
+    )
+
+
 class Metrics(Section):
     """Where the metrics go."""
 
@@ -311,6 +325,15 @@ class Client(Section):
     system_role: bool = Field(False, description="may send messages of role system")
     response_topics: TopicFilters = Field(
         (), description="further Response Topics allowed, as topic filters"
+    )
+    outstanding_max: int | None = Field(
+        None, ge=1, le=1_000_000, description="its unfinished prompts; unset: as in [quota]"
+    )
+    tokens_per_minute: float | None = Field(
+        None, ge=1, le=1e9, description="of its prompts and answers; unset: as in [quota]"
+    )
+    joules_per_minute: float | None = Field(
+        None, ge=0.001, le=1e6, description="above idle, for it; unset: as in [quota]"
     )
 
 

@@ -132,6 +132,7 @@ class Timing(BaseModel):
     ttft_s: float | None = None
     prefill_s: float | None = None
     decode_s: float | None = None
+    estimated_s: float | None = None
     total_s: float
 
 

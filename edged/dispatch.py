@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from edged import config
@@ -23,24 +22,24 @@ from edged.diary import Diary
 from edged.engine.client import EngineClient, Lost
 from edged.engine.frames import Cancel, Delta, Limits, Outcome, Ready, Step
 from edged.errors import Refusal
-from edged.grants import Grants, late_of
+from edged.grants import Grants
 from edged.journal import Event, about
+from edged.line import Line, Outlook
 from edged.mqtt import Session
 from edged.orders import Mode
 from edged.outbox import Outbox
 from edged.power.account import Moment, as_note
 from edged.power.governor import Governor, Grant
 from edged.power.grant import Granted
+from edged.quota import Quotas, Use
 from edged.rows import Job, Row, Settlement, State, work_of
-from edged.scheduler import Room, next_deadline_s, overdue, pick, queue_position
+from edged.scheduler import URGENT_OVER, Room, next_deadline_s, overdue
 from edged.spool import Spool
 
 log = logging.getLogger(__name__)
 
 # The lease is renewed so many times in its length, so that one late wake-up costs no step.
 RENEWALS_PER_LEASE = 4
-# Weight of the newest answer in the mean seconds of an answer.
-MEAN_WEIGHT = 0.2
 # The joules of a long answer are kept this often; else with each outcome.
 NOTE_S = 60.0
 
@@ -50,12 +49,14 @@ class _Running:
     """A row in the engine's batch, and what it has used so far.
 
     Attributes:
+        forecast_j: what its client's turn was charged with.
         sequences: how many may share the batch with it so that it is in time; None: any.
     """
 
     row: Row
     job: Job
     started_s: float
+    forecast_j: float
     joules: float = 0.0
     sequences: int | None = None
     chunks: int = 0
@@ -89,7 +90,8 @@ class Dispatch:
         self._running: dict[int, _Running] = {}
         self._woken = asyncio.Event()
         self._busy = asyncio.Event()
-        self._answer_s_mean: float | None = None
+        self.line = Line(spool, self.grants)
+        self.quotas = Quotas(config.quota_of, spool.clock.now_s)
         self._noted_s = spool.clock.now_s()
         self.mode = Mode.SERVING
         self.news = asyncio.Event()
@@ -140,25 +142,12 @@ class Dispatch:
 
     def relief_s(self) -> float | None:
         """Return in how many whole seconds a place becomes free; None where nobody knows."""
-        if self._answer_s_mean is None:
-            return None
-        return math.ceil(self._answer_s_mean / max(1, self.grant.sequences))
+        return self.line.relief_s(self.grant.sequences)
 
-    def outlook(self, serial: int) -> tuple[int, float | None]:
-        """Return a row's place in the queue and the seconds until its answer, if any are known."""
-        position = queue_position(self._spool.rows.values(), serial)
-        if self.mode is Mode.PAUSED:
-            return position, None
-        row = self._spool.rows.get(serial)
-        if row is not None:
-            left_s = row.deadline_s - self._spool.clock.now_s()
-            granted = self.grants.granted(row, left_s, position + len(self._running))
-            if granted is not None:
-                return position, granted.seconds
-        if self._answer_s_mean is None:
-            return position, None
-        rounds = 1 + (position + len(self._running)) // max(1, self.grant.sequences)
-        return position, rounds * self._answer_s_mean
+    def outlooks(self, serials: Collection[int]) -> dict[int, Outlook]:
+        """Return the place of each row in the queue, and when its answer is expected."""
+        sequences = None if self.mode is Mode.PAUSED else self.grant.sequences
+        return self.line.outlooks(serials, len(self._running), sequences)
 
     async def cancel(self, order: CancelOrder) -> Outbound | None:
         """Cancel a prompt; return what is to be said at once, if the outcome does not say it."""
@@ -184,21 +173,19 @@ class Dispatch:
     async def _start_picked(self) -> None:
         is_open = self._engine.state.phase == "ready" and self.mode is not Mode.PAUSED
         room = Room(self.grants.whole.sequences if is_open else 0)
-        if room.sequences <= len(self._running):
+        if not room.sequences or room.sequences + URGENT_OVER <= len(self._running):
             return
-        now_s = self._spool.clock.now_s()
-        granted = self.grants.next(self._spool.rows.values(), now_s)
-        serials = pick(self._spool.rows.values(), room, now_s, late_of(granted))
-        if not serials:
+        found = self.line.next(room)
+        if not found.serials:
             return
         life = self._engine.life
-        jobs = await self._spool.start(serials)
-        await self._fail_unreadable(set(serials) - set(jobs))
+        jobs = await self._spool.start(found.serials)
+        await self._fail_unreadable(set(found.serials) - set(jobs))
         if self._engine.life != life:  # it went away during the commit, and never saw them
             await self._spool.requeue(jobs, engine_died=False)
             self.wake()
             return
-        self._send(jobs, granted, now_s)
+        self._send(jobs, found.granted, found.now_s)
 
     def _send(self, jobs: Mapping[int, Job], grants: Mapping[int, Granted], now_s: float) -> None:
         """Hand started rows to the engine, behind the limits that hold for all of them."""
@@ -207,7 +194,8 @@ class Dispatch:
             row, granted = self._spool.rows.get(serial), grants.get(serial)
             if row is None:
                 continue  # cancelled during the commit
-            running = self._running[serial] = _Running(row, job, now_s)
+            forecast_j = self.line.forecast_j(row)
+            running = self._running[serial] = _Running(row, job, now_s, forecast_j)
             if granted is not None and granted.sequences:
                 running.sequences, running.throttled = granted.sequences, granted.throttled
             works.append(work_of(row, job))
@@ -258,6 +246,8 @@ class Dispatch:
                         log.warning("%s", problem)
                 case Step() as step:
                     await self._take_step(step)
+                    if not step.outcomes:
+                        continue  # no place became free
                 case Lost(problem):
                     await self._requeue(problem)
             self.wake()
@@ -272,6 +262,9 @@ class Dispatch:
             self._engine.settle(outcome.id)
             if running is not None:
                 self._power.account.settle(running.joules)
+                tokens = outcome.prompt_tokens + outcome.output_tokens
+                self.quotas.ended(running.row.serial, Use(tokens, running.joules))
+                self.line.correct(running.row, running.forecast_j, running.joules)
                 settlements[running.row.serial] = self._settlement(running, outcome)
         await self._settle(settlements)
 
@@ -303,6 +296,7 @@ class Dispatch:
             row=running.row,
             job=running.job,
             queued_s=max(0.0, running.started_s - running.row.accepted_s),
+            estimated_s=self.line.told_s(running.row.serial),
             joules=running.joules,
             source=self._power.origin,
             is_settled=self._power.is_settled,
@@ -310,17 +304,15 @@ class Dispatch:
             model=(ready.name, ready.digest),
         )
         if outcome.finish in ("stop", "schema", "length"):
-            self._learn(outcome.total_s)
+            self.line.learn(running.row, running.joules, outcome.total_s)
         return self._answers.outcome(run, outcome, running.stopped_as)
-
-    def _learn(self, total_s: float) -> None:
-        mean_s = total_s if self._answer_s_mean is None else self._answer_s_mean
-        self._answer_s_mean = mean_s + MEAN_WEIGHT * (total_s - mean_s)
 
     async def _settle(self, settlements: Mapping[int, Settlement]) -> None:
         if not settlements:
             return
         for row in await self._spool.settle(settlements, self._note()):
+            self.quotas.ended(row.serial)
+            self.line.ended(row.serial)
             self._diary.ended(row, settlements[row.serial])
         self.news.set()
         self._outbox.wake()
@@ -340,6 +332,7 @@ class Dispatch:
         serials = list(self._running)
         for running in self._running.values():
             self._power.account.waste(running.joules)
+            self.line.correct(running.row, running.forecast_j, running.joules)
         self._running.clear()
         if not serials:
             return

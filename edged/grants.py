@@ -7,29 +7,17 @@ for the engine, `Granted` for a prompt, None where nobody forecasts.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Protocol
 
 from edged import config
+from edged.costs import Counted
 from edged.engine.client import EngineClient
 from edged.power.governor import Governor, Grant
 from edged.power.grant import Ask, Granted
 from edged.rows import Row
-from edged.scheduler import next_rows
+from edged.scheduler import Queued, next_rows
 
-# So many waiting rows are forecast, the most urgent ones, each time that one can start.
+# So many waiting rows are forecast, those that start next, each time that one can start.
 FORECAST_ROWS = 32
-
-
-class Counted(Protocol):
-    """Whatever knows its tokens: a job, a row. None: the engine did not say in time."""
-
-    @property
-    def prompt_tokens(self) -> int | None:
-        """Of the prompt."""
-
-    @property
-    def answer_tokens(self) -> int | None:
-        """The most that it may answer."""
 
 
 class Grants:
@@ -55,6 +43,12 @@ class Grants:
         """Return why the power budget lets nothing run at all; None where it lets something."""
         return self._power.refusal
 
+    @property
+    def _forecasts(self) -> bool:
+        """Whether the governor forecasts any prompt."""
+        smallest = Ask(1, 1, 1.0, is_trimmable=False)
+        return self._power.granted(smallest, self.whole, 0) is not None
+
     def granted(self, counted: Counted, left_s: float, ahead: int) -> Granted | None:
         """Return what a prompt would get; None while nothing is held or its tokens are unknown.
 
@@ -68,11 +62,13 @@ class Grants:
         ask = Ask(counted.prompt_tokens, counted.answer_tokens, left_s, is_trimmable=False)
         return self._power.granted(ask, self.whole, ahead)
 
-    def next(self, rows: Iterable[Row], now_s: float) -> dict[int, Granted]:
-        """Return what the most urgent waiting rows would get if they ran now, where known."""
+    def next(self, rows: Iterable[Row], queued: Queued) -> dict[int, Granted]:
+        """Return what the waiting rows that start next would get if they ran now, where known."""
+        if not self._forecasts:
+            return {}
         found = {
-            row.serial: self.granted(row, row.deadline_s - now_s, 0)
-            for row in next_rows(rows, FORECAST_ROWS)
+            row.serial: self.granted(row, row.deadline_s - queued.now_s, 0)
+            for row in next_rows(rows, queued, FORECAST_ROWS)
         }
         return {serial: granted for serial, granted in found.items() if granted is not None}
 

@@ -19,6 +19,7 @@ from edged.admission import (
     CancelOrder,
     Heard,
     Refused,
+    Sender,
     Submission,
     admit,
     check_grant,
@@ -31,6 +32,7 @@ from edged.diary import Diary
 from edged.dispatch import Dispatch
 from edged.engine.client import EngineClient
 from edged.engine.frames import Measured
+from edged.entry import Entry
 from edged.errors import BrokerGone, Refusal
 from edged.mqtt import Delivery, Session
 from edged.orders import Mode
@@ -82,6 +84,7 @@ class Intake:
         self._site = site
         self._answers = answers
         self._diary = diary
+        self._entry = Entry(spool, dispatch.line, dispatch.quotas)
         self._serials = itertools.count(1)
         # Never longer than the broker's window of unacknowledged prompts.
         self._taken: asyncio.Queue[_Group] = asyncio.Queue()
@@ -106,7 +109,7 @@ class Intake:
                 await asyncio.gather(*(self._session.publish(item) for item in group.first))
                 self._session.acknowledge(group.deliveries)
                 await asyncio.gather(
-                    *(self._session.publish(self._accepted(row)) for row in group.accepted)
+                    *(self._session.publish(told) for told in self._accepted(group.accepted))
                 )
             except BrokerGone:
                 log.info("connection lost before %d PUBACKs", len(group.deliveries))
@@ -114,11 +117,9 @@ class Intake:
 
     async def _take(self, deliveries: Sequence[Delivery]) -> _Group:
         heard = [(item, read(item.inbound, self._site, self._fresh_id())) for item in deliveries]
-        candidates, refused = await self._admitted(heard)
-        verdicts = await self._spool.accept(
-            [candidate for _, candidate in candidates],
-            is_closed=self._dispatch.mode is Mode.DRAINING,
-        )
+        admitted, refused = await self._admitted(heard)
+        candidates, verdicts, over = await self._accept(admitted)
+        refused += over
         accepted = [row for row in map(_to_accept, candidates, verdicts) if row is not None]
         for (_, candidate), verdict in zip(candidates, verdicts, strict=True):
             if isinstance(verdict, Fresh):
@@ -134,6 +135,26 @@ class Intake:
             if message is not None and not item.qos:  # no PUBACK waits for this one
                 self._session.publish_unacknowledged(message)
         return _Group(deliveries, first, accepted)
+
+    async def _accept(
+        self, admitted: Sequence[tuple[Delivery, Candidate]]
+    ) -> tuple[list[tuple[Delivery, Candidate]], list[Verdict], list[tuple[Delivery, Refused]]]:
+        """Return who is within its client's quota, the spool's verdicts on them, and the rest."""
+        sequences = self._dispatch.grant.sequences
+        judged = await self._entry.judge([candidate for _, candidate in admitted], sequences)
+        within, over, charged = [], [], []
+        for (item, candidate), found in zip(admitted, judged, strict=True):
+            if isinstance(found, Refusal):
+                over.append((item, Refused(_sender(candidate), found)))
+            else:
+                within.append((item, candidate))
+                charged.append(found)
+        verdicts = await self._spool.accept(
+            [candidate for _, candidate in within],
+            is_closed=self._dispatch.mode is Mode.DRAINING,
+        )
+        self._entry.settle(charged, verdicts)
+        return within, verdicts, over
 
     async def _admitted(
         self, heard: Sequence[tuple[Delivery, Heard]]
@@ -215,13 +236,21 @@ class Intake:
         self._diary.refused(to.client, to.id, refused.refusal)
         return self._answers.refused(to.id, to.destination, refused.refusal)
 
-    def _accepted(self, row: Row) -> Outbound:
-        position, estimated_s = self._dispatch.outlook(row.serial)
-        return self._answers.accepted(row, position, estimated_s, self._spool.clock.now_s())
+    def _accepted(self, rows: Sequence[Row]) -> list[Outbound]:
+        outlooks = self._dispatch.outlooks([row.serial for row in rows]) if rows else {}
+        now_s = self._spool.clock.now_s()
+        return [
+            self._answers.accepted(row, outlook.position, outlook.estimated_s, now_s)
+            for row, outlook in ((row, outlooks[row.serial]) for row in rows)
+        ]
 
     def _fresh_id(self) -> str:
         """Return an id that no start of this board ever gave."""
         return f"b-{self._spool.boot}-{next(self._serials)}"
+
+
+def _sender(candidate: Candidate) -> Sender:
+    return Sender(candidate.client, candidate.id, candidate.destination, is_on_default_topic=False)
 
 
 def _to_accept(candidate: tuple[Delivery, Candidate], verdict: Verdict) -> Row | None:

@@ -156,10 +156,15 @@ class Status:
                 "sequences": allowed.sequences,
                 "throttled": allowed.throttled or False,
                 "queue": self._config.spool.rows_max,
+                **self._config.quota.model_dump(),
+                "clients": {
+                    name: self._config.quota_of(name).model_dump() for name in self._config.clients
+                },
             },
             "queue": {
                 "queued": sum(row.state is State.QUEUED for row in rows),
                 "running": sum(row.state is State.RUNNING for row in rows),
+                "estimate_error_share": _share(self._dispatch.line.error_share),
             },
             "spool": {
                 "problem": self._spool.problem or None,
@@ -216,6 +221,10 @@ class Status:
         return Outbound(
             self._site.topics.state, payload, retain=True, content_type="application/json"
         )
+
+
+def _share(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)
 
 
 def _line(state: Mapping[str, Any], broker_problem: str) -> str:

@@ -192,7 +192,7 @@ def test_the_contract_names_every_key_of_the_state(tmp_path: Path) -> None:
     told = {code(row["key"]) for row in table(CONTRACT, "State")}
     with Mosquitto(tmp_path / "broker") as broker, board(tmp_path, broker):
         state = ready_state(broker)
-    open_tables = ("templates", "outcomes", "clocks")  # their keys are names
+    open_tables = ("templates", "outcomes", "clients", "clocks")  # their keys are names
     assert set(flat(state, open_tables)) == told
 
 

@@ -134,11 +134,11 @@ def assert_as_alone(path: Path, works: list[Work], outcomes: list[Outcome]) -> N
     assert sum(map(len, expected)) > 0.05 * sum(len(outcome.text) for outcome in outcomes)
 
 
-def long(id: str, words: int, *, root: str = "", priority: int = 5) -> Work:
+def long(id: str, words: int, *, root: str = "") -> Work:
     """A request for a list of so many words, of about ten tokens of which the model chooses one."""
     items = {"enum": ["arrivalxxx", "departurex", "breakagexx"]}
     schema = {"type": "array", "items": items, "minItems": words, "maxItems": words}
-    return work(id, f"message {id}", root=root, schema=schema, priority=priority)
+    return work(id, f"message {id}", root=root, schema=schema)
 
 
 def test_eight_requests_hold_their_root_once(engine: Engine) -> None:
@@ -178,22 +178,22 @@ def test_templates_that_do_not_fit_together_take_turns_and_answer_right(path: Pa
 
 
 def test_who_is_parked_resumes_with_the_answer_it_would_have_given(path: Path) -> None:
-    every = [long("low", 9, priority=1), long("mid", 9), long("high", 9, priority=9)]
+    every = [long("first", 9), long("second", 9), long("last", 9)]
     with running(path, promised_cells=1024) as engine:
         outcomes = engine.ask(*every)
         prompts = sum(outcome.prompt_tokens for outcome in outcomes)
         assert engine.prefill_tokens > prompts + 60
-        assert list(engine.daemon.outcomes)[-1] == "low"
+        assert list(engine.daemon.outcomes)[-1] == "last"
     assert [outcome.finish for outcome in outcomes] == ["schema"] * 3
     assert_as_alone(path, every, outcomes)
 
 
 def test_a_parked_one_says_what_it_had_to_compute_itself(path: Path) -> None:
-    low = long("low", 10, root=ROOT, priority=1)
+    last = long("end", 10, root=ROOT)
     with running(path, promised_cells=1024) as engine:
         engine.ask(work("first", "m", root=ROOT, max_tokens=2))
         (found,) = engine.ask(work("second", "m", root=ROOT, max_tokens=2))
-        parked, kept = engine.ask(low, long("high", 18, priority=9))
+        kept, parked = engine.ask(long("top", 18), last)
         (again,) = engine.ask(work("again", "m", root=ROOT, max_tokens=2))
     assert kept.finish == parked.finish == "schema"
     # It found the root there, was parked, lost the root and computed it when it resumed.
@@ -202,10 +202,10 @@ def test_a_parked_one_says_what_it_had_to_compute_itself(path: Path) -> None:
 
 
 def test_a_parked_one_that_finds_its_root_again_says_so(path: Path) -> None:
-    low = long("low", 10, root=ROOT, priority=1)
+    last = long("end", 10, root=ROOT)
     with running(path, promised_cells=1024) as engine:
         engine.ask(work("first", "m", root=ROOT, max_tokens=2))
-        parked, kept = engine.ask(low, long("high", 12, priority=9))
+        kept, parked = engine.ask(long("top", 12), last)
         prompts = parked.prompt_tokens + kept.prompt_tokens
         assert engine.prefill_tokens > prompts + 10
     assert parked.cached_tokens > 0

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from dataclasses import replace
+import math
+from dataclasses import dataclass, replace
 
 import pytest
 from hypothesis import given
@@ -8,7 +9,15 @@ from hypothesis import strategies as st
 
 from edged.engine.frames import Limits
 from edged.engine.pace import Pace, Timed, fitted
-from edged.engine.plan import Bounds, Share, Waiting, plan, tokens_s_max
+from edged.engine.plan import (
+    Bounds,
+    Share,
+    Waiting,
+    credit_after,
+    plan,
+    token_s,
+    tokens_s_max,
+)
 
 BOUNDS = Bounds(n_batch=64, chunk_tokens=32, step_s_max=1.0)
 FAST = Pace(prefill_s=0.001, decode_s=0.001)
@@ -74,14 +83,24 @@ def test_a_step_of_several_sequences_is_what_the_backend_does_best(
     assert plan(waiting, replace(BOUNDS, mixed_tokens=24), FAST) == expected, rule
 
 
-def test_a_prompt_more_urgent_than_every_answer_is_prefilled_before_they_go_on() -> None:
+def test_the_less_urgent_get_three_tenths_of_what_the_most_urgent_take() -> None:
     waiting = [decode(1, 50), prefill(2, 30, priority=7), prefill(3, 30)]
-    assert plan(waiting, BOUNDS, FAST) == shares((2, 30), (1, 34))
+    assert plan(waiting, BOUNDS, FAST) == shares((2, 30), (1, 9))
 
 
-def test_a_prompt_as_urgent_as_one_answer_waits_for_all() -> None:
+def test_of_the_most_urgent_answers_go_before_prompts() -> None:
     waiting = [decode(1, 50), decode(4, 9, priority=7), prefill(2, 30, priority=7)]
-    assert plan(waiting, BOUNDS, FAST) == shares((4, 9), (1, 50), (2, 5))
+    assert plan(waiting, BOUNDS, FAST) == shares((4, 9), (2, 30), (1, 11))
+
+
+def test_a_streamed_answer_makes_no_chunks_of_a_more_urgent_prompt() -> None:
+    waiting = [decode(1, is_streamed=True), prefill(2, 60, priority=7), prefill(3, 9)]
+    assert plan(waiting, BOUNDS, FAST) == shares((2, 60), (1, 1))
+
+
+def test_who_sat_out_long_enough_has_a_token_before_the_urgent() -> None:
+    waiting = [decode(1, 50), prefill(2, 500, priority=7)]
+    assert plan(waiting, BOUNDS, FAST, FAST.decode_s) == shares((1, 1), (2, 63))
 
 
 def test_no_step_is_planned_longer_than_its_bound() -> None:
@@ -122,9 +141,12 @@ def any_waiting(draw: st.DrawFn) -> list[Waiting]:
         Bounds, st.integers(8, 256), st.integers(8, 256), st.floats(0.02, 2, allow_nan=False)
     ),
     pace=st.builds(Pace, st.floats(1e-6, 1), st.floats(1e-6, 3), st.floats(0, 3)),
+    credit=st.floats(-1, 1),
 )
-def test_every_batch_keeps_its_bounds(waiting: list[Waiting], bounds: Bounds, pace: Pace) -> None:
-    batch = plan(waiting, bounds, pace)
+def test_every_batch_keeps_its_bounds(
+    waiting: list[Waiting], bounds: Bounds, pace: Pace, credit: float
+) -> None:
+    batch = plan(waiting, bounds, pace, credit * token_s(pace))
     by_key = {one.key: one for one in waiting}
     prefill_tokens = sum(share.tokens for share in batch if by_key[share.key].is_prefill)
     sampled = sum(share.tokens == by_key[share.key].tokens for share in batch)
@@ -132,11 +154,101 @@ def test_every_batch_keeps_its_bounds(waiting: list[Waiting], bounds: Bounds, pa
     assert len({share.key for share in batch}) == len(batch)
     assert all(1 <= share.tokens <= by_key[share.key].tokens for share in batch)
     assert sum(share.tokens for share in batch) <= bounds.n_batch
-    if any(one.is_streamed and not one.is_prefill for one in waiting):
+    top = max((one.priority for one in waiting), default=0)
+    if any(one.is_streamed and not one.is_prefill and one.priority == top for one in waiting):
         assert prefill_tokens <= bounds.chunk_tokens
     others = sum(share.tokens for share in batch) - sampled
     is_smallest = len(batch) == 1 and batch[0].tokens == 1
     assert is_smallest or pace.tokens_s(others, sampled) <= tokens_s_max(bounds, pace) * 1.0001
+
+
+@dataclass
+class Prompt:
+    """A sequence in a simulated engine: prompt tokens, then an answer token by token."""
+
+    key: int
+    prompt_tokens: int
+    answer_tokens: int
+    priority: int
+    served: int = 0
+    got: int = 0
+
+    def waits(self) -> Waiting | None:
+        if self.prompt_tokens:
+            return Waiting(self.key, self.prompt_tokens, True, self.priority, self.key, self.served)
+        if not self.answer_tokens:
+            return None
+        return Waiting(self.key, 1, False, self.priority, self.key, self.served)
+
+    def take(self, tokens: int) -> None:
+        self.got += tokens
+        sampled = tokens if not self.prompt_tokens else int(tokens == self.prompt_tokens)
+        self.prompt_tokens -= min(tokens, self.prompt_tokens)
+        self.answer_tokens -= min(sampled, self.answer_tokens)
+
+
+def run_steps(
+    prompts: list[Prompt], bounds: Bounds, pace: Pace, urgent: Prompt, idle_max: int = 10**9
+) -> tuple[float, float]:
+    """Run until `urgent` is answered; return the seconds of all steps and of the longest.
+
+    No more than `idle_max` steps in a row may pass the others by.
+    """
+    total_s = longest_s = credit_s = 0.0
+    step = idle = 0
+    while urgent.waits() is not None:
+        step += 1
+        by_key = {one.key: one for one in prompts}
+        waiting = [found for one in prompts if (found := one.waits()) is not None]
+        batch = plan(waiting, bounds, pace, credit_s)
+        credit_s = credit_after(waiting, batch, pace, credit_s)
+        whole = {one.key: one.tokens for one in waiting}
+        sampled = sum(share.tokens == whole[share.key] for share in batch)
+        took_s = pace.forecast_s(sum(share.tokens for share in batch) - sampled, sampled)
+        total_s, longest_s = total_s + took_s, max(longest_s, took_s)
+        idle = 0 if any(share.key != urgent.key for share in batch) else idle + 1
+        assert idle <= idle_max
+        for share in batch:
+            by_key[share.key].take(share.tokens)
+            by_key[share.key].served = step
+    return total_s, longest_s
+
+
+STEP_BOUNDS = st.builds(
+    Bounds, st.integers(8, 128), st.integers(8, 128), st.floats(0.05, 2, allow_nan=False)
+)
+STEP_PACES = st.builds(Pace, st.floats(1e-4, 0.05), st.floats(1e-4, 0.3), st.floats(0, 1))
+
+
+@given(
+    prompt=st.integers(1, 400),
+    answer=st.integers(1, 40),
+    others=st.lists(st.tuples(st.integers(0, 300), st.integers(0, 8)), max_size=8),
+    bounds=STEP_BOUNDS,
+    pace=STEP_PACES,
+)
+def test_an_urgent_prompt_takes_three_tenths_longer_than_alone_and_a_step_at_most(
+    prompt: int, answer: int, others: list[tuple[int, int]], bounds: Bounds, pace: Pace
+) -> None:
+    alone = Prompt(0, prompt, answer, 9)
+    alone_s, _ = run_steps([alone], bounds, pace, alone)
+    urgent = Prompt(0, prompt, answer, 9)
+    crowd = [
+        Prompt(place, tokens, 10**6, priority)
+        for place, (tokens, priority) in enumerate(others, start=1)
+    ]
+    took_s, longest_s = run_steps([urgent, *crowd], bounds, pace, urgent)
+    assert took_s <= 1.3 * alone_s + longest_s + 1e-9
+
+
+@given(bounds=STEP_BOUNDS, pace=STEP_PACES, prompt=st.integers(1, 2000), tokens=st.integers(0, 300))
+def test_whoever_sits_out_goes_on_after_a_bounded_number_of_steps(
+    bounds: Bounds, pace: Pace, prompt: int, tokens: int
+) -> None:
+    urgent, other = Prompt(0, prompt, 60, 9), Prompt(1, tokens, 10**6, 5)
+    least_s = 0.3 * (pace.fixed_s + min(pace.prefill_s, pace.decode_s))
+    owed_s = token_s(pace) + tokens_s_max(bounds, pace) + pace.fixed_s
+    run_steps([urgent, other], bounds, pace, urgent, math.ceil(owed_s / least_s) + 1)
 
 
 def test_the_pace_moves_towards_what_steps_take() -> None:

@@ -106,6 +106,27 @@ def stepping(scene: Bench) -> Iterator[list[EngineUnusable]]:
         thread.join()
 
 
+def test_an_answer_sits_out_for_a_more_urgent_one_and_goes_on_where_it_was() -> None:
+    low = work("low", "message", max_tokens=40, priority=1)
+    with bench() as scene:
+        scene.put(low)
+        with stepping(scene):
+            alone = scene.daemon.outcome("low")
+    with bench() as scene:
+        scene.put(low, work("high", "m", max_tokens=20, priority=9))
+        with stepping(scene):
+            high = scene.daemon.outcome("high")
+            outcome = scene.daemon.outcome("low")
+    assert outcome.text == alone.text
+    tokens = sum(step.prefill_tokens + step.decode_tokens for step in scene.daemon.steps)
+    assert tokens == sum(
+        one.prompt_tokens + one.output_tokens - (one.finish == "length") for one in (high, outcome)
+    )
+    served = [set(step.shares) for step in scene.daemon.steps if "high" in step.shares]
+    assert {"high"} in served
+    assert {"high", "low"} in served
+
+
 def test_no_step_takes_longer_than_its_bound() -> None:
     with bench() as scene:
         scene.put(*[work(f"w{n}", "x" * 200, max_tokens=8) for n in range(8)])

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence, Set
 from typing import Any
 
 import pytest
@@ -8,10 +8,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edged.rows import Row, State
-from edged.scheduler import Room, next_deadline_s, next_rows, overdue, pick, queue_position
+from edged.scheduler import (
+    URGENT_OVER,
+    Queued,
+    Room,
+    next_deadline_s,
+    next_rows,
+    overdue,
+    pick,
+    queue_positions,
+)
+from edged.turns import Turns
 from tests.prompt_fixtures import row
 
-NOW_S = 100.0
+NOW_S = 50.0
+QUEUED = Queued(NOW_S, Turns(), lambda row: 1.0)
 
 
 def queued(serial: int, **more: Any) -> Row:
@@ -26,6 +37,10 @@ def suspect(serial: int, **more: Any) -> Row:
     return row(serial, attempts=1, **more)
 
 
+def started(rows: Iterable[Row], sequences: int, late: Set[int] = frozenset()) -> list[int]:
+    return list(pick(rows, Room(sequences), QUEUED, late).serials)
+
+
 @pytest.mark.parametrize(
     ("rule", "rows", "sequences", "expected"),
     [
@@ -35,27 +50,35 @@ def suspect(serial: int, **more: Any) -> Row:
          [queued(1, deadline_s=300), queued(2, deadline_s=200)], 1, [2]),
         ("of equal deadlines the earlier arrival", [queued(2), queued(1)], 1, [1]),
         ("priority counts before the deadline",
-         [queued(1, deadline_s=101), queued(2, priority=6)], 1, [2]),
+         [queued(1, deadline_s=51), queued(2, priority=6)], 1, [2]),
         ("as many as there is room for", [queued(1), queued(2), queued(3)], 2, [1, 2]),
         ("what runs takes room", [running(1), queued(2), queued(3)], 2, [2]),
         ("no room, no start", [queued(1)], 0, []),
         ("more may run than there is room for now", [running(1), running(2), queued(3)], 1, []),
-        ("an overdue row is not started", [queued(1, deadline_s=100), queued(2)], 4, [2]),
+        ("a full batch takes what is more urgent than one in it",
+         [running(1), running(2), queued(3), queued(4, priority=6)], 2, [4]),
+        ("what is in it since long does not sit out any more",
+         [running(1, accepted_s=-300.0), running(2, accepted_s=-300.0), queued(3, priority=9)], 2,
+         []),
+        ("as many as may sit out for it",
+         [running(1), running(2, priority=7), queued(3, priority=6), queued(4, priority=6)], 2,
+         [3]),
+        ("an overdue row is not started", [queued(1, deadline_s=50), queued(2)], 4, [2]),
         ("an overdue row that still runs takes room",
-         [running(1, deadline_s=99), queued(2)], 1, []),
+         [running(1, deadline_s=49), queued(2)], 1, []),
         ("a suspect runs alone", [suspect(1), queued(2)], 4, [1]),
         ("a suspect waits for the batch to empty", [running(1), suspect(2), queued(3)], 4, []),
-        ("also for an overdue one", [running(1, deadline_s=99), suspect(2)], 4, []),
+        ("also for an overdue one", [running(1, deadline_s=49), suspect(2)], 4, []),
         ("a suspect waits for its turn", [queued(1, priority=9), suspect(2)], 4, [1]),
         ("nobody joins a suspect", [running(1, attempts=1), queued(2)], 4, []),
-        ("not even when it is overdue", [running(1, attempts=1, deadline_s=99), queued(2)], 4, []),
+        ("not even when it is overdue", [running(1, attempts=1, deadline_s=49), queued(2)], 4, []),
         ("a restart of the daemon makes no suspect", [row(1, restarts=1), queued(2)], 4, [1, 2]),
     ],
 )  # fmt: skip
 def test_the_scheduler_follows_the_rule(
     rule: str, rows: Sequence[Row], sequences: int, expected: list[int]
 ) -> None:
-    assert pick(rows, Room(sequences), NOW_S) == expected, rule
+    assert started(rows, sequences) == expected, rule
 
 
 ROWS = st.lists(
@@ -64,7 +87,7 @@ ROWS = st.lists(
         st.integers(1, 40),
         state=st.sampled_from([State.QUEUED, State.RUNNING]),
         priority=st.integers(0, 9),
-        deadline_s=st.sampled_from([99.0, 100.0, 101.0, 200.0]),
+        deadline_s=st.sampled_from([49.0, 50.0, 51.0, 200.0]),
         attempts=st.sampled_from([0, 0, 0, 1]),
     ),
     max_size=12,
@@ -76,13 +99,14 @@ SEQUENCES = st.integers(0, 6)
 @given(ROWS, SEQUENCES)
 def test_never_more_run_than_there_is_room_for(rows: list[Row], sequences: int) -> None:
     in_batch = sum(item.state is State.RUNNING for item in rows)
-    assert len(pick(rows, Room(sequences), NOW_S)) <= max(0, sequences - in_batch)
+    over = URGENT_OVER if sequences else 0
+    assert len(started(rows, sequences)) <= max(0, sequences + over - in_batch)
 
 
 @given(ROWS, SEQUENCES)
 def test_only_queued_rows_within_their_deadline_start(rows: list[Row], sequences: int) -> None:
     by_serial = {item.serial: item for item in rows}
-    for serial in pick(rows, Room(sequences), NOW_S):
+    for serial in started(rows, sequences):
         assert by_serial[serial].state is State.QUEUED
         assert by_serial[serial].deadline_s > NOW_S
 
@@ -91,9 +115,9 @@ def test_only_queued_rows_within_their_deadline_start(rows: list[Row], sequences
 def test_a_suspect_never_shares_the_batch(rows: list[Row], sequences: int) -> None:
     by_serial = {item.serial: item for item in rows}
     batch = [item for item in rows if item.state is State.RUNNING]
-    started = [by_serial[serial] for serial in pick(rows, Room(sequences), NOW_S)]
-    if started and any(item.attempts for item in batch + started):
-        assert len(batch + started) == 1
+    added = [by_serial[serial] for serial in started(rows, sequences)]
+    if added and any(item.attempts for item in batch + added):
+        assert len(batch + added) == 1
 
 
 @given(ROWS, SEQUENCES, st.randoms(use_true_random=False))
@@ -101,7 +125,7 @@ def test_the_order_in_which_rows_are_given_does_not_matter(
     rows: list[Row], sequences: int, random: Any
 ) -> None:
     shuffled = random.sample(rows, len(rows))
-    assert pick(shuffled, Room(sequences), NOW_S) == pick(rows, Room(sequences), NOW_S)
+    assert started(shuffled, sequences) == started(rows, sequences)
 
 
 @given(ROWS, SEQUENCES)
@@ -109,16 +133,27 @@ def test_room_is_used_unless_a_suspect_is_about(rows: list[Row], sequences: int)
     innocent = [item for item in rows if not item.attempts]
     free = sequences - sum(item.state is State.RUNNING for item in innocent)
     waiting = [item for item in innocent if item.state is State.QUEUED and item.deadline_s > NOW_S]
-    expected = max(0, min(free, len(waiting)))
-    assert len(pick(innocent, Room(sequences), NOW_S)) == expected
+    assert len(started(innocent, sequences)) >= max(0, min(free, len(waiting)))
+
+
+@given(ROWS, st.integers(1, 6))
+def test_whoever_gets_in_over_the_room_is_more_urgent_than_one_that_is_in(
+    rows: list[Row], sequences: int
+) -> None:
+    by_serial = {item.serial: item for item in rows}
+    inside = [item.priority for item in rows if item.state is State.RUNNING]
+    for serial in started(rows, sequences):
+        mine = by_serial[serial].priority
+        assert sum(other >= mine for other in inside) < sequences
+        inside.append(mine)
 
 
 def test_rows_may_come_from_an_iterator() -> None:
-    assert pick(iter([running(1), queued(2)]), Room(2), NOW_S) == [2]
+    assert started(iter([running(1), queued(2)]), 2) == [2]
 
 
 def test_a_row_is_overdue_at_its_deadline() -> None:
-    rows = [queued(1, deadline_s=99), running(2, deadline_s=100), queued(3, deadline_s=100.5)]
+    rows = [queued(1, deadline_s=49), running(2, deadline_s=50), queued(3, deadline_s=50.5)]
     assert [item.serial for item in overdue(rows, NOW_S)] == [1, 2]
 
 
@@ -128,9 +163,8 @@ def test_the_next_deadline_is_the_earliest() -> None:
 
 
 def test_the_queue_position_counts_who_would_start_before() -> None:
-    rows = [queued(1), running(2, priority=9), queued(3, priority=9), queued(4, deadline_s=1)]
-    assert [queue_position(rows, serial) for serial in (3, 4, 1)] == [0, 1, 2]
-    assert queue_position(rows, 2) == 0
+    rows = [queued(1), running(2, priority=9), queued(3, priority=9), queued(4, deadline_s=51)]
+    assert queue_positions(rows, QUEUED, (3, 4, 1, 2)) == {3: 0, 4: 1, 1: 2, 2: 0}
 
 
 @pytest.mark.parametrize(
@@ -146,11 +180,11 @@ def test_the_queue_position_counts_who_would_start_before() -> None:
 def test_a_row_that_would_be_late_waits_as_long_as_that_can_help(
     rule: str, rows: Sequence[Row], late: set[int], expected: list[int]
 ) -> None:
-    assert pick(rows, Room(4), NOW_S, late) == expected, rule
+    assert started(rows, 4, late) == expected, rule
 
 
 @given(st.lists(st.integers(0, 9), max_size=20), st.integers(0, 8))
 def test_the_next_rows_are_those_that_would_be_picked(priorities: list[int], count: int) -> None:
     rows = [queued(serial, priority=priority) for serial, priority in enumerate(priorities)]
-    found = [one.serial for one in next_rows(rows, count)]
-    assert found == pick(rows, Room(count), NOW_S)
+    found = [one.serial for one in next_rows(rows, QUEUED, count)]
+    assert found == started(rows, count)

@@ -1,10 +1,12 @@
 """Which tokens enter the next batch.
 
 In:  what each sequence has waiting, the bounds of a batch, the learned pace.     Out: `Share`s.
-Pure. Decode and forced tokens come first, so that answers under way go on; then prefill, most
-urgent first; a prompt more urgent than every answer under way does not wait for them. While
-somebody reads a streamed answer as it is written, prefill comes in chunks; else as much as a step
-may take, because tokens are cheaper by the hundred. Short runs of several sequences are the
+Pure. The most urgent come first, and all others get what a share of their seconds buys: so the
+urgent take at most 1.3 times as long as alone, and one token more. Others sit steps out, and keep
+their KV cache. What a step leaves of that share is kept, up to a token: so nobody waits for ever.
+Among equals decode and forced tokens come first, so that answers under way go on; then prefill.
+While somebody reads a streamed answer as it is written, prefill comes in chunks; else as much as a
+step may take, because tokens are cheaper by the hundred. Short runs of several sequences are the
 exception: of those a step takes what the backend attends to at the least cost.
 Does not know: the model, the KV cache.
 """
@@ -20,6 +22,8 @@ from edged.engine.pace import Pace
 # Where the fixed part of a step leaves less of its bound, the tokens of a step may take this share
 # of it: one token a step would pay the fixed part for each of them.
 FIXED_SHARE_MIN = 0.5
+# What others may add to the seconds of the most urgent.
+OTHERS_SHARE = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,18 +87,65 @@ class Share:
     tokens: int
 
 
-def plan(waiting: Iterable[Waiting], bounds: Bounds, pace: Pace) -> list[Share]:
+def plan(
+    waiting: Iterable[Waiting], bounds: Bounds, pace: Pace, credit_s: float = 0.0
+) -> list[Share]:
     """Return the next batch; it is empty only when nothing waits.
 
     When even the smallest share is forecast over `step_s_max`, that one is the batch.
+
+    Args:
+        waiting: what each sequence has ready.
+        bounds: of the batch.
+        pace: the learned one.
+        credit_s: what earlier steps left to the less urgent, see `credit_after`.
     """
     every = list(waiting)
-    is_read = any(one.is_streamed and not one.is_prefill for one in every)
-    most = bounds.chunk_tokens if is_read else bounds.prefill_tokens or bounds.n_batch
-    batch = _Batch(bounds, pace, most, _room_tokens(every, bounds))
-    for one in _in_order(every):
+    urgent, others = _split(every)
+    batch = _Batch(
+        pace,
+        chunk_tokens=_chunk_tokens(urgent, bounds),
+        room_tokens=_room_tokens(every, bounds),
+        left_s=tokens_s_max(bounds, pace),
+    )
+    line = _in_order(others)
+    if line and credit_s >= token_s(pace):
+        batch.add_token(line.pop(0))
+    others_s = batch.took_s
+    for one in _in_order(urgent):
+        batch.add(one)
+    alone_s = pace.fixed_s + batch.took_s - others_s
+    share_s = credit_s + OTHERS_SHARE * alone_s - others_s
+    batch.bound(chunk_tokens=_chunk_tokens(every, bounds), most_s=max(0.0, share_s))
+    for one in line:
         batch.add(one)
     return batch.shares
+
+
+def credit_after(
+    waiting: Iterable[Waiting], shares: Iterable[Share], pace: Pace, credit_s: float
+) -> float:
+    """Return what a step leaves to the less urgent; below 0: that they had more than their share.
+
+    Where the urgent would have filled the step, what the others had took them part of its fixed
+    seconds too.
+    """
+    urgent, others = _split(list(waiting))
+    if not others:
+        return 0.0
+    taken = {share.key: share.tokens for share in shares}
+    urgent_s = sum(_cost_s(one, taken.get(one.key, 0), pace) for one in urgent)
+    others_s = sum(_cost_s(one, taken.get(one.key, 0), pace) for one in others)
+    fixed_s = 0.0
+    if any(taken.get(one.key, 0) < one.tokens for one in urgent):
+        fixed_s = pace.fixed_s * others_s / (urgent_s + others_s)
+    alone_s, charge_s = pace.fixed_s + urgent_s - fixed_s, others_s + fixed_s
+    return min(token_s(pace), credit_s + OTHERS_SHARE * alone_s - charge_s)
+
+
+def token_s(pace: Pace) -> float:
+    """Return what one token of any kind adds to a step, at most."""
+    return max(pace.prefill_s, pace.decode_s)
 
 
 def tokens_s_max(bounds: Bounds, pace: Pace) -> float:
@@ -110,11 +161,21 @@ def _room_tokens(waiting: Sequence[Waiting], bounds: Bounds) -> int:
     return min(bounds.mixed_tokens, bounds.n_batch) if is_short else bounds.n_batch
 
 
+def _split(waiting: Sequence[Waiting]) -> tuple[list[Waiting], list[Waiting]]:
+    """Return the most urgent, and the others."""
+    top = max((one.priority for one in waiting), default=0)
+    urgent = [one for one in waiting if one.priority == top]
+    return urgent, [one for one in waiting if one.priority < top]
+
+
+def _chunk_tokens(waiting: Iterable[Waiting], bounds: Bounds) -> int:
+    """Return how much prefill a step may hold."""
+    is_read = any(one.is_streamed and not one.is_prefill for one in waiting)
+    return bounds.chunk_tokens if is_read else bounds.prefill_tokens or bounds.n_batch
+
+
 def _in_order(waiting: Sequence[Waiting]) -> list[Waiting]:
-    decode, prefill = _decode_order(waiting), _prefill_order(waiting)
-    priority = max((one.priority for one in decode), default=0)
-    urgent = [one for one in prefill if one.priority > priority]
-    return [*urgent, *decode, *prefill[len(urgent) :]]
+    return [*_decode_order(waiting), *_prefill_order(waiting)]
 
 
 def _decode_order(waiting: Sequence[Waiting]) -> list[Waiting]:
@@ -127,20 +188,37 @@ def _prefill_order(waiting: Sequence[Waiting]) -> list[Waiting]:
     return sorted(prefill, key=lambda one: (-one.priority, one.order))
 
 
+def _cost_s(one: Waiting, count: int, pace: Pace) -> float:
+    """Return what so many tokens of a sequence add to a step."""
+    sampled = int(one.is_sampled and 0 < count == one.tokens)
+    return pace.tokens_s(count - sampled, sampled)
+
+
 class _Batch:
     """The batch as it fills."""
 
-    def __init__(self, bounds: Bounds, pace: Pace, chunk_tokens: int, room_tokens: int) -> None:
+    def __init__(self, pace: Pace, *, chunk_tokens: int, room_tokens: int, left_s: float) -> None:
         self.shares: list[Share] = []
+        self.took_s = 0.0
         self._room = room_tokens
-        self._left_s = tokens_s_max(bounds, pace)
+        self._left_s = left_s
         self._chunk = chunk_tokens
+        self._prefilled = 0
         self._pace = pace
+
+    def bound(self, *, chunk_tokens: int, most_s: float) -> None:
+        """Let what follows take no more than `most_s`, and prefill no more than a chunk in all."""
+        self._chunk = max(0, chunk_tokens - self._prefilled)
+        self._left_s = min(self._left_s, most_s)
+
+    def add_token(self, one: Waiting) -> None:
+        """Add one token of a sequence."""
+        self._take(one, 1)
 
     def add(self, one: Waiting) -> None:
         """Add as much of one sequence as still fits, or nothing."""
         room = min(self._room, self._chunk) if one.is_prefill else self._room
-        whole_s = self._cost_s(one, one.tokens)
+        whole_s = _cost_s(one, one.tokens, self._pace)
         if one.tokens <= room and whole_s <= self._left_s:
             count = one.tokens
         else:
@@ -154,9 +232,9 @@ class _Batch:
     def _take(self, one: Waiting, count: int) -> None:
         self.shares.append(Share(one.key, count))
         self._room -= count
-        self._chunk -= count if one.is_prefill else 0
-        self._left_s -= self._cost_s(one, count)
-
-    def _cost_s(self, one: Waiting, count: int) -> float:
-        sampled = int(one.is_sampled and count == one.tokens)
-        return self._pace.tokens_s(count - sampled, sampled)
+        if one.is_prefill:
+            self._chunk -= count
+            self._prefilled += count
+        took_s = _cost_s(one, count, self._pace)
+        self.took_s += took_s
+        self._left_s -= took_s

@@ -18,7 +18,7 @@ from edged.engine.gate import Gate
 from edged.engine.inbox import Attached, Detached, Inbox, Letter
 from edged.engine.outlet import Outlet
 from edged.engine.pace import Pace
-from edged.engine.plan import Bounds, plan
+from edged.engine.plan import Bounds, credit_after, plan
 from edged.engine.report import Report
 from edged.engine.residents import Residents
 from edged.engine.sequence import Ending, Sequence
@@ -57,6 +57,7 @@ class Worker:
         self._lease_ends_s = 0.0
         self._stepped_s = clock()
         self._steps = 0
+        self._credit_s = 0.0
 
     def run(self, inbox: Inbox) -> None:
         """Serve until the inbox closes."""
@@ -90,7 +91,8 @@ class Worker:
         report.begin()
         self.residents.admit(limits)
         offers = self.residents.offers(limits)
-        runs = self.residents.runs(plan(offers, self._bounds.within(limits), self._pace))
+        shares = plan(offers, self._bounds.within(limits), self._pace, self._credit_s)
+        runs = self.residents.runs(shares)
         if not runs:
             self._gate.rest(self._tell)
             return False
@@ -102,6 +104,7 @@ class Worker:
             self._make_room(error, report)
             return True
         self._steps += 1
+        self._credit_s = credit_after(offers, shares, self._pace, self._credit_s)
         self.residents.note(runs, self._steps)
         report.ran([(self.residents.running.get(run.sequence), run) for run in runs], self._pace)
         sampled = [run for run in runs if run.is_sampled]

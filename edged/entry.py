@@ -1,0 +1,96 @@
+"""Who may have how much in the spool: admitted prompts against the quota of their client.
+
+In:  candidates that the engine can serve.     Out: those that are taken, charged; refusals of the
+others with the seconds until the same prompt would be taken.
+A copy of a prompt that is known is never refused here: it takes nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from edged.errors import Refusal
+from edged.line import Line
+from edged.quota import NOTHING, Quotas, Use
+from edged.rows import Candidate, Fresh, Verdict
+from edged.spool import Spool
+
+# Where nobody knows yet how long an answer takes.
+UNKNOWN_RETRY_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Charged:
+    """A candidate, and what its client was charged with for it."""
+
+    candidate: Candidate
+    use: Use
+
+
+class Entry:
+    """The quotas at the spool's door."""
+
+    def __init__(self, spool: Spool, line: Line, quotas: Quotas) -> None:
+        self._spool = spool
+        self._line = line
+        self._quotas = quotas
+
+    async def judge(
+        self, candidates: Iterable[Candidate], sequences: int
+    ) -> list[Charged | Refusal]:
+        """Return what becomes of each candidate, in their order; `sequences` share the batch."""
+        unfinished = Counter(row.client for row in self._spool.rows.values())
+        judged: list[Charged | Refusal] = []
+        for candidate in candidates:
+            refusal = self._refusal(candidate, unfinished, sequences)
+            if refusal is not None and not await self._is_known(candidate):
+                judged.append(refusal)
+                continue
+            use = NOTHING if refusal is not None else self._use(candidate)
+            self._quotas.take(candidate.client, use)
+            unfinished[candidate.client] += 1
+            judged.append(Charged(candidate, use))
+        return judged
+
+    def settle(self, charged: Sequence[Charged], verdicts: Sequence[Verdict]) -> None:
+        """Keep the charges of new rows; give back those of copies, and of rows superseded."""
+        for one, verdict in zip(charged, verdicts, strict=True):
+            if not isinstance(verdict, Fresh):
+                self._quotas.take(one.candidate.client, NOTHING - one.use)
+                continue
+            self._quotas.begun(verdict.row.serial, one.candidate.client, one.use)
+            for row in verdict.superseded:
+                self._quotas.ended(row.serial)
+
+    def _refusal(
+        self, candidate: Candidate, unfinished: Counter[str], sequences: int
+    ) -> Refusal | None:
+        client = candidate.client
+        limit = self._quotas.of(client).outstanding_max
+        if unfinished[client] >= limit:
+            # Clients take turns, so one of its own ends about once in a round of them all.
+            relief_s = self._line.relief_s(sequences)
+            retry_s = UNKNOWN_RETRY_S if relief_s is None else relief_s * len(unfinished)
+            detail = f"{client} has {unfinished[client]} unfinished prompts"
+            return Refusal("quota", f"{detail}, limit outstanding_max = {limit}", retry_s)
+        short = self._quotas.short(client, self._use(candidate))
+        if short is None:
+            return None
+        left = f"{max(0.0, short.bucket.left):.6g} left of {short.bucket.per_minute:.6g}"
+        detail = f"{client}: {left}, limit {short.key}; wait, or ask for a shorter answer"
+        return Refusal("quota", detail, math.ceil(short.wait_s))
+
+    async def _is_known(self, candidate: Candidate) -> bool:
+        client, id = candidate.client, candidate.id
+        if self._spool.find(client, id) is not None:
+            return True
+        return await self._spool.settled(client, id) is not None
+
+    def _use(self, candidate: Candidate) -> Use:
+        """Return the most tokens that a prompt may take, and the joules that are expected."""
+        job = candidate.job
+        tokens = (job.prompt_tokens or 0) + (job.answer_tokens or 0)
+        return Use(tokens, self._line.forecast_j(job))
