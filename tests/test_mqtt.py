@@ -37,6 +37,7 @@ from tests.mqtt_fixtures import (
     broker_config,
     finish,
     hang_up,
+    make_certificate,
     parse,
     payloads,
     properties_of,
@@ -839,12 +840,3 @@ def test_packets_that_came_in_one_tls_record_are_all_read(tmp_path: Path) -> Non
             assert payloads(await take(session, 100)) == [b"%02d" % n for n in range(100)]
 
     finish(scenario())
-
-
-def make_certificate(path: Path) -> None:
-    """Write a certificate for loopback that is its own authority, and its key beside it."""
-    subject = ["-subj", "/CN=edged test", "-addext", "subjectAltName=IP:127.0.0.1"]
-    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    files = ["-keyout", f"{path}.key", "-out", str(path)]
-    command = ["openssl", "req", "-x509", "-days", "2", *key, *subject, *files]
-    subprocess.run(command, check=True, capture_output=True)

@@ -32,6 +32,7 @@ CHUNK_BYTES = 65_536
 
 # `up` is from the client to the server.
 Direction = Literal["up", "down"]
+Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 # Source: socket(7), SO_LINGER: on, for 0 s; closing then sends RST.
 LINGER_0_S = struct.pack("ii", 1, 0)
 
@@ -74,7 +75,8 @@ class FaultProxy:
         self.piece_bytes = CHUNK_BYTES
         self._server_address = (host, port)
         self._server: asyncio.Server | None = None
-        self._links: dict[_Link, asyncio.Task[None]] = {}
+        self._links: set[_Link] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._flows = asyncio.Event()
         self._flows.set()
         self._cut: Cut | None = None
@@ -82,7 +84,7 @@ class FaultProxy:
 
     async def __aenter__(self) -> FaultProxy:
         """Listen."""
-        self._server = await asyncio.start_server(self._serve, HOST, self.port)
+        self._server = await asyncio.start_server(self._accept, HOST, self.port)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -90,10 +92,9 @@ class FaultProxy:
         """Stop listening and end what stands."""
         assert self._server is not None
         self._server.close()
-        tasks = list(self._links.values())
-        for task in tasks:
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def hold(self) -> None:
         """Keep all bytes back, both ways; connections stand and new ones are accepted."""
@@ -140,24 +141,24 @@ class FaultProxy:
         """Wait until bytes may pass."""
         await self._flows.wait()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1
+        task = asyncio.create_task(self._serve((reader, writer)))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, client: Stream) -> None:
         try:
             server = await asyncio.open_connection(*self._server_address)
         except OSError:
-            reset(writer)  # nothing listens there: say so as well as a proxy can
+            reset(client[1])  # nothing listens there: say so as well as a proxy can
             return
-        link = _Link(self, (reader, writer), server)
-        task = asyncio.current_task()
-        assert task is not None, "a server calls back in a task"
-        self._links[link] = task
+        link = _Link(self, client, server)
+        self._links.add(link)
         try:
             await link.run()
         finally:
-            del self._links[link]
-
-
-Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+            self._links.remove(link)
 
 
 class _Link:

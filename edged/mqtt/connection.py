@@ -111,6 +111,11 @@ class Connection:
         self._window = asyncio.Semaphore(INFLIGHT_MAX)
         self._packet_bytes_max: int | None = None
 
+    @property
+    def number(self) -> int | None:
+        """Return which of the board's connections it is; None before CONNACK."""
+        return self._number
+
     async def open(self, filters: tuple[str, ...]) -> Opened:
         """Connect and subscribe to `filters`.
 

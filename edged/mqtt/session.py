@@ -93,7 +93,7 @@ class Session:
         return len(self._buffer)
 
     async def changed(self) -> None:
-        """Wait for the next change of `state`."""
+        """Wait for the next change of `state`, or the next attempt that failed."""
         await self._change.wait()
 
     async def connected(self) -> int:
@@ -101,6 +101,18 @@ class Session:
         while not self._state.connected:
             await self.changed()
         return self._state.connections
+
+    async def serves(self, connection: int) -> bool:
+        """Wait until a connection is subscribed; return False once it has ended.
+
+        A broker may send prompts as soon as it has accepted the connection, an answer to them can
+        only leave when it is subscribed.
+        """
+        while connection > self._state.connections:
+            if self._connection is None or self._connection.number != connection:
+                return False
+            await self.changed()
+        return self._state.connected and connection == self._state.connections
 
     async def run(self) -> None:
         """Connect and serve, again and again; cancel it to leave.
@@ -227,8 +239,6 @@ class Session:
         self._become(ConnectionState(problem=problem, connections=connections))
 
     def _become(self, state: ConnectionState) -> None:
-        if state == self._state:
-            return
         self._state = state
         self._change.set()
         self._change = asyncio.Event()
