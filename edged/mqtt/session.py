@@ -21,6 +21,7 @@ from edged.errors import BrokerGone
 from edged.mqtt.connection import Connection, Opened, Unanswered
 from edged.mqtt.dial import ProtocolRefused
 from edged.mqtt.packets import Acknowledged, Delivery, Protocol, Will
+from edged.mqtt.rivals import End, Rivals
 from edged.mqtt.version import VersionChoice, backoff_s
 
 log = logging.getLogger(__name__)
@@ -32,8 +33,6 @@ BUFFER_MAX = 256
 BUFFER_RESUMED = 64
 
 STABLE_S = 30.0
-SHORT_LIVED_S = 5.0
-SHORT_LIVED_MAX = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +79,7 @@ class Session:
         self._connection: Connection | None = None
         self._buffer: deque[Delivery] = deque()
         self._has_arrived = asyncio.Event()
-        self._short_lived = 0
+        self._rivals = Rivals()
 
     @property
     def state(self) -> ConnectionState:
@@ -124,7 +123,8 @@ class Session:
             while True:
                 was_stable = await self._connect_once()
                 failures = 0 if was_stable else failures + 1
-                await asyncio.sleep(backoff_s(failures, self._broker.reconnect_s_max))
+                pause_s = backoff_s(failures, self._broker.reconnect_s_max)
+                await asyncio.sleep(self._rivals.rest_s or pause_s)
         finally:
             self._become(ConnectionState(connections=self._state.connections))
 
@@ -174,17 +174,26 @@ class Session:
         """Open a connection and serve it to its end; return whether it was a stable one."""
         loop = asyncio.get_running_loop()
         began_s = loop.time()
-        problem = await self._serve()
+        end = await self._serve()
         lived_s = loop.time() - began_s
         was_served = self._state.connected
-        self._short_lived = self._short_lived + 1 if was_served and lived_s < SHORT_LIVED_S else 0
-        if self._short_lived >= SHORT_LIVED_MAX:
-            # mosquitto 2.0 does not say 0x8E, session taken over.
-            problem += f", soon each time: does another client call itself {self._client_id!r}?"
-        self._lost(problem)
+        if was_served:
+            self._rivals.served(end, lived_s)
+        else:
+            self._rivals.failed()
+        self._lost(end.problem + self._suspicion())
         return was_served and lived_s >= STABLE_S
 
-    async def _serve(self) -> str:
+    def _suspicion(self) -> str:
+        """Return what to say of a client that seems to have our name; "" if there is none."""
+        rest_s = self._rivals.rest_s
+        if not rest_s:
+            return ""
+        # mosquitto 2.0 does not say 0x8E, session taken over.
+        question = f"does another client call itself {self._client_id!r}?"
+        return f", soon each time: {question} Left alone for {rest_s:.0f} s"
+
+    async def _serve(self) -> End:
         """Open a connection, wait for its end and return the reason."""
         protocol = self._version.next
         connection = self._connection = Connection(
@@ -203,7 +212,7 @@ class Session:
             return await connection.ended()
         except BrokerGone as gone:
             self._note_version(gone)
-            return str(gone)
+            return End(str(gone))
         finally:
             await connection.close()
             self._connection = None
