@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import re
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 import paho.mqtt.client as paho
+import pytest
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
@@ -242,6 +244,11 @@ class Asker(Device):
     def count(self) -> Counter[str]:
         """Return how often each event was heard."""
         return Counter(reply["event"] for _, reply, _ in self.replies)
+
+
+def client_name(request: pytest.FixtureRequest) -> str:
+    """Return a client id that belongs to the running test alone."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", request.node.name)[-64:]
 
 
 def long_answer(chars: int) -> dict[str, Any]:

@@ -125,7 +125,7 @@ def test_a_cut_is_an_end_and_a_reset_an_error() -> None:
 
 @pytest.mark.parametrize(
     ("passes", "pieces", "wanted"),
-    [(True, 1000, b"one MARK"), (False, 1000, b"one "), (True, 3, b"one MARK")],
+    [(True, 1000, b"one MARK two"), (False, 1000, b"one "), (True, 3, b"one MARK ")],
 )
 def test_a_cut_waits_for_its_marker_and_happens_once(
     passes: bool, pieces: int, wanted: bytes

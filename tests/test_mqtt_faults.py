@@ -88,7 +88,7 @@ def test_a_prompt_cut_in_the_middle_comes_again_whole(broker: Mosquitto) -> None
     async def scenario() -> None:
         async with faulty(broker) as (proxy, address), board(address) as session:
             await session.connected()
-            proxy.cut_at(Cut("down", b"half", passes=True))
+            proxy.cut_at(Cut("down", b"and half", passes=False))
             with Device(broker) as device:
                 device.publish("req/1", b"half and half")
             await proxy.has_cut()

@@ -13,7 +13,8 @@ takes orders on its standard input, one a line, and says `ok` or what is wrong w
     delay SECONDS        each piece waits so long; 0: none
     pieces BYTES         at most so many at a time; 1: byte by byte
     cut-before up|down TEXT    the next time this text comes along, end that connection before it
-    cut-after up|down TEXT     or behind it; 0x4002 instead of a text is bytes
+    cut-after up|down TEXT     or behind the piece that it ends in
+    (a text like 0x4002 is bytes)
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from typing import Literal, get_args
 
 HOST = "127.0.0.1"
 CHUNK_BYTES = 65_536
+MARKER_BYTES_MAX = 256
 
 # `up` is from the client to the server.
 Direction = Literal["up", "down"]
@@ -43,8 +45,8 @@ class Cut:
 
     Attributes:
         direction: where it looks.
-        marker: what it waits for; also found across pieces.
-        passes: whether the marker still reaches the other side.
+        marker: what it waits for, at most 256 bytes; also found across pieces.
+        passes: whether the piece that the marker ends in still reaches the other side, as a whole.
     """
 
     direction: Direction
@@ -128,14 +130,14 @@ class FaultProxy:
         """Wait until the last `cut_at` has happened."""
         await self._has_cut.wait()
 
-    def take_cut(self, direction: Direction, seen: bytes) -> tuple[int, Cut] | None:
-        """Return where in `seen` the waiting cut ends its marker, and have it wait no more."""
+    def take_cut(self, direction: Direction, seen: bytes) -> int | None:
+        """Return how much of `seen` passes before the waiting cut, which then waits no more."""
         cut = self._cut
         if cut is None or cut.direction != direction or cut.marker not in seen:
             return None
         self._cut = None
         self._has_cut.set()
-        return seen.index(cut.marker) + len(cut.marker), cut
+        return len(seen) if cut.passes else seen.index(cut.marker)
 
     async def flowing(self) -> None:
         """Wait until bytes may pass."""
@@ -211,16 +213,14 @@ class _Link:
         if self.is_silent:
             return b""
         writer = self._pumps[direction][1]
-        found = self._proxy.take_cut(direction, tail + chunk)
-        if found is None:
-            writer.write(chunk)
-            await writer.drain()
-            return (tail + chunk)[-256:]
-        end, cut = found
-        passed = end if cut.passes else end - len(cut.marker)
-        writer.write(chunk[: max(0, passed - len(tail))])
-        self.cut()
-        return b""
+        passed = self._proxy.take_cut(direction, tail + chunk)
+        if passed is not None:
+            writer.write(chunk[: max(0, passed - len(tail))])
+            self.cut()
+            return b""
+        writer.write(chunk)
+        await writer.drain()
+        return (tail + chunk)[-MARKER_BYTES_MAX:]
 
 
 def reset(writer: asyncio.StreamWriter) -> None:

@@ -1,9 +1,8 @@
 """Whether another client uses our client id, and when to leave it the field.
 
-In:  how connections ended, in order.     Out: seconds to stay away.
+In:  how connections ended, in order.     Out: whether there is a rival; seconds to stay away.
 Pure. A broker ends the older of two connections of one client id, so two boards of one name kick
-each other out for ever, several times a second, and neither gets anything done. Does not know:
-sockets, clocks.
+each other out for ever. Does not know: sockets, clocks.
 """
 
 from __future__ import annotations
@@ -15,11 +14,10 @@ from typing import Literal
 TAKEOVERS_MAX = 3
 # Three in a row that were each over in this time: three within a minute.
 FIGHT_S = 20.0
-# mosquitto 2.0 only closes the socket. A rival that comes back at once does so much sooner.
+# mosquitto 2.0 only closes the socket. A rival that comes back at once does so much sooner. A bad
+# network may look the same, so a guess is told and costs no rest: back-off spaces the attempts.
 GUESSED_FIGHT_S = 5.0
-TOLD_REST_S = 300.0
-# A guess may be wrong, and then costs this much service.
-GUESSED_REST_S = 60.0
+REST_S = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +53,11 @@ class Rivals:
         self._takeovers = 0
 
     @property
+    def is_suspected(self) -> bool:
+        """Return whether somebody should look for another client of our name."""
+        return self._takeovers >= TAKEOVERS_MAX
+
+    @property
     def rest_s(self) -> float:
-        """Return how long to leave the client id to the other client, s; 0 where there is none."""
-        if self._takeovers < TAKEOVERS_MAX:
-            return 0.0
-        return TOLD_REST_S if self._was_told else GUESSED_REST_S
+        """Return how long to leave the client id to the other client, s; 0 unless it is certain."""
+        return REST_S if self.is_suspected and self._was_told else 0.0

@@ -186,12 +186,12 @@ class Session:
 
     def _suspicion(self) -> str:
         """Return what to say of a client that seems to have our name; "" if there is none."""
-        rest_s = self._rivals.rest_s
-        if not rest_s:
-            return ""
-        # mosquitto 2.0 does not say 0x8E, session taken over.
-        question = f"does another client call itself {self._client_id!r}?"
-        return f", soon each time: {question} Left alone for {rest_s:.0f} s"
+        if self._rivals.rest_s:
+            return f"; it is left alone for {self._rivals.rest_s:.0f} s"
+        if self._rivals.is_suspected:
+            # mosquitto 2.0 does not say 0x8E, session taken over.
+            return f", soon each time: does another client call itself {self._client_id!r}?"
+        return ""
 
     async def _serve(self) -> End:
         """Open a connection, wait for its end and return the reason."""
