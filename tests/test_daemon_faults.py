@@ -61,7 +61,7 @@ def test_what_waited_at_the_broker_gets_its_refusal_over_a_slow_link(
     daemon.stop()
     device.ask(b"{nonsense", "bad")
     # The prompt comes right behind the CONNACK, long before the SUBACK.
-    proxy.order("delay 0.3")
+    proxy.order("delay 0.2")
     daemon.start()
     assert device.next()["reason"] == "malformed"
     proxy.order("delay 0")
@@ -132,10 +132,10 @@ def test_a_broker_that_lost_everything_gets_all_retained_again(
 
 
 def test_what_was_unread_at_sigterm_waits_at_the_broker(daemon: Daemon, device: Asker) -> None:
-    ids = {f"p-{number}" for number in range(150)}
+    ids = {f"p-{number}" for number in range(80)}
     for number, id in enumerate(ids):
         device.ask({"prompt": "hello", "max_tokens": 2}, id)
-        if number == 100:
+        if number == 50:
             assert daemon.stop() == 0
     daemon.start()
     while {reply["id"] for _, reply, _ in device.replies} < ids:
