@@ -38,6 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_run(commands)
     _add_engine(commands)
     _add_check(commands)
+    _add_doctor(commands)
     _add_ask(commands)
     _add_eval(commands)
     _add_bench(commands)
@@ -69,6 +70,23 @@ def _add_check(commands: _Commands[argparse.ArgumentParser]) -> None:
     parser.add_argument("file", type=Path, metavar="FILE")
     parser.add_argument("--json", action="store_true", help="for a machine")
     parser.set_defaults(command=_check)
+
+
+def _add_doctor(commands: _Commands[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "doctor", help="say what this board has, lacks, and how to mend it"
+    )
+    _add_config_option(parser)
+    parser.add_argument("--state-dir", type=Path, help="in place of node.state_dir")
+    parser.add_argument(
+        "--model",
+        type=Path,
+        metavar="FILE",
+        help="advice on this GGUF or .rkllm file instead: memory, NPU, published speed and watts",
+    )
+    parser.add_argument("--json", action="store_true", help="for a machine")
+    parser.add_argument("--root", type=Path, default=Path("/"), help=argparse.SUPPRESS)
+    parser.set_defaults(command=_doctor)
 
 
 def _add_ask(commands: _Commands[argparse.ArgumentParser]) -> None:
@@ -173,6 +191,20 @@ def _check(given: argparse.Namespace) -> int:
         raise ConfigError(f"{given.file}: {error}") from error
     print(findings.as_json() if given.json else findings.as_text())
     return 0
+
+
+def _doctor(given: argparse.Namespace) -> int:
+    from edged.doctor.advice import advise
+    from edged.doctor.examine import examine
+    from edged.doctor.root import Root
+
+    root = Root(given.root)
+    if given.model is None:
+        report = examine(given.config, root, given.state_dir)
+    else:
+        report = advise(given.model, config.load(given.config), root)
+    print(report.as_json() if given.json else report.as_text())
+    return report.exit_code
 
 
 def _ask(given: argparse.Namespace) -> int:

@@ -16,6 +16,7 @@ import pytest
 from tools.sysfs_capture import lay_out
 
 TREES = Path(__file__).parent / "golden_trees"
+MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 # Each board, and the chip that hangs on it in a second manifest.
 BOARDS = {
     "orangepi_5": "ina226",
@@ -56,6 +57,13 @@ def renumber(root: Path, name: str, number: int) -> Path:
     return moved
 
 
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """A folder in memory, as /sys is: a tree has hundreds of files, and a disk takes its time."""
+    with tempfile.TemporaryDirectory(prefix="edged-tree-", dir=MEMORY) as name:
+        yield Path(name)
+
+
 class Ticks:
     """A clock that tests move."""
 
@@ -72,7 +80,7 @@ class Ticks:
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
     """A folder that every user can reach; pytest's own are closed to others."""
-    with tempfile.TemporaryDirectory(prefix="edged-tree-") as name:
+    with tempfile.TemporaryDirectory(prefix="edged-tree-", dir=MEMORY) as name:
         Path(name).chmod(0o755)
         yield Path(name)
 

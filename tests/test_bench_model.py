@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +14,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from edged.engine.backend import Run
+from edged.engine.llama import Llama, Shape
 from tools import make_bench_model
-from tools.bench_model import steering, vocabulary
+from tools.bench_model import experts, steering, vocabulary
+from tools.bench_model.experts import GEMMA_4_26B_A4B
 from tools.bench_model.shape import SHAPES
 from tools.bench_model.steering import BACK, Script, successors
 
 DOCK_MINI = Path(__file__).parent.parent / "edged/models/dock-mini/dock-mini.gguf"
 BEFORE = tuple(range(900, 900 + max(BACK) + 1))
+
+
+pytestmark = pytest.mark.model  # its vocabulary
 
 
 @pytest.fixture(scope="module")
@@ -124,3 +132,29 @@ def test_a_vocabulary_that_is_none_is_refused_in_words(
     words = ["--shape", "tiny", "--vocabulary", missing, str(tmp_path / "m.gguf")]
     assert make_bench_model.main(words) == 1
     assert "missing.gguf" in capsys.readouterr().err
+
+
+def test_a_mixture_of_experts_is_written_as_llama_cpp_reads_it(
+    small: vocabulary.Vocabulary, tmp_path: Path
+) -> None:
+    tiny = replace(
+        GEMMA_4_26B_A4B, layers=6, width=256, heads=4, head_widths=(64, 128), kv_heads=(2, 1),
+        inner=128, experts=8, experts_used=2, expert_inner=64, vocab_tokens=4096,
+    )  # fmt: skip
+    experts.write(tmp_path / "experts.gguf", tiny, small)
+    llama = Llama(tmp_path / "experts.gguf", Shape(512, 64, 4, 1), lambda share: True)
+    try:
+        (row,) = llama.decode([Run(0, 0, [5, 6, 7], is_sampled=True)])
+        assert np.isfinite(row).all()
+        assert row.std() > 0.01
+    finally:
+        llama.close()
+
+
+def test_the_full_size_has_the_weights_that_its_name_says() -> None:
+    sizes = {tensor.name: math.prod(tensor.size) for tensor in experts.tensors(GEMMA_4_26B_A4B)}
+    assert sum(sizes.values()) == pytest.approx(25.2e9, rel=0.01)
+    shared = {name: size for name, size in sizes.items() if "exps.weight" not in name}
+    used = sum(sizes.values()) - sum(shared.values())
+    active = sum(shared.values()) + used * 8 / 128
+    assert active == pytest.approx(3.9e9, rel=0.03)

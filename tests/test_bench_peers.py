@@ -8,7 +8,7 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,9 +18,10 @@ import pytest
 
 from edged.bench import peers, script
 from edged.bench.completion import Address, completed, greedy, is_healthy
+from edged.bench.engine import best_by_trial
 from edged.bench.peers import HttpPeer, Peer
-from edged.bench.system import Answer, PeerFailed, Run, Setting, timed
-from edged.bench.workload import WORKLOADS, measured
+from edged.bench.system import Answer, PeerFailed, PeerFull, Run, Setting, timed
+from edged.bench.workload import WORKLOADS, Ask, measured
 from tools import make_bench_model
 
 ASK = measured(WORKLOADS[0], 0)[0]
@@ -46,7 +47,7 @@ def listening(code: int, reply: str) -> Iterator[tuple[Address, list[Any]]]:
             pass
 
     with HTTPServer(("127.0.0.1", 0), Reply) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield Address("127.0.0.1", server.server_port), sent
         server.shutdown()
@@ -66,6 +67,42 @@ def test_a_refusal_says_which_peer_and_why() -> None:
         pytest.raises(PeerFailed, match=r"peer: it answers 400: .*grammar"),
     ):
         asyncio.run(completed(address, greedy(ASK), "peer"))
+
+
+def test_a_full_cache_is_told_from_other_refusals() -> None:
+    reply = json.dumps({"error": {"code": 500, "message": "Context size has been exceeded."}})
+    with listening(500, reply) as (address, _), pytest.raises(PeerFull):
+        asyncio.run(completed(address, greedy(ASK), "peer"))
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A system that answers at once, or not."""
+
+    name: str
+    variant: str
+    holds: int = 99
+    pid: int = os.getpid()
+    took: list[int] = field(default_factory=list)
+
+    async def answer(self, ask: Ask) -> Answer:
+        self.took.append(len(self.took))
+        if len(self.took) > self.holds:
+            raise PeerFull(self.name)
+        await asyncio.sleep(0)
+        return Answer("{}", 12, 3)
+
+
+def test_a_variant_that_cannot_hold_the_workload_is_left_out() -> None:
+    systems = [Variant("edged", ""), Variant("peer", "np 8"), Variant("peer", "np 32", holds=3)]
+    best = asyncio.run(best_by_trial(WORKLOADS[0], systems, 5))
+    assert [(one.name, one.variant) for one in best] == [("edged", ""), ("peer", "np 8")]
+
+
+def test_a_peer_that_cannot_hold_it_in_any_variant_is_not_measured() -> None:
+    systems = [Variant("edged", ""), *(Variant("peer", f"np {n}", holds=0) for n in (8, 16))]
+    best = asyncio.run(best_by_trial(WORKLOADS[0], systems, 5))
+    assert [one.name for one in best] == ["edged"]
 
 
 def test_nobody_there_is_a_peer_that_failed() -> None:

@@ -24,6 +24,7 @@ from edged.board.meters.fault import MeterFault
 from edged.board.soc import RK3576, RK3588, Soc, operating_points
 from edged.errors import ConfigError
 from tests.golden_tree import EACH_BOARD, Ticks, tree
+from tests.golden_tree import tmp_path as tmp_path
 
 PC = of_cores(idle_w=2.0, core_w=0.5, core_hz=1e9, error_share=0.3)
 NPU_DEVFREQ = "class/devfreq/fdab0000.npu"

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edged.board.knobs.cap import Cap, find_caps
@@ -27,6 +27,7 @@ from edged.board.soc import RK3588, Clocks, Point, operating_points
 from edged.errors import KnobRefused
 from tests.golden_tree import BOARDS, EACH_BOARD, Deaf, Ticks, as_nobody, tree
 from tests.golden_tree import open_folder as open_folder
+from tests.golden_tree import tmp_path as tmp_path
 
 SLOW = Clocks(npu_hz=500e6, cpu_hz=1200e6, ddr_hz=1068e6)
 FULL = Clocks(npu_hz=1000e6, cpu_hz=2400e6, ddr_hz=2736e6)
@@ -474,7 +475,6 @@ def test_a_saved_value_is_a_count(root: Path, state: Path, value: str) -> None:
     assert SavedClocks(state, BOOT).read() == {}
 
 
-@settings(max_examples=20, deadline=None)  # each example writes files
 @given(st.lists(st.sampled_from([*operating_points(RK3588)]), min_size=1, max_size=5))
 def test_whatever_was_capped_the_old_values_come_back(
     tmp_path_factory: pytest.TempPathFactory, points: list[Point]

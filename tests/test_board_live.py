@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edged.board.soc import KNOBS, RK3588, on_cpu, operating_points
@@ -42,7 +42,6 @@ def test_a_reading_is_simulated_and_says_when_it_was() -> None:
     assert clock.now_s - reading.averaging_s <= reading.at_s <= clock.now_s
 
 
-@settings(max_examples=30, deadline=None)
 @given(st.lists(st.floats(0.01, 2.0), min_size=1, max_size=20))
 def test_it_draws_the_same_however_often_it_is_asked(pauses_s: list[float]) -> None:
     often, seldom = (Clock(), Clock())

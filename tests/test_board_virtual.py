@@ -3,7 +3,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edged.bench.power_arms import Metering
@@ -115,7 +115,6 @@ def test_a_reading_is_a_rounded_mean_of_the_last_whole_conversion() -> None:
     assert reading.power_w == pytest.approx(one.joules[-1] / 0.141, abs=0.004)
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 700), st.integers(1, 50)), min_size=1, max_size=20))
 def test_the_engine_gives_every_token_once(sizes: list[tuple[int, int]]) -> None:
     engine = Engine(iter([Request(0.0, prompt, output, 1e9) for prompt, output in sizes]))

@@ -8,7 +8,7 @@ from typing import Any
 import jsonschema
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edged.engine.compact import Expander, expanded, named_path, obstacle, wire_schema
@@ -126,7 +126,6 @@ def answers(draw: st.DrawFn) -> tuple[dict[str, Any], Any]:
     return schema, draw(values(schema))
 
 
-@settings(deadline=None)
 @given(answers(), st.booleans())
 def test_a_compact_answer_becomes_the_object_in_the_schemas_order(
     answer: tuple[dict[str, Any], Any], is_ascii: bool
@@ -138,7 +137,6 @@ def test_a_compact_answer_becomes_the_object_in_the_schemas_order(
     assert compact(json.loads(expanded(text, schema))) == compact(value)
 
 
-@settings(deadline=None)
 @given(answers(), st.data())
 def test_wherever_the_text_is_cut_the_pieces_join_to_the_same(
     answer: tuple[dict[str, Any], Any], data: st.DataObject
@@ -151,7 +149,6 @@ def test_wherever_the_text_is_cut_the_pieces_join_to_the_same(
     assert "".join(map(expander.add, pieces)) == compact(value)
 
 
-@settings(deadline=None, max_examples=100)
 @given(schema=schemas, seed=st.integers(0, 2**32))
 def test_whatever_the_array_schema_allows_expands_to_a_valid_answer_within_its_bounds(
     schema: dict[str, Any], seed: int

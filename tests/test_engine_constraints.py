@@ -8,7 +8,7 @@ from typing import Any
 import jsonschema
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edged.engine.constraints import Constraint, Constraints, MatcherFailed
@@ -84,7 +84,6 @@ def grown(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 schemas = st.recursive(scalars, grown, max_leaves=6)
 
 
-@settings(deadline=None, max_examples=150)
 @given(schema=schemas, seed=st.integers(0, 2**32))
 def test_every_answer_is_valid_compact_and_within_its_bounds(schema: Any, seed: int) -> None:
     constraint = compiled(schema)
@@ -134,7 +133,6 @@ def near(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 near_misses = st.recursive(st.one_of(st.booleans(), scalars), near, max_leaves=8)
 
 
-@settings(deadline=None, max_examples=200)
 @given(schema=near_misses, seed=st.integers(0, 2**32))
 def test_whatever_a_device_sends_as_a_schema_is_refused_or_followed(schema: Any, seed: int) -> None:
     with contextlib.suppress(Refusal, MatcherFailed):

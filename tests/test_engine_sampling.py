@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -148,7 +148,6 @@ samplings = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=400)
 @given(
     sampling=samplings,
     n_vocab=st.sampled_from([5, 31, 300, 20_000]),

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edged.engine.canary import Canary, check_canary
@@ -189,7 +189,6 @@ actions = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=40)
 @given(script=actions, cells=st.sampled_from([4096, 400]))
 def test_whatever_comes_each_request_ends_once_and_gives_its_cells_back(
     script: list[Work | Cancel | Limits], cells: int

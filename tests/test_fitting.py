@@ -7,7 +7,7 @@ import random
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edged.calibration import Curves, confidence
@@ -77,7 +77,6 @@ def test_errors_that_come_together_do_not_make_the_whole_look_worse() -> None:
     assert math.prod(found.fields.values()) < 0.5
 
 
-@settings(max_examples=25)
 @given(st.lists(st.tuples(st.floats(-20, 0), st.booleans()), min_size=ROWS_MIN, max_size=60))
 def test_every_curve_rises_whatever_the_rows_say(points: list[tuple[float, bool]]) -> None:
     found = curves([mark({"dock": point}) for point in points])

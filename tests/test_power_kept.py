@@ -5,7 +5,7 @@ import logging
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edged.power.forecast import Learned
@@ -30,7 +30,6 @@ def test_the_first_start_has_learned_nothing(tmp_path: Path) -> None:
     assert Kept(tmp_path / "power.json").load("rk3588") == Learned()
 
 
-@settings(max_examples=30, deadline=None)
 @given(text=st.one_of(st.text(max_size=60), st.sampled_from(["[]", "{}", '{"learned": 3}', "1"])))
 def test_a_file_that_is_not_ours_is_moved_aside(
     tmp_path_factory: pytest.TempPathFactory, text: str

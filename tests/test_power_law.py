@@ -19,6 +19,8 @@ from edged.power.forecast import Forecast, Learned, Step
 from edged.power.law import Law, Settings
 from edged.power.plausible import TRUST_READINGS, Metered, Trust
 
+# Each example is more than a minute of a board.
+FEW = settings(max_examples=settings().max_examples // 4)
 END_S = 70.0
 FAULT_S = 30.0
 LOADS = st.lists(
@@ -69,7 +71,7 @@ def worst_w(board: Board, window_s: float, from_s: float = 2.0) -> float:
     return float(Truth(board).means_w(from_s, board.now_s, window_s).max())
 
 
-@settings(deadline=None, max_examples=12)
+@FEW
 @given(LOADS, st.sampled_from(sorted(FAULTS)), st.integers(1, 16), st.sampled_from([3.0, 4.0, 5.0]))
 def test_whatever_the_load_and_the_meter_the_limits_hold(
     load: list[tuple[float, int, int]], fault: str, seed: int, budget_w: float
@@ -146,7 +148,7 @@ def test_not_enforced_means_off_and_full_speed() -> None:
     assert governor.pause_s(END_S, Step("prefill", 512)) == 0
 
 
-@settings(deadline=None, max_examples=4)
+@FEW
 @given(st.integers(1, 16), st.floats(2.4, 5.0), st.floats(0.1, 1.0))
 def test_a_lower_budget_never_gives_more_watts(seed: int, budget_w: float, less_w: float) -> None:
     higher, _ = simulate(law(budget_w), backlog(), seed=seed)

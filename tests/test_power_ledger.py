@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edged.power.budget import Limits
@@ -67,7 +67,6 @@ def test_what_a_trace_forgets_changes_no_later_answer() -> None:
     assert [trace.joules_at(moment) for moment in (80.0, 90.05, 99.9)] == before
 
 
-@settings(deadline=None, max_examples=25)
 @given(st.lists(st.tuples(STEP_S, WATTS), min_size=60, max_size=120))
 def test_no_window_that_ends_with_a_step_is_over_its_limit(
     steps: list[tuple[float, float]],
@@ -79,7 +78,6 @@ def test_no_window_that_ends_with_a_step_is_over_its_limit(
     assert max(means_w, default=0.0) <= 1.006 * LIMITS.mean_w
 
 
-@settings(deadline=None, max_examples=25)
 @given(st.lists(st.tuples(STEP_S, WATTS), min_size=60, max_size=120))
 def test_no_peak_window_that_ends_with_a_step_is_over_its_limit(
     steps: list[tuple[float, float]],

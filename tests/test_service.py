@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.model  # the daemon starts an engine process
+
 ROOT = Path(__file__).parent.parent
 
 

@@ -787,4 +787,4 @@ class SpoolMachine(RuleBasedStateMachine):
 
 
 TestSpoolMachine = SpoolMachine.TestCase
-TestSpoolMachine.settings = settings(max_examples=12, stateful_step_count=15, deadline=None)
+TestSpoolMachine.settings = settings(stateful_step_count=15)

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from edged import config
@@ -33,6 +33,8 @@ from edged.spool import Spool
 from tests.prompt_fixtures import DONE, candidate
 from tests.spool_fixtures import MIB, SOON, accept, fresh, in_spool, needs_mount, opened, small_disk
 
+# Each example is a spool that is written, opened, salvaged and read.
+FEW = settings(max_examples=settings().max_examples // 3)
 SMALL = config.Spool(bytes_max=MIB)
 PAGE = 4096
 ROWS = 48
@@ -166,7 +168,7 @@ FLIPS = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@FEW
 @given(flips=FLIPS)
 @example(flips=[(18 / 2**16, 1)])
 def test_flipped_bits_cost_no_row_that_can_be_read(
@@ -181,7 +183,8 @@ def test_flipped_bits_cost_no_row_that_can_be_read(
     check_damage(folded, "spool.db", damage)
 
 
-@pytest.mark.parametrize("place", [*range(60), *range(64, 120)])
+@FEW
+@given(place=st.sampled_from([*range(60), *range(64, 120)]))
 def test_no_byte_of_the_header_keeps_the_daemon_from_its_start(folded: Path, place: int) -> None:
     def damage(content: bytearray) -> None:
         content[place] ^= 0xFF
@@ -189,7 +192,7 @@ def test_no_byte_of_the_header_keeps_the_daemon_from_its_start(folded: Path, pla
     check_damage(folded, "spool.db", damage)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@FEW
 @given(share=st.floats(0, 1))
 @example(share=0.0)
 @example(share=0.001)
@@ -200,10 +203,12 @@ def test_a_file_that_was_cut_keeps_what_is_before_the_cut(folded: Path, share: f
     check_damage(folded, "spool.db", damage)
 
 
-@pytest.mark.parametrize("fill_byte", [0x00, 0xFF])
-def test_each_lost_page_costs_what_stood_on_it(folded: Path, fill_byte: int) -> None:
-    for start in range(0, (folded / "spool.db").stat().st_size, PAGE):
-        check_damage(folded, "spool.db", partial(lose_page, start=start, fill_byte=fill_byte))
+@FEW
+@given(share=st.floats(0, 1, exclude_max=True), fill_byte=st.sampled_from([0x00, 0xFF]))
+@example(share=0.0, fill_byte=0xFF)
+def test_a_lost_page_costs_what_stood_on_it(folded: Path, share: float, fill_byte: int) -> None:
+    start = int(share * (folded / "spool.db").stat().st_size) // PAGE * PAGE
+    check_damage(folded, "spool.db", partial(lose_page, start=start, fill_byte=fill_byte))
 
 
 def lose_page(content: bytearray, start: int, fill_byte: int) -> None:
@@ -211,7 +216,7 @@ def lose_page(content: bytearray, start: int, fill_byte: int) -> None:
     content[start : start + PAGE] = bytes([fill_byte]) * PAGE
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@FEW
 @given(flips=FLIPS, in_log=st.booleans())
 def test_flipped_bits_beside_a_log_cost_no_row_that_can_be_read(
     cut_off: Path, flips: list[tuple[float, int]], in_log: bool

@@ -6,7 +6,7 @@
 Without it all weights are random. `--vocabulary FILE` takes the vocabulary of another GGUF, such
 as `ggml-vocab-qwen2.gguf` of llama.cpp's source package, in place of dock-mini's; what it lacks
 in size is filled with made words. Needs the `bench` extra; a minute and 1 GB for half a billion
-weights. Run from the repository root.
+weights, 14 GB of disk for `gemma-4-26b-a4b`. Run from the repository root.
 """
 
 from __future__ import annotations
@@ -22,14 +22,16 @@ import numpy as np
 from edged.bench import script
 from edged.bench.engine import SCRIPT_KEY
 from edged.bench.script import Form
+from tools.bench_model import experts, steering, vocabulary
 from tools.bench_model import shape as shapes
-from tools.bench_model import steering, vocabulary
+from tools.bench_model.experts import GEMMA_4_26B_A4B
 from tools.bench_model.shape import SHAPES, Shape
 from tools.bench_model.steering import Floats, Script
 from tools.bench_model.vocabulary import Vocabulary
 
 DOCK_MINI = Path("edged/models/dock-mini/dock-mini.gguf")
 Q4_0 = gguf.GGMLQuantizationType.Q4_0
+EXPERTS = "gemma-4-26b-a4b"
 FORMS: tuple[Form, ...] = ("json", "compact", "text")
 
 
@@ -37,7 +39,12 @@ def main(argv: list[str] | None = None) -> int:
     """Write the model; return 0, or 1 with the reason on standard error."""
     given = _parser().parse_args(argv)
     try:
-        write(given.out, SHAPES[given.shape], given.vocabulary, is_scripted=given.scripted)
+        if given.shape == EXPERTS:
+            if given.scripted:
+                raise ValueError(f"{EXPERTS} has no scripted weights; leave out --scripted")
+            experts.write(given.out, GEMMA_4_26B_A4B, vocabulary.read(given.vocabulary))
+        else:
+            write(given.out, SHAPES[given.shape], given.vocabulary, is_scripted=given.scripted)
     except (OSError, ValueError) as error:
         print(f"make_bench_model: {error}", file=sys.stderr)
         return 1
@@ -47,7 +54,7 @@ def main(argv: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("out", type=Path, metavar="OUT")
-    parser.add_argument("--shape", choices=sorted(SHAPES), default="qwen2.5-0.5b")
+    parser.add_argument("--shape", choices=[*sorted(SHAPES), EXPERTS], default="qwen2.5-0.5b")
     parser.add_argument("--scripted", action="store_true", help="gives the canonical answers")
     parser.add_argument("--vocabulary", type=Path, default=DOCK_MINI, metavar="GGUF")
     return parser

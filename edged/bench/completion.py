@@ -12,11 +12,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from edged.bench.system import Answer, PeerFailed
+from edged.bench.system import Answer, PeerFailed, PeerFull
 from edged.bench.workload import Ask
 
 # On a slow board the last of 64 prompts waits long.
 ANSWER_S_MAX = 3600.0
+# Source: llama.cpp 0c1e57098, server-context.cpp: what it says where no slot can go on.
+FULL = "Context size has been exceeded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +49,16 @@ async def completed(address: Address, request: Mapping[str, Any], peer: str) -> 
     """Return one answer.
 
     Raises:
-        PeerFailed: the peer said no, or nothing.
+        PeerFull: its KV cache was full.
+        PeerFailed: it said no, or nothing.
     """
     try:
         async with asyncio.timeout(ANSWER_S_MAX):
             code, body = await _exchange(address, "POST", "/completion", json.dumps(request))
     except (OSError, TimeoutError, ValueError) as error:
         raise PeerFailed(f"{peer}: no answer: {error!r}") from error
+    if code != 200 and FULL in body:
+        raise PeerFull(f"{peer}: {FULL}")
     if code != 200:
         raise PeerFailed(f"{peer}: it answers {code}: {body[:400]}")
     told = json.loads(body)

@@ -2,12 +2,14 @@
 
 In:  a model file, peers.     Out: the report.
 All systems stay up together and idle while another one has its turn. In each repetition another
-one begins, so that none always runs on a warm or on a rested machine.
+one begins, so that none always runs on a warm or on a rested machine. A trial before the first one
+tells with which of its settings a peer does each workload best; with this one it is measured.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib.metadata
 import json
 import platform
@@ -22,7 +24,7 @@ from edged.bench import peers, report, script, system, workload
 from edged.bench.inside import Inside, measured_inside
 from edged.bench.peers import Peer
 from edged.bench.resident import ResidentEngine, has_wire, resident
-from edged.bench.system import Run, Setting, System
+from edged.bench.system import PeerFull, Run, Setting, System
 from edged.bench.table import NOT_AVAILABLE
 from edged.bench.workload import Workload
 from edged.config import Config
@@ -143,14 +145,38 @@ async def _runs_beside(
 
 async def _runs(repeat: int, workloads: Sequence[Workload], systems: Sequence[System]) -> list[Run]:
     runs: list[Run] = []
+    entrants = [await best_by_trial(item, systems, repeat) for item in workloads]
     for repetition in range(repeat):
-        for item in workloads:
-            first = repetition % len(systems)
-            for one in [*systems[first:], *systems[:first]]:
-                await system.asked(one, workload.warm_up(item, repetition), None)
-                asks = workload.measured(item, repetition)
-                runs.append(await system.timed(one, asks, item.at_once, item.name, repetition))
+        for item, own in zip(workloads, entrants, strict=True):
+            first = repetition % len(own)
+            runs += [await _run(one, item, repetition) for one in [*own[first:], *own[:first]]]
     return runs
+
+
+async def best_by_trial(
+    item: Workload, systems: Sequence[System], repetition: int
+) -> Sequence[System]:
+    """Return each system once, by the variant that did a workload best; those that cannot, not.
+
+    Args:
+        item: what is done, off the record.
+        systems: the variants of a system share its name.
+        repetition: one that is not measured: its templates are nobody's.
+    """
+    if len({one.name for one in systems}) == len(systems):
+        return systems
+    runs: list[Run] = []
+    for one in systems:
+        with contextlib.suppress(PeerFull):
+            runs.append(await _run(one, item, repetition))
+    best = {name: own[0].variant for name, own in report.best_variants(runs).items()}
+    return [one for one in systems if best.get(one.name) == one.variant]
+
+
+async def _run(one: System, item: Workload, repetition: int) -> Run:
+    await system.asked(one, workload.warm_up(item, repetition), None)
+    asks = workload.measured(item, repetition)
+    return await system.timed(one, asks, item.at_once, item.name, repetition)
 
 
 def _part(

@@ -27,6 +27,10 @@ class PeerFailed(EdgedError):
     """A peer cannot be started or does not answer; says which and why."""
 
 
+class PeerFull(PeerFailed):
+    """A peer's KV cache cannot hold as many prompts as it took at once."""
+
+
 @dataclass(frozen=True, slots=True)
 class Setting:
     """What is the same for all.
@@ -115,7 +119,12 @@ async def asked(system: System, asks: Sequence[Ask], at_once: int | None) -> lis
         async with places:
             return await system.answer(ask)
 
-    return await asyncio.gather(*map(one, asks))
+    # To the end of them all: what still runs would take time from the next system.
+    ended = await asyncio.gather(*map(one, asks), return_exceptions=True)
+    for failure in ended:
+        if isinstance(failure, BaseException):
+            raise failure
+    return [answer for answer in ended if isinstance(answer, Answer)]
 
 
 async def timed(

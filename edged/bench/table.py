@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 NOT_AVAILABLE = "not available"
+DOES_NOT_FIT = "does not fit"
 
 
 def table(report: Mapping[str, Any]) -> str:
@@ -46,14 +47,20 @@ def _rows(report: Mapping[str, Any]) -> list[list[str]]:
 
 def _cells(item: Mapping[str, Any], peers: Sequence[str]) -> list[str]:
     rates = [_spread(item["edged"], item["spread"]["edged"])]
-    for peer in peers:
-        variant = f", {item['variants'][peer]}" if item["variants"][peer] else ""
-        rates.append(_spread(item["peers"][peer], item["spread"][peer]) + variant)
-    ratios = [f"{item['ratio'][peer]:.2f}" for peer in peers]
+    rates += [_rate_of(peer, item) for peer in peers]
+    ratios = [f"{item['ratio'][peer]:.2f}" if peer in item["ratio"] else "-" for peer in peers]
     right = "-" if item["right"] is None else f"{item['right']:.3f}"
     costs = item["cpu_seconds_per_answer"]
-    cost = ", ".join([f"{costs['edged']:.3f}", *(f"{peer} {costs[peer]:.3f}" for peer in peers)])
+    theirs = [f"{peer} {costs[peer]:.3f}" for peer in peers if peer in costs]
+    cost = ", ".join([f"{costs['edged']:.3f}", *theirs])
     return [*rates, *ratios, right, f"{item['bound_share']:.2f}", cost]
+
+
+def _rate_of(peer: str, item: Mapping[str, Any]) -> str:
+    if peer not in item["peers"]:
+        return DOES_NOT_FIT
+    variant = f", {item['variants'][peer]}" if item["variants"][peer] else ""
+    return _spread(item["peers"][peer], item["spread"][peer]) + variant
 
 
 def _spread(median: float, extremes: Sequence[float]) -> str:

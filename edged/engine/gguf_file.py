@@ -8,6 +8,7 @@ Source: GGUF specification, versions 2 and 3 (ggml/docs/gguf.md in the ggml repo
 
 from __future__ import annotations
 
+import math
 import mmap
 import struct
 from collections.abc import Mapping
@@ -43,6 +44,36 @@ _BLOCKS = {
 }  # fmt: skip
 
 
+# Source: ggml.h of the same commit, enum ggml_type.
+KINDS = {
+    0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 6: "Q5_0", 7: "Q5_1", 8: "Q8_0", 10: "Q2_K",
+    11: "Q3_K", 12: "Q4_K", 13: "Q5_K", 14: "Q6_K", 16: "IQ2_XXS", 17: "IQ2_XS", 18: "IQ3_XXS",
+    19: "IQ1_S", 20: "IQ4_NL", 21: "IQ3_S", 22: "IQ2_S", 23: "IQ4_XS", 29: "IQ1_M", 30: "BF16",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """One tensor of a file.
+
+    Attributes:
+        kind: ggml's name of its type, or the type's number where that is not known here.
+        shape: the fastest dimension first, as GGUF has it: a matrix is (inputs, outputs).
+        offset: behind the first tensor's start.
+    """
+
+    name: str
+    kind: str
+    shape: tuple[int, ...]
+    offset: int
+    size_bytes: int
+
+    @property
+    def weights(self) -> int:
+        """Return how many numbers it holds."""
+        return math.prod(self.shape)
+
+
 @dataclass(frozen=True, slots=True)
 class GgufHeader:
     """What a GGUF file says of itself.
@@ -50,11 +81,13 @@ class GgufHeader:
     Attributes:
         keys: metadata; long arrays of numbers are left out, of texts only their number is kept.
         tensor_bytes: of all weights.
+        tensors: in the order of the file.
     """
 
     architecture: str
     keys: Mapping[str, Any]
     tensor_bytes: int
+    tensors: tuple[Tensor, ...] = ()
 
     def number(self, name: str) -> int:
         """Return a number of this architecture, or 0 when it has none; of a list, the greatest."""
@@ -98,13 +131,14 @@ class _Reader:
             raise EngineUnusable(f"{self._path}: GGUF version {version}; 2 and 3 can be read")
         n_tensors, n_keys = self._count(), self._count()
         keys = dict(self._pair() for _ in range(n_keys))
-        ends = [self._tensor() for _ in range(n_tensors)]
+        tensors = tuple(self._tensor() for _ in range(n_tensors))
         alignment = int(keys.get("general.alignment", 32)) or 32
         start = -(-self._at // alignment) * alignment
+        ends = [one.offset + one.size_bytes for one in tensors]
         if ends:
-            self._check_whole(start + max(end for end, _ in ends))
-        tensor_bytes = sum(size for _, size in ends)
-        return GgufHeader(str(keys.get("general.architecture", "")), keys, tensor_bytes)
+            self._check_whole(start + max(ends))
+        tensor_bytes = sum(one.size_bytes for one in tensors)
+        return GgufHeader(str(keys.get("general.architecture", "")), keys, tensor_bytes, tensors)
 
     def _check_whole(self, needed_bytes: int) -> None:
         if needed_bytes > len(self._data):
@@ -140,16 +174,14 @@ class _Reader:
             self._at += length
         return [""] * count
 
-    def _tensor(self) -> tuple[int, int]:
-        """Return a tensor's end, relative to the first one's start, and its size in bytes."""
-        self._string()
-        weights = 1
-        for _ in range(min(self._number("I"), 8)):
-            weights *= self._number("Q")
-        per_block, block_bytes = _BLOCKS.get(self._number("I"), (1, 0))
+    def _tensor(self) -> Tensor:
+        name = self._string()
+        shape = tuple(int(self._number("Q")) for _ in range(min(self._number("I"), 8)))
+        number = self._number("I")
+        per_block, block_bytes = _BLOCKS.get(number, (1, 0))
         offset = self._number("Q")
-        size = weights // per_block * block_bytes
-        return offset + size, size
+        size_bytes = math.prod(shape) // per_block * block_bytes
+        return Tensor(name, KINDS.get(number, str(number)), shape, offset, size_bytes)
 
     def _string(self) -> str:
         length = self._number("Q")

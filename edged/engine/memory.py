@@ -57,6 +57,7 @@ def check_fits(
     n_batch: int,
     n_sequences: int,
     kv_type: KvType = "f16",
+    meminfo: Path = MEMINFO,
 ) -> None:
     """Check kind and size of a model.
 
@@ -73,7 +74,7 @@ def check_fits(
     need = forecast(
         header, n_cells=n_cells, n_batch=n_batch, n_sequences=n_sequences, kv_type=kv_type
     )
-    free_bytes = available_bytes()
+    free_bytes = available_bytes(meminfo)
     if free_bytes is not None and need.total_bytes > free_bytes:
         smaller = "" if kv_type == "q8_0" else ", or set engine.kv_type = q8_0"
         raise EngineUnusable(

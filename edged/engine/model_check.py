@@ -7,11 +7,12 @@ The engine asks before a load, `edged check` instead of one.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from edged.config import Config
 from edged.engine.formats import RoleFormat, role_format
 from edged.engine.gguf_file import read_header
-from edged.engine.memory import check_fits
+from edged.engine.memory import MEMINFO, check_fits
 from edged.engine.opened import n_batch, n_cells, n_sequences
 from edged.models.installed import Installed, find_model
 
@@ -28,7 +29,7 @@ class Servable:
     form: RoleFormat | None
 
 
-def check_model(config: Config) -> Servable:
+def check_model(config: Config, meminfo: Path = MEMINFO) -> Servable:
     """Return the configured model, once its file and its format have been looked at.
 
     Raises:
@@ -45,5 +46,6 @@ def check_model(config: Config) -> Servable:
         n_batch=n_batch(config),
         n_sequences=n_sequences(config),
         kv_type=config.engine.kv_type,
+        meminfo=meminfo,
     )
     return Servable(model, form)

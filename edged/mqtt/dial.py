@@ -30,16 +30,33 @@ class ProtocolRefused(BrokerGone):
     """The broker said that it does not speak this version of MQTT."""
 
 
-def dial(broker: Broker, client_id: str, protocol: Protocol, will: Will) -> paho.Client:
+def dial(
+    broker: Broker,
+    client_id: str,
+    protocol: Protocol,
+    will: Will | None,
+    *,
+    is_lasting: bool = True,
+    limit_s: float = CONNECT_S,
+) -> paho.Client:
     """Return a client that has a socket and has sent CONNECT.
 
     It has no callbacks yet, so none runs in this thread, and paho writes CONNECT by itself.
     Passwords and certificates are read each time: a changed file counts at the next connect.
 
+    Args:
+        broker: where and how.
+        client_id: whose session it is.
+        protocol: version of MQTT.
+        will: what the broker publishes when the board vanishes.
+        is_lasting: goes on with the session that the broker has; else that one is wiped.
+        limit_s: longest wait for TCP.
+
     Raises:
         BrokerGone: with what to do about it.
     """
-    client = _new_client(client_id, protocol, will)
+    client = _new_client(client_id, protocol, will, is_lasting=is_lasting)
+    client.connect_timeout = limit_s
     if broker.username is not None:
         client.username_pw_set(broker.username, _password(broker))
     if broker.tls_ca_file is not None:
@@ -48,7 +65,8 @@ def dial(broker: Broker, client_id: str, protocol: Protocol, will: Will) -> paho
     try:
         if protocol == "5":
             # paho's default wipes the broker's session at the first connect of each process.
-            client.connect(*where, clean_start=False, properties=connect_properties(broker))
+            properties = connect_properties(broker)
+            client.connect(*where, clean_start=not is_lasting, properties=properties)
         else:
             client.connect(*where)
     except (OSError, UnicodeError) as error:
@@ -56,19 +74,21 @@ def dial(broker: Broker, client_id: str, protocol: Protocol, will: Will) -> paho
     return client
 
 
-def _new_client(client_id: str, protocol: Protocol, will: Will) -> paho.Client:
+def _new_client(
+    client_id: str, protocol: Protocol, will: Will | None, *, is_lasting: bool
+) -> paho.Client:
     client = paho.Client(
         CallbackAPIVersion.VERSION2,
         client_id=client_id,
-        clean_session=None if protocol == "5" else False,
+        clean_session=None if protocol == "5" else not is_lasting,
         protocol=paho.MQTTv5 if protocol == "5" else paho.MQTTv311,
         # Its own reconnect has no jitter, and would also downgrade to MQTT 3.1.
         reconnect_on_failure=False,
         manual_ack=True,
     )
-    client.connect_timeout = CONNECT_S
-    properties = will_properties(will) if protocol == "5" else None
-    client.will_set(will.topic, will.payload, qos=1, retain=True, properties=properties)
+    if will is not None:
+        properties = will_properties(will) if protocol == "5" else None
+        client.will_set(will.topic, will.payload, qos=1, retain=True, properties=properties)
     return client
 
 

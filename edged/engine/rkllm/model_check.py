@@ -6,9 +6,11 @@ The engine asks before a load, `edged check` instead of one.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from edged.config import Config
 from edged.engine.formats import RoleFormat, role_format
-from edged.engine.memory import RESERVE_BYTES, available_bytes
+from edged.engine.memory import MEMINFO, RESERVE_BYTES, available_bytes
 from edged.errors import EngineUnusable
 from edged.models.installed import Installed, find_model
 
@@ -16,7 +18,7 @@ from edged.models.installed import Installed, find_model
 CONTEXT_TOKENS_MAX = 16_384
 
 
-def check_rkllm(config: Config) -> tuple[Installed, RoleFormat]:
+def check_rkllm(config: Config, meminfo: Path = MEMINFO) -> tuple[Installed, RoleFormat]:
     """Return model file and format, as far as they can be checked without the library.
 
     Raises:
@@ -46,18 +48,21 @@ def check_rkllm(config: Config) -> tuple[Installed, RoleFormat]:
             f"model.context_tokens = {config.model.context_tokens}: RKLLM holds at most "
             f"{CONTEXT_TOKENS_MAX}; lower it"
         )
-    _check_fits(model)
+    check_rkllm_fits(model.path, meminfo)
     return model, form
 
 
-def _check_fits(model: Installed) -> None:
+def check_rkllm_fits(path: Path, meminfo: Path = MEMINFO) -> None:
     """Refuse a file that memory cannot hold; the NPU's memory is the board's.
 
     Source: rknn-llm issue 522: where memory runs out the runtime fails late, or crashes.
+
+    Raises:
+        EngineUnusable: it is over the free memory.
     """
-    needed, free = model.path.stat().st_size + RESERVE_BYTES, available_bytes()
+    needed, free = path.stat().st_size + RESERVE_BYTES, available_bytes(meminfo)
     if free is not None and needed > free:
         raise EngineUnusable(
-            f"{model.path}: its weights need {needed >> 20} MiB and {free >> 20} MiB of memory "
+            f"{path}: its weights need {needed >> 20} MiB and {free >> 20} MiB of memory "
             "are free; end other programs, or take a smaller model"
         )
