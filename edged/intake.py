@@ -106,14 +106,19 @@ class Intake:
         while True:
             group = await self._taken.get()
             try:
-                await asyncio.gather(*(self._session.publish(item) for item in group.first))
-                self._session.acknowledge(group.deliveries)
-                await asyncio.gather(
-                    *(self._session.publish(told) for told in self._accepted(group.accepted))
-                )
+                await self._acknowledge(group)
             except BrokerGone:
                 log.info("connection lost before %d PUBACKs", len(group.deliveries))
             self._dispatch.wake()
+
+    async def _acknowledge(self, group: _Group) -> None:
+        if not await self._session.serves(group.deliveries[-1].connection):
+            raise BrokerGone("the connection that brought these prompts has ended")
+        await asyncio.gather(*(self._session.publish(item) for item in group.first))
+        self._session.acknowledge(group.deliveries)
+        await asyncio.gather(
+            *(self._session.publish(told) for told in self._accepted(group.accepted))
+        )
 
     async def _take(self, deliveries: Sequence[Delivery]) -> _Group:
         heard = [(item, read(item.inbound, self._site, self._fresh_id())) for item in deliveries]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import re
 import signal
 import subprocess
 import sys
@@ -17,9 +18,10 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol, Self
 
 import paho.mqtt.client as paho
+import pytest
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
@@ -31,6 +33,50 @@ ROOT = Path(__file__).parent.parent
 DEADLINE_S = 60.0
 BOARD = "edged/v1/dock/edge-1"
 OUTCOMES = {"done", "error", "expired", "cancelled", "superseded"}
+
+
+class Address(Protocol):
+    """Where a board finds its broker, or the proxy before it."""
+
+    @property
+    def host(self) -> str:
+        """The address that it listens on."""
+        ...
+
+    port: int
+
+
+class ProxyProcess:
+    """`tools.fault_proxy` before a broker; as a context manager it runs and ends."""
+
+    host = "127.0.0.1"
+
+    def __init__(self, broker: Mosquitto) -> None:
+        command = [sys.executable, "-m", "tools.fault_proxy", "0", f"{broker.host}:{broker.port}"]
+        self._process = subprocess.Popen(
+            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self.port = int(self._line().rpartition(" ")[2])
+
+    def order(self, line: str) -> None:
+        """Give it an order, and wait until it is carried out."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(line + "\n")
+        self._process.stdin.flush()
+        assert self._line() == "ok"
+
+    def _line(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().strip()
+
+    def __enter__(self) -> Self:
+        """It runs already."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End it."""
+        self._process.kill()
+        self._process.communicate()
 
 
 class Daemon:
@@ -47,7 +93,7 @@ class Daemon:
     def __init__(
         self,
         directory: Path,
-        broker: Mosquitto,
+        broker: Address,
         *,
         backend: str = "sim",
         sections: dict[str, dict[str, Any]] | None = None,
@@ -206,6 +252,11 @@ class Asker(Device):
     def count(self) -> Counter[str]:
         """Return how often each event was heard."""
         return Counter(reply["event"] for _, reply, _ in self.replies)
+
+
+def client_name(request: pytest.FixtureRequest) -> str:
+    """Return a client id that belongs to the running test alone."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", request.node.name)[-64:]
 
 
 def long_answer(chars: int) -> dict[str, Any]:

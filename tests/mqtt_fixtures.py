@@ -251,6 +251,15 @@ async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None
     writer.close()
 
 
+def make_certificate(path: Path) -> None:
+    """Write a certificate for loopback that is its own authority, and its key beside it."""
+    subject = ["-subj", "/CN=edged test", "-addext", "subjectAltName=IP:127.0.0.1"]
+    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    files = ["-keyout", f"{path}.key", "-out", str(path)]
+    command = ["openssl", "req", "-x509", "-days", "2", *key, *subject, *files]
+    subprocess.run(command, check=True, capture_output=True)
+
+
 LONE_BOARD = """
 import asyncio, sys
 from edged.config import Broker

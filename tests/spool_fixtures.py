@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,13 @@ needs_mount = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount 
 def superseded(row: Row) -> Settlement:
     """Return the outcome of a row whose place another one takes."""
     return Settlement("superseded", 410, f"instead of {row.id}".encode())
+
+
+def settled(folder: Path) -> int:
+    """Return how many prompts of a spool have an outcome; a daemon may be using it."""
+    with closing(sqlite3.connect(folder / "spool.db")) as spool:
+        (count,) = spool.execute("SELECT count(*) FROM prompt WHERE event IS NOT NULL").fetchone()
+    return int(count)
 
 
 @asynccontextmanager

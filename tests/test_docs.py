@@ -36,6 +36,23 @@ EACH_PAGE = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.rel
 Row = dict[str, str]
 
 
+@EACH_PAGE
+def test_every_test_that_a_page_names_is_there(page: Path) -> None:
+    named = re.findall(r"`(tests/\w+\.py)::(\w+)(?:\[(\w+)\])?`", page.read_text(encoding="utf-8"))
+    missing = [
+        f"{file}::{name}[{case}]"
+        for file, name, case in named
+        if not holds_test(ROOT / file, name, case)
+    ]
+    assert missing == []
+
+
+def holds_test(file: Path, name: str, case: str) -> bool:
+    """Return whether a file has a test, and where it is one of several, the key of its case."""
+    text = file.read_text(encoding="utf-8")
+    return f"def {name}(" in text and (not case or f'"{case}":' in text)
+
+
 def test_the_readme_lists_every_configuration_key() -> None:
     assert markdown_table() in README.read_text(encoding="utf-8")
 

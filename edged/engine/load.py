@@ -28,10 +28,10 @@ from edged.engine.worker import Worker
 # libgomp reads them once, when it is loaded. A thread that spins while it waits for one that lost
 # its core made a step 100 times longer (measured: x86-64, 2 cores, one busy with something else),
 # and goes on spinning through the pauses of the power budget. One that sleeps at once takes a
-# system call at each of the hundreds of barriers of a step: so it spins for some 10 us, then sleeps
-# (measured: 0, 300, 3,000 turns: 37, 100, 113 tokens/s of one sequence on idle cores; 60, 46, 19
-# with one of the two cores busy).
-WAIT_POLICY = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "300"}
+# system call at each of the hundreds of barriers of a step: so it spins for some 30 us, then sleeps
+# (measured: 0, 300, 1,000, 3,000 turns: 37, 80, 94, 113 tokens/s of one sequence on idle cores; 60,
+# 46, 31, 19 with one of the two cores busy).
+WAIT_POLICY = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "1000"}
 PACE_TOKENS, PACE_ROWS = 32, 8
 
 

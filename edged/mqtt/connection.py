@@ -16,7 +16,7 @@ import socket
 import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import paho.mqtt.client as paho
 from paho.mqtt.properties import Properties
@@ -28,6 +28,7 @@ from edged.errors import BrokerGone
 from edged.mqtt import packets
 from edged.mqtt.dial import dial, refused
 from edged.mqtt.packets import Acknowledged, Delivery, Protocol, Will
+from edged.mqtt.rivals import End
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +44,8 @@ UNWRITTEN_MAX = 256
 # Source: MQTT 5, table 2-6.
 _NO_MATCHING_SUBSCRIBERS = 0x10
 _SESSION_TAKEN_OVER = 0x8E
+# What paho 2.2 makes of a connection that the other side ended without a DISCONNECT.
+_CLOSED = "Unspecified error"
 
 
 class Unanswered(BrokerGone):
@@ -100,7 +103,7 @@ class Connection:
         self._loop = asyncio.get_running_loop()
         self._connack: asyncio.Future[tuple[int, bool]] = self._loop.create_future()
         self._suback: asyncio.Future[list[ReasonCode]] = self._loop.create_future()
-        self._ended: asyncio.Future[str] = self._loop.create_future()
+        self._ended: asyncio.Future[End] = self._loop.create_future()
         self._client: paho.Client | None = None
         self._socket: paho.SocketLike | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -110,6 +113,11 @@ class Connection:
         self._unwritten: set[int] = set()
         self._window = asyncio.Semaphore(INFLIGHT_MAX)
         self._packet_bytes_max: int | None = None
+
+    @property
+    def number(self) -> int | None:
+        """Return which of the board's connections it is; None before CONNACK."""
+        return self._number
 
     async def open(self, filters: tuple[str, ...]) -> Opened:
         """Connect and subscribe to `filters`.
@@ -133,7 +141,7 @@ class Connection:
             raise BrokerGone(f"{self._where} does not answer SUBSCRIBE") from error
         return Opened(number, session_present, problem)
 
-    async def ended(self) -> str:
+    async def ended(self) -> End:
         """Wait for the end of the connection and return its reason."""
         return await asyncio.shield(self._ended)
 
@@ -332,18 +340,20 @@ class Connection:
         self, _: Any, __: Any, flags: paho.DisconnectFlags, reason: ReasonCode, ___: Any
     ) -> None:
         if not flags.is_disconnect_packet_from_server:
-            self._end(f"the connection to {self._where} broke: {reason}")
+            cause: Literal["closed", "other"] = "closed" if reason == _CLOSED else "other"
+            self._end(f"the connection to {self._where} broke: {reason}", cause)
         elif reason.value == _SESSION_TAKEN_OVER:
             advice = "give each board its own node.name"
-            self._end(f"another client took over the client id {self._client_id!r}: {advice}")
+            problem = f"another client took over the client id {self._client_id!r}: {advice}"
+            self._end(problem, "taken over")
         else:
             self._end(f"the broker ended the connection: {reason}")
 
-    def _end(self, problem: str) -> None:
+    def _end(self, problem: str, cause: Literal["taken over", "closed", "other"] = "other") -> None:
         """Close the socket and fail what waits; paho may report an end twice."""
         if self._ended.done():
             return
-        self._ended.set_result(problem)
+        self._ended.set_result(End(problem, cause))
         if self._timer is not None:
             self._timer.cancel()
         _fail(self._connack, Unanswered(f"{problem} before the broker answered CONNECT"))

@@ -22,6 +22,7 @@ from edged.journal import Event, about
 from edged.mqtt.connection import Connection, Opened, Unanswered
 from edged.mqtt.dial import ProtocolRefused
 from edged.mqtt.packets import Acknowledged, Delivery, Protocol, Will
+from edged.mqtt.rivals import End, Rivals
 from edged.mqtt.version import VersionChoice, backoff_s
 
 log = logging.getLogger(__name__)
@@ -33,8 +34,6 @@ BUFFER_MAX = 256
 BUFFER_RESUMED = 64
 
 STABLE_S = 30.0
-SHORT_LIVED_S = 5.0
-SHORT_LIVED_MAX = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +80,7 @@ class Session:
         self._connection: Connection | None = None
         self._buffer: deque[Delivery] = deque()
         self._has_arrived = asyncio.Event()
-        self._short_lived = 0
+        self._rivals = Rivals()
 
     @property
     def state(self) -> ConnectionState:
@@ -94,7 +93,7 @@ class Session:
         return len(self._buffer)
 
     async def changed(self) -> None:
-        """Wait for the next change of `state`."""
+        """Wait for the next change of `state`, or the next attempt that failed."""
         await self._change.wait()
 
     async def connected(self) -> int:
@@ -102,6 +101,18 @@ class Session:
         while not self._state.connected:
             await self.changed()
         return self._state.connections
+
+    async def serves(self, connection: int) -> bool:
+        """Wait until a connection is subscribed; return False once it has ended.
+
+        A broker may send prompts as soon as it has accepted the connection, an answer to them can
+        only leave when it is subscribed.
+        """
+        while connection > self._state.connections:
+            if self._connection is None or self._connection.number != connection:
+                return False
+            await self.changed()
+        return self._state.connected and connection == self._state.connections
 
     async def run(self) -> None:
         """Connect and serve, again and again; cancel it to leave.
@@ -113,7 +124,8 @@ class Session:
             while True:
                 was_stable = await self._connect_once()
                 failures = 0 if was_stable else failures + 1
-                await asyncio.sleep(backoff_s(failures, self._broker.reconnect_s_max))
+                pause_s = backoff_s(failures, self._broker.reconnect_s_max)
+                await asyncio.sleep(self._rivals.rest_s or pause_s)
         finally:
             self._become(ConnectionState(connections=self._state.connections))
 
@@ -163,17 +175,26 @@ class Session:
         """Open a connection and serve it to its end; return whether it was a stable one."""
         loop = asyncio.get_running_loop()
         began_s = loop.time()
-        problem = await self._serve()
+        end = await self._serve()
         lived_s = loop.time() - began_s
         was_served = self._state.connected
-        self._short_lived = self._short_lived + 1 if was_served and lived_s < SHORT_LIVED_S else 0
-        if self._short_lived >= SHORT_LIVED_MAX:
-            # mosquitto 2.0 does not say 0x8E, session taken over.
-            problem += f", soon each time: does another client call itself {self._client_id!r}?"
-        self._lost(problem)
+        if was_served:
+            self._rivals.served(end, lived_s)
+        else:
+            self._rivals.failed()
+        self._lost(end.problem + self._suspicion())
         return was_served and lived_s >= STABLE_S
 
-    async def _serve(self) -> str:
+    def _suspicion(self) -> str:
+        """Return what to say of a client that seems to have our name; "" if there is none."""
+        if self._rivals.rest_s:
+            return f"; it is left alone for {self._rivals.rest_s:.0f} s"
+        if self._rivals.is_suspected:
+            # mosquitto 2.0 does not say 0x8E, session taken over.
+            return f", soon each time: does another client call itself {self._client_id!r}?"
+        return ""
+
+    async def _serve(self) -> End:
         """Open a connection, wait for its end and return the reason."""
         protocol = self._version.next
         connection = self._connection = Connection(
@@ -192,7 +213,7 @@ class Session:
             return await connection.ended()
         except BrokerGone as gone:
             self._note_version(gone)
-            return str(gone)
+            return End(str(gone))
         finally:
             await connection.close()
             self._connection = None
@@ -229,8 +250,6 @@ class Session:
         self._become(ConnectionState(problem=problem, connections=connections))
 
     def _become(self, state: ConnectionState) -> None:
-        if state == self._state:
-            return
         self._state = state
         self._change.set()
         self._change = asyncio.Event()
