@@ -26,7 +26,7 @@ from edged.config import Broker
 from edged.contract import Outbound
 from edged.errors import BrokerGone
 from edged.mqtt import packets
-from edged.mqtt.dial import dial, refused
+from edged.mqtt.dial import Call, refused
 from edged.mqtt.packets import Acknowledged, Delivery, Protocol, Will
 from edged.mqtt.rivals import End
 
@@ -126,9 +126,7 @@ class Connection:
             BrokerGone: no connection, with the reason in words; `ProtocolRefused` and
                 `Unanswered` tell that the version of MQTT may be why.
         """
-        # Cancelled meanwhile, the client ends with its thread, and with it the socket.
-        arguments = (self._broker, self._client_id, self._protocol, self._will)
-        self._take_over(await asyncio.to_thread(dial, *arguments))
+        self._take_over(await self._dialled())
         try:
             async with asyncio.timeout(CONNACK_S):
                 number, session_present = await self._connack
@@ -140,6 +138,15 @@ class Connection:
         except TimeoutError as error:
             raise BrokerGone(f"{self._where} does not answer SUBSCRIBE") from error
         return Opened(number, session_present, problem)
+
+    async def _dialled(self) -> paho.Client:
+        call = Call()
+        arguments = (self._broker, self._client_id, self._protocol, self._will)
+        try:
+            return await asyncio.to_thread(call.dial, *arguments)
+        except asyncio.CancelledError:
+            call.hang_up()
+            raise
 
     async def ended(self) -> End:
         """Wait for the end of the connection and return its reason."""

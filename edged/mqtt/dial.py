@@ -6,6 +6,7 @@ Runs in a thread of its own: files, names, TCP and TLS block. Does not know: the
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
 from pathlib import Path
@@ -72,6 +73,43 @@ def dial(
     except (OSError, UnicodeError) as error:
         raise BrokerGone(_unreachable(broker, error)) from error
     return client
+
+
+class Call:
+    """A connection that is dialled in a thread; hung up in another one, it is closed at once.
+
+    A thread cannot be cancelled: what it still reaches is closed when it gets there.
+    """
+
+    def __init__(self) -> None:
+        self._reached: list[paho.Client] = []
+        self._is_hung_up = False
+
+    def dial(
+        self, broker: Broker, client_id: str, protocol: Protocol, will: Will | None
+    ) -> paho.Client:
+        """Dial as the function does; return its client.
+
+        Raises:
+            BrokerGone: as there.
+        """
+        client = dial(broker, client_id, protocol, will)
+        self._reached.append(client)
+        if self._is_hung_up:
+            self._close()
+        return client
+
+    def hang_up(self) -> None:
+        """Close what was reached, or will be."""
+        self._is_hung_up = True
+        self._close()
+
+    def _close(self) -> None:
+        # Both threads may come here: each client is popped by one of them.
+        with contextlib.suppress(IndexError):
+            sock = self._reached.pop().socket()
+            if sock is not None:
+                sock.close()
 
 
 def _new_client(
