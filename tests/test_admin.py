@@ -232,9 +232,10 @@ def test_a_paused_board_takes_prompts_ends_what_runs_and_starts_nothing(
         device.ask(PROMPT, "waits")
         accepted = device.next(lambda reply: reply["id"] == "waits")
         assert device.outcome("runs")["event"] == "done"
-        assert ordered(board, "status")["state"]["queue"] == {"queued": 1, "running": 0}
+        queue = ordered(board, "status")["state"]["queue"]
         ordered(board, "resume")
         assert device.outcome("waits")["event"] == "done"
+    assert (queue["queued"], queue["running"]) == (1, 0)
     assert told["state"]["service"]["mode"] == "paused"
     assert told["state"]["service"]["set_by"] == Peer(os.getuid(), os.getgid()).name
     assert accepted["event"] == "accepted"

@@ -117,14 +117,19 @@ def test_every_message_fits_a_terminal_of_100_columns(asked: str, answer: dict[s
 
 def test_a_key_is_set_whether_it_is_commented_out_or_not() -> None:
     text = '[node]\n# state_dir = "/old"  # where\n[broker]\nport = 1883\n'
-    changed = set_key(set_key(text, "port", "9"), "state_dir", '"/new"')
+    changed = set_key(set_key(text, "broker", "port", "9"), "node", "state_dir", '"/new"')
     assert tomllib.loads(changed) == {"node": {"state_dir": "/new"}, "broker": {"port": 9}}
 
 
-@pytest.mark.parametrize("text", ["[broker]\n", "port = 1\nport = 2\n"])
+def test_the_same_key_of_another_table_is_left_alone() -> None:
+    changed = set_key("[broker]\nport = 1\n\n[metrics]\n# port =\n", "broker", "port", "9")
+    assert changed == "[broker]\nport = 9\n\n[metrics]\n# port =\n"
+
+
+@pytest.mark.parametrize("text", ["[broker]\n", "[broker]\nport = 1\nport = 2\n", "port = 1\n"])
 def test_a_key_that_does_not_stand_exactly_once_is_an_error(text: str) -> None:
-    with pytest.raises(DemoError, match="set port"):
-        set_key(text, "port", "9")
+    with pytest.raises(DemoError, match=r"set broker\.port"):
+        set_key(text, "broker", "port", "9")
 
 
 def test_the_demo_asks_four_fixed_messages_of_each_of_five_templates() -> None:

@@ -67,9 +67,9 @@ def write_config(directory: Path, port: int) -> Board:
         text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     except (OSError, subprocess.CalledProcessError) as error:
         raise DemoError(f"edged does not run ({error}): try tools/setup demo") from error
-    text = set_key(text, "port", str(port))
+    text = set_key(text, "broker", "port", str(port))
     state_dir = directory / "state"
-    text = set_key(text, "state_dir", json.dumps(str(state_dir)))
+    text = set_key(text, "node", "state_dir", json.dumps(str(state_dir)))
     config = directory / "edged.toml"
     config.write_text(text, encoding="utf-8")
     node = tomllib.loads(text)["node"]
@@ -77,17 +77,21 @@ def write_config(directory: Path, port: int) -> Board:
     return Board(config, state_dir, directory / "edged.log", root, node["name"], port)
 
 
-def set_key(text: str, key: str, value: str) -> str:
-    """Return a TOML file with one key set, on the line where it stands, commented out or not.
+def set_key(text: str, table: str, key: str, value: str) -> str:
+    """Return a TOML file with one key of a table set, on its line, commented out or not.
 
     Raises:
-        DemoError: no line, or more than one, is about the key.
+        DemoError: no line of the table, or more than one, is about the key.
     """
+    head, mark, rest = text.partition(f"[{table}]\n")
+    own, following, others = rest.partition("\n[")
     pattern = rf"^#?\s*{key}\s*=.*$"
-    changed, count = re.subn(pattern, lambda match: f"{key} = {value}", text, flags=re.MULTILINE)
+    changed, count = re.subn(pattern, lambda match: f"{key} = {value}", own, flags=re.MULTILINE)
     if count != 1:
-        raise DemoError(f"{count} lines of `edged config --example` set {key}; the demo wants one")
-    return changed
+        raise DemoError(
+            f"{count} lines of `edged config --example` set {table}.{key}; the demo wants one"
+        )
+    return f"{head}{mark}{changed}{following}{others}"
 
 
 @contextlib.contextmanager
