@@ -132,4 +132,5 @@ def _for_machines(answer: Answer) -> dict[str, Any]:
 
 def _is_empty(answer: Answer) -> bool:
     assert answer.state is not None, "an answer that was not refused has the state"
-    return not any(answer.state["queue"].values())
+    queue = answer.state["queue"]
+    return queue["queued"] == queue["running"] == 0
