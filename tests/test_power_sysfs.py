@@ -28,6 +28,7 @@ from edged.engine.frames import Ready
 from edged.power.outfit import parts_here
 from edged.power.shown import Hands, Watts
 from tests.golden_tree import EAR, hwmon, renumber, tree
+from tests.golden_tree import tmp_path as tmp_path
 from tests.sysfs_plant import CAPS, CHIP, POLICIES, SysfsPlant, put, sysfs_plant
 from tests.test_power_daemon import Board, board
 from tests.virtual_time import VirtualLoop, config_of, run_virtually
@@ -158,7 +159,7 @@ def held(figures: Figures) -> bool:
     return figures.windows_over_share == 0 and figures.peak_over_share <= 0.002
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2))])
 def test_the_budget_holds_with_the_chip_and_the_clocks_of_the_tree(root: Path, seed: int) -> None:
     figures, _, late, watts = saturated(root, leave, seed)
     assert held(figures)
@@ -199,11 +200,11 @@ def test_the_budget_holds_with_a_counter_of_joules_also_after_an_idle_hour(tmp_p
     [
         (unplug, "gone", "gone"),
         (deny, "denied", "denied"),
-        (garble, "unreadable", "unreadable"),
-        (saying(0.0), "zero", "zero"),
+        pytest.param(garble, "unreadable", "unreadable", marks=pytest.mark.slow),
+        pytest.param(saying(0.0), "zero", "zero", marks=pytest.mark.slow),
         (saying(0.04), "spike", "wrong_shunt"),
-        (saying(400.0), "spike", "wrong_shunt"),
-        (saying(-4.0), "spike", "wrong_shunt"),
+        pytest.param(saying(400.0), "spike", "wrong_shunt", marks=pytest.mark.slow),
+        pytest.param(saying(-4.0), "spike", "wrong_shunt", marks=pytest.mark.slow),
     ],
     ids=["unplugged", "denied", "garbled", "zero", "a hundredth", "a hundredfold", "backwards"],
 )
