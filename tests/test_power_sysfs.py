@@ -167,6 +167,7 @@ def test_the_budget_holds_with_the_chip_and_the_clocks_of_the_tree(root: Path, s
     assert "ina226@1-0040: the only power chip here" in late.told.meter
 
 
+@pytest.mark.slow
 def test_a_machine_nobody_knows_is_held_by_its_chip_and_pauses_alone(root: Path) -> None:
     (root / "firmware/devicetree/base/compatible").unlink()
     figures, _, late, watts = saturated(root, leave)
@@ -175,6 +176,7 @@ def test_a_machine_nobody_knows_is_held_by_its_chip_and_pauses_alone(root: Path)
     assert tuple(int((root / cap).read_text()) for cap in CAPS) == FULL
 
 
+@pytest.mark.slow
 def test_the_budget_holds_with_a_counter_of_joules_also_after_an_idle_hour(tmp_path: Path) -> None:
     root = tree(tmp_path / "sys", "rock_5b", "rock_5b.ina228")
 
@@ -202,7 +204,7 @@ def test_the_budget_holds_with_a_counter_of_joules_also_after_an_idle_hour(tmp_p
         (deny, "denied", "denied"),
         pytest.param(garble, "unreadable", "unreadable", marks=pytest.mark.slow),
         pytest.param(saying(0.0), "zero", "zero", marks=pytest.mark.slow),
-        (saying(0.04), "spike", "wrong_shunt"),
+        pytest.param(saying(0.04), "spike", "wrong_shunt", marks=pytest.mark.slow),
         pytest.param(saying(400.0), "spike", "wrong_shunt", marks=pytest.mark.slow),
         pytest.param(saying(-4.0), "spike", "wrong_shunt", marks=pytest.mark.slow),
     ],
@@ -218,6 +220,7 @@ def test_a_fault_of_the_meter_is_named_in_two_readings_and_the_budget_holds(
     assert (watts.origin, f"meter {late}: " in watts.standing.why) == ("estimated", True)
 
 
+@pytest.mark.slow
 def test_a_meter_that_sticks_is_named_and_the_budget_holds(root: Path) -> None:
     figures, _, late, watts = saturated(root, saying(2.0))
     assert held(figures)
@@ -225,6 +228,7 @@ def test_a_meter_that_sticks_is_named_and_the_budget_holds(root: Path) -> None:
     assert watts.origin == "estimated"
 
 
+@pytest.mark.slow
 def test_another_shunt_than_the_configured_one_is_named_from_the_start(root: Path) -> None:
     figures, soon, _, watts = saturated(root, leave, shunt_ohm=0.002)
     assert held(figures)
@@ -232,6 +236,7 @@ def test_another_shunt_than_the_configured_one_is_named_from_the_start(root: Pat
     assert "10 mOhm, 2 mOhm are configured" in watts.standing.why
 
 
+@pytest.mark.slow
 def test_a_chip_that_gets_another_number_goes_on_being_read(root: Path) -> None:
     figures, _, late, watts = saturated(root, move)
     assert held(figures)
@@ -259,6 +264,7 @@ def test_a_clock_that_may_not_be_written_is_named_and_in_no_point(
     assert len({point.clocks.by_domain[domain] for point in points}) == 1
 
 
+@pytest.mark.slow
 def test_firmware_without_dmc_is_named_and_the_budget_holds(root: Path) -> None:
     (root / "class/devfreq/dmc").unlink()
     figures, _, late, _ = saturated(root, leave)
@@ -279,6 +285,7 @@ def test_a_cap_that_does_nothing_is_named_and_pauses_hold_the_budget(root: Path)
     assert "clocks cannot be set: " in watts.standing.why
 
 
+@pytest.mark.slow
 def test_a_clock_that_another_program_sets_is_left_to_it_and_pauses_hold_the_budget(
     root: Path,
 ) -> None:
