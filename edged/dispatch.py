@@ -116,7 +116,7 @@ class Dispatch:
     def superseded(self, rows: Iterable[Row]) -> None:
         """The spool settled rows as `superseded` while it accepted a newer one."""
         for row in rows:
-            self._diary.ended(row, self._answers.superseded(row))
+            self._ended(row, self._answers.superseded(row))
             self._outbox.wake()
 
     @property
@@ -311,11 +311,14 @@ class Dispatch:
         if not settlements:
             return
         for row in await self._spool.settle(settlements, self._note()):
-            self.quotas.ended(row.serial)
-            self.line.ended(row.serial)
-            self._diary.ended(row, settlements[row.serial])
+            self._ended(row, settlements[row.serial])
         self.news.set()
         self._outbox.wake()
+
+    def _ended(self, row: Row, settlement: Settlement) -> None:
+        self.quotas.ended(row.serial)
+        self.line.ended(row.serial)
+        self._diary.ended(row, settlement)
 
     def _note(self) -> str:
         """Return the books of the joules as of now, for the spool."""

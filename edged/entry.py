@@ -56,14 +56,12 @@ class Entry:
         return judged
 
     def settle(self, charged: Sequence[Charged], verdicts: Sequence[Verdict]) -> None:
-        """Keep the charges of new rows; give back those of copies, and of rows superseded."""
+        """Keep the charges of new rows; give back those of copies."""
         for one, verdict in zip(charged, verdicts, strict=True):
             if not isinstance(verdict, Fresh):
                 self._quotas.take(one.candidate.client, NOTHING - one.use)
                 continue
             self._quotas.begun(verdict.row.serial, one.candidate.client, one.use)
-            for row in verdict.superseded:
-                self._quotas.ended(row.serial)
 
     def _refusal(
         self, candidate: Candidate, unfinished: Counter[str], sequences: int

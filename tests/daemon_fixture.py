@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -257,6 +257,14 @@ class Asker(Device):
 def client_name(request: pytest.FixtureRequest) -> str:
     """Return a client id that belongs to the running test alone."""
     return re.sub(r"[^A-Za-z0-9_.-]", "_", request.node.name)[-64:]
+
+
+@pytest.fixture
+def device(broker: Mosquitto, daemon: Daemon, request: pytest.FixtureRequest) -> Iterator[Asker]:
+    """A device that listens, for the module's own broker and daemon."""
+    with Asker(broker, client_name(request)) as connected:
+        connected.listen()
+        yield connected
 
 
 def long_answer(chars: int) -> dict[str, Any]:

@@ -19,10 +19,10 @@ from tests.daemon_fixture import (
     Asker,
     Daemon,
     ProxyProcess,
-    client_name,
     long_answer,
     wait_until,
 )
+from tests.daemon_fixture import device as device
 from tests.spool_fixtures import settled
 
 pytestmark = pytest.mark.broker
@@ -46,13 +46,6 @@ def daemon(proxy: ProxyProcess, tmp_path_factory: pytest.TempPathFactory) -> Ite
         running.wait_for_log("is resident")
         running.wait_for_log("connected to the broker")
         yield running
-
-
-@pytest.fixture
-def device(broker: Mosquitto, daemon: Daemon, request: pytest.FixtureRequest) -> Iterator[Asker]:
-    with Asker(broker, client_name(request)) as connected:
-        connected.listen()
-        yield connected
 
 
 def test_what_waited_at_the_broker_gets_its_refusal_over_a_slow_link(

@@ -22,10 +22,10 @@ from tests.daemon_fixture import (
     Asker,
     Daemon,
     ProxyProcess,
-    client_name,
     long_answer,
     wait_until,
 )
+from tests.daemon_fixture import device as device
 from tests.spool_fixtures import settled
 
 pytestmark = pytest.mark.broker
@@ -54,13 +54,6 @@ def daemon(broker: Mosquitto, tmp_path_factory: pytest.TempPathFactory) -> Itera
         running.wait_for_log("is resident")
         running.wait_for_log("connected to the broker")
         yield running
-
-
-@pytest.fixture
-def device(broker: Mosquitto, daemon: Daemon, request: pytest.FixtureRequest) -> Iterator[Asker]:
-    with Asker(broker, client_name(request)) as connected:
-        connected.listen()
-        yield connected
 
 
 def sent(broker: Mosquitto, client: str) -> list[str]:
@@ -179,7 +172,8 @@ def test_request_expires_while_disconnected_request_not_acknowledged(
     ):
         own.wait_for_log("connected to the broker")
         device.listen()
-        device.send(f"{request}/stored", SHORT | {"ttl_s": 2, "receipt": True})
+        # Longer than the other one's second, also where the cut is noticed late.
+        device.send(f"{request}/stored", SHORT | {"ttl_s": 5, "receipt": True})
         device.next()
         proxy.order("hold")
         proxy.order("cut")

@@ -133,4 +133,4 @@ def _for_machines(answer: Answer) -> dict[str, Any]:
 def _is_empty(answer: Answer) -> bool:
     assert answer.state is not None, "an answer that was not refused has the state"
     queue = answer.state["queue"]
-    return queue["queued"] == queue["running"] == 0
+    return not (queue["queued"] or queue["running"])

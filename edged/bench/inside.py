@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
@@ -53,9 +52,9 @@ async def measured_inside(setting: Setting) -> Inside:
 
 def _measure(setting: Setting) -> Inside:
     # llama.cpp's library reads it when it is loaded; here it is to run as in the engine.
-    from edged.engine.load import WAIT_POLICY
+    from edged.engine.load import fix_wait_policy
 
-    os.environ.update(WAIT_POLICY | os.environ)
+    fix_wait_policy()
     from edged.bench.overhead import measured_overhead
     from edged.bench.rates import measured_rates
 

@@ -91,11 +91,16 @@ def load(config: Config, progress: Progress) -> Resident:
     return Resident(backend, preparer, worker, ready)
 
 
+def fix_wait_policy() -> None:
+    """Set how compute threads wait, unless the environment says so; before llama.cpp is loaded."""
+    os.environ.update(WAIT_POLICY | os.environ)
+
+
 def _open(config: Config, progress: Progress) -> Opened:
     if config.engine.backend == "sim":
         return open_sim(config)
     # Only here: loading llama.cpp's libraries takes a second and fixes how its threads wait.
-    os.environ.update(WAIT_POLICY | os.environ)
+    fix_wait_policy()
     from edged.engine.open_llama import open_llama
 
     return open_llama(config, progress)
