@@ -10,7 +10,7 @@ from edged.config import KvType
 from edged.engine.gguf_file import GgufHeader, read_header
 from edged.engine.llama import Llama, Shape
 from edged.engine.memory import available_bytes, check_fits, forecast
-from edged.engine.threads import compute_threads
+from edged.engine.threads import compute_threads, fast_cores
 from edged.errors import EngineUnusable
 from tests.tiny_gguf import ARCHITECTURES, REFUSED, WIDE_HEADED, write_tiny_gguf
 
@@ -153,3 +153,15 @@ def test_compute_uses_the_fastest_cores(
         if clock_khz is not None:
             (folder / "cpuinfo_max_freq").write_text(f"{clock_khz}\n")
     assert compute_threads(set(range(len(clocks_khz))), tmp_path) == threads
+
+
+def test_little_cores_with_a_high_clock_are_not_the_fastest(tmp_path: Path) -> None:
+    # An RK3576: four Cortex-A53 whose clock is within a tenth of the four Cortex-A72.
+    for core in range(8):
+        folder = tmp_path / f"cpu{core}"
+        (folder / "cpufreq").mkdir(parents=True)
+        (folder / "cpufreq" / "cpuinfo_max_freq").write_text(
+            f"{2_208_000 if core < 4 else 2_304_000}\n"
+        )
+        (folder / "cpu_capacity").write_text(f"{485 if core < 4 else 1024}\n")
+    assert fast_cores(set(range(8)), tmp_path) == [4, 5, 6, 7]
