@@ -138,6 +138,7 @@ def mean_limit_w(one: Board) -> float:
     return one.power.law.limits.mean_w
 
 
+@pytest.mark.model
 def test_the_board_draws_what_was_ordered_from_the_order_on(tmp_path: Path) -> None:
     config = config_of(tmp_path)
 
@@ -166,6 +167,7 @@ def test_the_board_draws_what_was_ordered_from_the_order_on(tmp_path: Path) -> N
     assert 2.6 < means_w[2] <= 3.0
 
 
+@pytest.mark.model
 def test_a_budget_for_a_time_ends_though_the_wall_clock_is_set_back(tmp_path: Path) -> None:
     config = config_of(tmp_path)
 
@@ -184,6 +186,7 @@ def test_a_budget_for_a_time_ends_though_the_wall_clock_is_set_back(tmp_path: Pa
     assert run_virtually(play) == ([3.0, 3.0, 4.0], "config")
 
 
+@pytest.mark.model
 def test_the_schedule_is_followed_on_the_minute(tmp_path: Path) -> None:
     config = config_of(tmp_path).model_copy(update={"budget": with_schedule().budget})
 
@@ -201,6 +204,7 @@ def test_the_schedule_is_followed_on_the_minute(tmp_path: Path) -> None:
     assert run_virtually(play) == [6.0, 6.0, 3.0, 6.0]
 
 
+@pytest.mark.model
 def test_the_schedule_waits_for_a_right_clock(tmp_path: Path) -> None:
     config = config_of(tmp_path).model_copy(update={"budget": with_schedule().budget})
 
@@ -217,6 +221,7 @@ def test_the_schedule_waits_for_a_right_clock(tmp_path: Path) -> None:
     assert run_virtually(play) == [(4.0, NO_CLOCK), (6.0, APPLIED)]
 
 
+@pytest.mark.model
 def test_only_a_timed_order_has_the_spool_keep_its_clock_again_and_again(tmp_path: Path) -> None:
     config = config_of(tmp_path)
 
@@ -240,6 +245,7 @@ def test_only_a_timed_order_has_the_spool_keep_its_clock_again_and_again(tmp_pat
     assert len({later, *timed}) == 4
 
 
+@pytest.mark.model
 def test_a_budget_that_means_nothing_is_refused_and_changes_nothing(tmp_path: Path) -> None:
     config = config_of(tmp_path, power={"peak_w": 5.0})
 
@@ -256,6 +262,7 @@ def test_a_budget_that_means_nothing_is_refused_and_changes_nothing(tmp_path: Pa
     assert run_virtually(play) == (4.0, Orders())
 
 
+@pytest.mark.model
 def test_an_order_that_a_new_configuration_makes_void_is_dropped(tmp_path: Path) -> None:
     config = config_of(tmp_path, power={"peak_w": 5.0})
     order = BudgetOrder(6.0, None, Term("root", 0.0))
@@ -272,6 +279,7 @@ def test_an_order_that_a_new_configuration_makes_void_is_dropped(tmp_path: Path)
 
 
 @pytest.mark.parametrize("synchronised", [True, False])
+@pytest.mark.model
 def test_an_end_has_a_date_only_where_the_date_is_known(synchronised: bool, tmp_path: Path) -> None:
     config = config_of(tmp_path)
 

@@ -1,4 +1,7 @@
-"""The command line as a person or systemd meets it: real processes, exit codes, sentences."""
+"""The command line as a person or systemd meets it: exit codes and sentences.
+
+A process of its own costs a second of imports: most tests call what its entry point calls.
+"""
 
 from __future__ import annotations
 
@@ -69,28 +72,34 @@ def test_check_names_what_is_wrong_and_exits_78(
     assert [word for word in words if word not in told] == []
 
 
-def test_the_fixed_device_of_the_example_fits_its_template(tmp_path: Path) -> None:
-    example = run("config", "--example").stdout.partition("# [[input]]")
+def test_the_fixed_device_of_the_example_fits_its_template(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["config", "--example"])
+    example = capsys.readouterr().out.partition("# [[input]]")
     lines = ["[engine]", 'backend = "sim"', "[[input]]", *example[2].splitlines()[1:]]
     text = "\n".join(line.removeprefix("# ") for line in lines)
-    assert run("check", written(tmp_path, text)).returncode == 0
+    assert main(["check", written(tmp_path, text)]) == 0
 
 
-def test_check_of_a_model_that_is_no_gguf_exits_78(tmp_path: Path) -> None:
+def test_check_of_a_model_that_is_no_gguf_exits_78(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "x.gguf").write_bytes(b"not a model, but long enough to look at " * 4)
-    finished = run("check", written(tmp_path, f"[model]\npath = '{tmp_path}/x.gguf'\n"))
-    assert (finished.returncode, "GGUF" in finished.stderr) == (78, True)
+    code = main(["check", written(tmp_path, f"[model]\npath = '{tmp_path}/x.gguf'\n")])
+    assert (code, "GGUF" in capsys.readouterr().err) == (78, True)
 
 
-def test_check_speaks_json_to_machines(tmp_path: Path) -> None:
-    finished = run("check", "--json", written(tmp_path, "[engine]\nbackend = 'sim'\n"))
-    assert json.loads(finished.stdout)["board"] == "edged/v1/dock/edge-1"
+def test_check_speaks_json_to_machines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["check", "--json", written(tmp_path, "[engine]\nbackend = 'sim'\n")])
+    assert json.loads(capsys.readouterr().out)["board"] == "edged/v1/dock/edge-1"
 
 
-def test_a_missing_configuration_is_a_sentence_and_78(tmp_path: Path) -> None:
-    finished = run("run", "--config", str(tmp_path / "none.toml"))
-    assert finished.returncode == 78
-    assert "none.toml" in finished.stderr
+def test_a_missing_configuration_is_a_sentence_and_78(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = main(["run", "--config", str(tmp_path / "none.toml")])
+    assert (code, "none.toml" in capsys.readouterr().err) == (78, True)
 
 
 def test_a_state_directory_that_cannot_be_written_is_a_sentence_and_78(tmp_path: Path) -> None:
@@ -101,9 +110,11 @@ def test_a_state_directory_that_cannot_be_written_is_a_sentence_and_78(tmp_path:
     assert re.search(r"node\.state_dir = .*file/state", finished.stderr)
 
 
-def test_ask_without_a_broker_says_where_it_looked(tmp_path: Path) -> None:
-    finished = run("ask", "--config", written(tmp_path, "[broker]\nport = 9\n"), "hello")
-    assert (finished.returncode, "127.0.0.1:9" in finished.stderr) == (1, True)
+def test_ask_without_a_broker_says_where_it_looked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = main(["ask", "--config", written(tmp_path, "[broker]\nport = 9\n"), "hello"])
+    assert (code, "127.0.0.1:9" in capsys.readouterr().err) == (1, True)
 
 
 def test_no_failure_prints_a_traceback(tmp_path: Path) -> None:

@@ -52,6 +52,7 @@ def counted(prompt_tokens: int, answer_tokens: int) -> Job:
     return Job(prompt, json.dumps(schema), prompt_tokens=prompt_tokens, answer_tokens=answer_tokens)
 
 
+@pytest.mark.model
 def test_nobody_is_refused_before_the_paces_are_known(tmp_path: Path) -> None:
     async def play(loop: VirtualLoop) -> Granted | None:
         async with board(loop, config_of(tmp_path), virtual_board(loop)) as one:
@@ -60,6 +61,7 @@ def test_nobody_is_refused_before_the_paces_are_known(tmp_path: Path) -> None:
     assert run_virtually(play) is None
 
 
+@pytest.mark.model
 def test_a_prompt_is_forecast_with_its_joules_and_seconds(tmp_path: Path) -> None:
     async def play(loop: VirtualLoop) -> tuple[Granted | None, Granted | None, float]:
         async with board(loop, config_of(tmp_path), virtual_board(loop)) as one:
@@ -82,6 +84,7 @@ def test_a_prompt_is_forecast_with_its_joules_and_seconds(tmp_path: Path) -> Non
     assert whole.seconds / 12 < took_s < 1.2 * whole.seconds
 
 
+@pytest.mark.model
 def test_a_late_prompt_waits_for_the_others_and_runs_when_it_is_alone(tmp_path: Path) -> None:
     async def play(loop: VirtualLoop) -> list[frozenset[str]]:
         config = config_of(tmp_path, model={"sequences": 2})

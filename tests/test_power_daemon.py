@@ -41,6 +41,9 @@ from edged.rows import Candidate, Job, State
 from edged.spool import Spool
 from tests.virtual_time import NearEngine, VirtualLoop, config_of, run_virtually
 
+# The whole daemon runs in each of them.
+pytestmark = pytest.mark.model
+
 LEAD_S = 10.0
 # More than the batch holds, so that one is always there to take the place of an answered one.
 WAITING = 12

@@ -23,6 +23,9 @@ from edged.power.outfit import Parts
 from tests.test_power_daemon import board, virtual_board
 from tests.virtual_time import VirtualLoop, config_of, run_virtually
 
+# The whole daemon runs in each of them.
+pytestmark = pytest.mark.model
+
 SILENT_S = 20.0
 END_S = 60.0
 

@@ -33,6 +33,9 @@ from tests.sysfs_plant import CAPS, CHIP, POLICIES, SysfsPlant, put, sysfs_plant
 from tests.test_power_daemon import Board, board
 from tests.virtual_time import VirtualLoop, config_of, run_virtually
 
+# The whole daemon runs in each of them.
+pytestmark = pytest.mark.model
+
 LEAD_S = 10.0
 FAULT_S = 25.0
 END_S = 70.0
