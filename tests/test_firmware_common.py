@@ -71,14 +71,37 @@ class TestUdev:
         heap = class_device(tmp_path, tmp_path / "devices/x", "system", "dma_heap", node(250, 0))
         assert group_of(tmp_path, heap) == VIDEO
 
-    def test_edged_may_write_the_npus_clock_limit_and_nothing_else(self, tmp_path: Path) -> None:
-        clocks = devfreq(tmp_path, npu(tmp_path, "fdab0000"))
-        path = f"/sys/{clocks.relative_to(tmp_path)}/max_freq"
-        assert commands(tmp_path, clocks) == [f"/bin/chgrp edged {path}", f"/bin/chmod g+w {path}"]
+    @pytest.mark.parametrize(
+        ("name", "driver"), [("fdab0000.npu", "RKNPU"), ("dmc", "rockchip-dmc")]
+    )
+    def test_edged_may_write_a_clock_limit_and_nothing_else(
+        self, name: str, driver: str, tmp_path: Path
+    ) -> None:
+        clocks = devfreq(tmp_path, platform_device(tmp_path, name, driver))
+        assert commands(tmp_path, clocks) == made_writable(tmp_path, clocks, "max_freq")
 
-    def test_the_clock_limits_of_gpu_and_memory_stay_roots(self, tmp_path: Path) -> None:
+    def test_the_clock_limit_of_the_gpu_stays_roots(self, tmp_path: Path) -> None:
         gpu = devfreq(tmp_path, platform_device(tmp_path, "fb000000.gpu", "panthor"))
         assert commands(tmp_path, gpu) == []
+
+    @pytest.mark.parametrize(
+        ("driver", "files"),
+        [
+            ("ina2xx", ["update_interval"]),
+            ("ina3221", ["update_interval", "samples"]),
+            ("ina238", []),
+            ("tcpm", []),
+        ],
+    )
+    def test_edged_may_write_how_long_the_meter_averages(
+        self, driver: str, files: list[str], tmp_path: Path
+    ) -> None:
+        chip = platform_device(tmp_path, "fead0000.i2c", driver)
+        node = class_device(tmp_path, chip / "hwmon", "hwmon2", "hwmon", "")
+        for name in files:
+            (node / name).touch()
+        wanted = [line for name in files for line in made_writable(tmp_path, node, name)]
+        assert commands(tmp_path, node) == wanted
 
     def test_udev_has_nothing_to_say_about_the_rules(self, tmp_path: Path) -> None:
         said = udevadm(tmp_path, devfreq(tmp_path, npu(tmp_path, "fdab0000")))
@@ -114,17 +137,21 @@ def test_journald_knows_every_setting() -> None:
 
 
 @needs_systemd
-def test_systemd_has_nothing_to_say_about_the_engine_with_its_groups(tmp_path: Path) -> None:
-    unit = "[Service]\nExecStart=/bin/true\n"
-    (tmp_path / "edged-engine.service").write_text(unit)
-    drop_in = tmp_path / "edged-engine.service.d"
-    shutil.copytree(ETC / "systemd/system/edged-engine.service.d", drop_in)
-    command = ["systemd-analyze", "verify", "--man=no", str(tmp_path / "edged-engine.service")]
+@pytest.mark.parametrize("unit", ["edged.service", "edged-engine.service"])
+def test_systemd_has_nothing_to_say_about_a_units_drop_ins(unit: str, tmp_path: Path) -> None:
+    (tmp_path / unit).write_text("[Service]\nExecStart=/bin/true\n")
+    shutil.copytree(ETC / f"systemd/system/{unit}.d", tmp_path / f"{unit}.d")
+    command = ["systemd-analyze", "verify", "--man=no", str(tmp_path / unit)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.stdout + done.stderr == ""
-    assert ini("systemd/system/edged-engine.service.d/npu.conf")["Service"] == {
-        "SupplementaryGroups": "video render"
-    }
+
+
+def test_the_engine_alone_is_in_the_groups_of_the_npus_nodes() -> None:
+    drop_ins = sorted((ETC / "systemd/system").rglob("*.conf"))
+    with_groups = [
+        file for file in drop_ins if "SupplementaryGroups=video render\n" in file.read_text()
+    ]
+    assert with_groups == [ETC / "systemd/system/edged-engine.service.d/npu.conf"]
 
 
 def test_this_kernel_has_every_sysctl() -> None:
@@ -255,6 +282,12 @@ def commands(sysfs: Path, device: Path) -> list[str]:
     """Return the commands that udev would run."""
     marks = [line for line in udevadm(sysfs, device) if line.startswith("run: '")]
     return [line.removeprefix("run: '").removesuffix("'") for line in marks]
+
+
+def made_writable(sysfs: Path, device: Path, name: str) -> list[str]:
+    """Return the two commands that give edged's group a file."""
+    path = f"/sys/{device.relative_to(sysfs)}/{name}"
+    return [f"/bin/chgrp edged {path}", f"/bin/chmod g+w {path}"]
 
 
 def complaints(said: Sequence[str]) -> list[str]:
