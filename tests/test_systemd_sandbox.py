@@ -47,7 +47,6 @@ def test_an_unprotected_service_is_not_taken_for_a_safe_one(tmp_path: Path) -> N
             {
                 "RootDirectoryOrRootImage",
                 "RestrictAddressFamilies_AF_INET_INET6",
-                "RestrictAddressFamilies_AF_NETLINK",
                 "RestrictAddressFamilies_AF_UNIX",
                 "IPAddressDeny",
                 "PrivateNetwork",

@@ -1,0 +1,145 @@
+"""Both units in a booted system: what they promise, and what each setting left open is open for.
+
+One system serves all tests of this file, as one board does; each leaves it serving.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.booted_debian import Booted, booted, missing_programs
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.broker,
+    pytest.mark.model,
+    pytest.mark.skipif(
+        os.geteuid() != 0 or bool(missing_programs()),
+        reason="booting a Debian wants root, systemd-container and debootstrap",
+    ),
+]
+DAEMON, ENGINE = "edged.service", "edged-engine.service"
+ASK = (
+    "mosquitto_rr -V 5 -h 127.0.0.1 -q 1 -W {wait_s} -t edged/v1/dock/edge-1/req/boot/{id} "
+    "-e edged/v1/dock/edge-1/res/boot/{id} "
+    """-m '{{"template":"dock-event","input":"pallet 48213 at dock 6"}}'"""
+)
+
+
+@pytest.fixture(scope="module")
+def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Booted]:
+    with booted(tmp_path_factory.mktemp("boot")) as one:
+        yield one
+
+
+def answered(board: Booted, id: str, wait_s: int = 90) -> str:
+    """Ask inside and return the event of the answer, or what was said instead of one."""
+    done = board.run("sh", "-c", ASK.format(id=id, wait_s=wait_s))
+    return str(json.loads(done.stdout)["event"]) if done.stdout else done.stderr
+
+
+def test_a_prompt_is_answered(board: Booted) -> None:
+    assert answered(board, "first") == "done"
+
+
+def test_a_restart_of_the_daemon_keeps_the_model_loaded(board: Booted) -> None:
+    answered(board, "before-restart")
+    engine = board.main_pid(ENGINE)
+    board.shell(f"systemctl restart {DAEMON}")
+    assert (answered(board, "after-restart"), board.main_pid(ENGINE)) == ("done", engine)
+
+
+def test_a_killed_engine_comes_back_and_answers(board: Booted) -> None:
+    answered(board, "before-kill")
+    board.shell(f"kill -9 {board.main_pid(ENGINE)}")
+    assert answered(board, "after-kill") == "done"
+
+
+def test_a_killed_daemon_comes_back_and_answers(board: Booted) -> None:
+    board.shell(f"kill -9 {board.main_pid(DAEMON)}")
+    assert answered(board, "after-daemon-kill") == "done"
+
+
+def test_a_daemon_that_makes_no_progress_is_replaced(board: Booted) -> None:
+    stopped = board.main_pid(DAEMON)
+    board.shell(f"kill -STOP {stopped}")
+    board.until(lambda: board.main_pid(DAEMON) not in ("0", stopped), "another daemon", 90)
+    assert "watchdog" in board.shell(f"journalctl -u {DAEMON} --no-pager | tail -50").lower()
+
+
+def test_a_broker_restart_is_lived_through(board: Booted) -> None:
+    board.shell("systemctl restart mosquitto.service")
+    assert answered(board, "after-broker") == "done"
+
+
+def test_a_bad_configuration_is_not_tried_again(board: Booted) -> None:
+    board.shell("cp /etc/edged/edged.toml /run/good.toml; echo 'prot = 1' >> /etc/edged/edged.toml")
+    board.shell(f"systemctl restart {DAEMON} || true")
+    board.until(lambda: board.show(DAEMON, "ActiveState") == "failed", "the unit failed")
+    code = board.show(DAEMON, "ExecMainStatus")
+    board.shell(f"cp /run/good.toml /etc/edged/edged.toml; systemctl restart {DAEMON}")
+    assert (code, board.show(DAEMON, "ActiveState")) == ("78", "active")
+
+
+@pytest.mark.parametrize(
+    ("unit", "setting"),
+    [
+        (DAEMON, "PrivateNetwork=yes"),
+        (DAEMON, "RestrictAddressFamilies=~AF_INET"),
+        (DAEMON, "RestrictAddressFamilies=~AF_UNIX"),
+        (DAEMON, "ProcSubset=pid"),
+        (ENGINE, "RestrictAddressFamilies=none"),
+    ],
+)
+def test_without_what_is_left_open_no_prompt_is_answered(
+    board: Booted, unit: str, setting: str
+) -> None:
+    id = "".join(letter for letter in f"{unit}{setting}" if letter.isalnum())
+    with closed(board, unit, setting):
+        assert answered(board, id, wait_s=20) != "done"
+
+
+def test_the_engine_sees_how_much_memory_is_free(board: Booted) -> None:
+    answered(board, "memory")
+    open_told = free_memory(board)
+    with closed(board, ENGINE, "ProcSubset=pid"):
+        answered(board, "no-memory")
+        assert ("MemAvailable" in open_told, free_memory(board)) == (True, "")
+
+
+def test_an_operator_may_give_orders_because_the_daemon_sees_who_it_is(board: Booted) -> None:
+    seen = ordered_by_an_operator(board)
+    with closed(board, DAEMON, "PrivateUsers=yes"):
+        unseen = ordered_by_an_operator(board)
+    assert (seen, unseen == 0) == (0, False)
+
+
+def free_memory(board: Booted) -> str:
+    """Return /proc/meminfo as the engine sees it."""
+    return board.run("nsenter", "-t", board.main_pid(ENGINE), "-m", "cat", "/proc/meminfo").stdout
+
+
+def ordered_by_an_operator(board: Booted) -> int:
+    """Give an order as a user who is in edged's group; return the exit code."""
+    board.shell("id dockhand 2>/dev/null || useradd --groups edged dockhand")
+    edged = ("/opt/edged/.venv/bin/edged", "budget", "3.5", "--for", "1h")
+    return board.run("runuser", "-u", "dockhand", "--", *edged).returncode
+
+
+@contextmanager
+def closed(board: Booted, unit: str, setting: str) -> Iterator[None]:
+    """Close one more setting of a unit for a while."""
+    folder = f"/run/systemd/system/{unit}.d"
+    board.shell(f"mkdir -p {folder}; printf '[Service]\\n{setting}\\n' > {folder}/closed.conf")
+    restart = f"systemctl daemon-reload; systemctl restart {unit} || true"
+    board.shell(restart)
+    try:
+        yield
+    finally:
+        board.shell(f"rm {folder}/closed.conf; {restart}; systemctl start {ENGINE} || true")
+        answered(board, f"open-{abs(hash(unit + setting))}")
