@@ -56,7 +56,7 @@ def dial(
     Raises:
         BrokerGone: with what to do about it.
     """
-    client = _new_client(client_id, protocol, will, is_lasting=is_lasting)
+    client = _new_client(broker, client_id, protocol, will, is_lasting=is_lasting)
     client.connect_timeout = limit_s
     if broker.username is not None:
         client.username_pw_set(broker.username, _password(broker))
@@ -113,13 +113,14 @@ class Call:
 
 
 def _new_client(
-    client_id: str, protocol: Protocol, will: Will | None, *, is_lasting: bool
+    broker: Broker, client_id: str, protocol: Protocol, will: Will | None, *, is_lasting: bool
 ) -> paho.Client:
     client = paho.Client(
         CallbackAPIVersion.VERSION2,
         client_id=client_id,
         clean_session=None if protocol == "5" else not is_lasting,
         protocol=paho.MQTTv5 if protocol == "5" else paho.MQTTv311,
+        transport="unix" if broker.is_near else "tcp",
         # Its own reconnect has no jitter, and would also downgrade to MQTT 3.1.
         reconnect_on_failure=False,
         manual_ack=True,
@@ -163,6 +164,8 @@ def _unusable(key: str, path: Path | None, error: Exception) -> BrokerGone:
 def _unreachable(broker: Broker, error: Exception) -> str:
     where = f"{broker.host}:{broker.port}"
     match error:
+        case ConnectionRefusedError() | FileNotFoundError() if broker.is_near:
+            return f"nothing listens on {broker.host}: start the broker, or check broker.host"
         case ConnectionRefusedError():
             return f"nothing listens on {where}: start the broker, or check broker.port"
         case socket.gaierror() | UnicodeError():
