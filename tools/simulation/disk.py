@@ -40,7 +40,8 @@ class Disk:
             connection: sqlite3.Connection = connect(path, *args, **named)
             if isinstance(path, Path) and path.name == SPOOL:
                 self._connection = connection
-                self._limit()
+                if self.is_full:
+                    self._limit()
             return connection
 
         sqlite3.connect = connected  # type: ignore[assignment] # given back below

@@ -45,7 +45,9 @@ class _Selector(selectors.DefaultSelector):
 class _CountedTask(asyncio.Task[Any]):
     """A task that sets hold in the order in which tasks were made, not by its address."""
 
-    place = 0
+    def __init__(self, coroutine: Any, *, place: int, **named: Any) -> None:
+        self.place = place
+        super().__init__(coroutine, **named)
 
     def __hash__(self) -> int:
         return self.place
@@ -159,6 +161,4 @@ def _at_once(run: Callable[[], object]) -> float:
 
 def _counted(loop: asyncio.AbstractEventLoop, coroutine: Any, **named: Any) -> asyncio.Task[Any]:
     assert isinstance(loop, VirtualLoop)
-    task = _CountedTask(coroutine, loop=loop, **named)
-    task.place = loop.next_task()
-    return task
+    return _CountedTask(coroutine, place=loop.next_task(), loop=loop, **named)

@@ -231,8 +231,8 @@ class Observer:
         if self._spool is None:
             if self._path is None or not self._path.exists():
                 return []
-            name = f"file:{self._path}?mode=ro"
-            self._spool = sqlite3.connect(name, uri=True, isolation_level=None)
+            self._spool = sqlite3.connect(str(self._path), isolation_level=None)
+            self._spool.execute("PRAGMA query_only = 1")
         return self._spool.execute(statement, values).fetchall()
 
 

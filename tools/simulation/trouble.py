@@ -258,10 +258,10 @@ async def _calm(world: World) -> None:
         world.engines.cannot_end = world.engines.keeps_failing = False
         if world.engines.current is not None and world.engines.current.is_sick:
             world.engines.kill(0)
-    if world.life is None:
-        world.begin()
     began_s = world.loop.time()
-    while not world.is_quiet and world.loop.time() - began_s < CALM_S_MAX:  # noqa: ASYNC110 # seen from outside
+    while not world.is_quiet and world.loop.time() - began_s < CALM_S_MAX:
+        if world.life is None:
+            world.begin()
         await asyncio.sleep(LOOK_EVERY_S)
     # What changed last is in `state` after 10 s, a connection that nobody heard of longer is made
     # again within two keep alives and the longest back-off.

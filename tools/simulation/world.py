@@ -173,9 +173,9 @@ class World:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         """A daemon has come to its end; by itself only after SIGTERM."""
+        error = None if task.cancelled() else task.exception()
         if self.life is None or task is not self.life.task:
             return
-        error = None if task.cancelled() else task.exception()
         if error is not None:
             self.observer.violated(f"the daemon ended with {error!r}: {_causes(error)}")
         self.observer.note("end")
@@ -192,12 +192,22 @@ class World:
             "node": {"state_dir": str(folder)},
             "broker": {"host": str(self._folder / "broker.sock"), "keepalive_s": 10},
             "engine": {"backend": "sim", "socket": str(self._folder / "engine.sock")},
-            "model": {"sequences": 4, "context_tokens": 256, "templates_dir": str(_no_templates())},
+            "model": {
+                "sequences": 4,
+                "context_tokens": 256,
+                "templates_dir": str(self._templates()),
+            },
             "power": {"sysfs": str(self._folder), "enforce": "auto"},
             "metrics": {"textfile": str(self._folder / "none" / "edged.prom")},
             "spool": {"bytes_max": 1_048_576},
         }
         return Config.model_validate(tables)
+
+    def _templates(self) -> Path:
+        """Return a folder without templates: each life would read them again."""
+        folder = self._folder / "model" / "templates"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
 
     def _computed(self, config: Config) -> Computed:
         pace = self.meter if self.is_metered else None
@@ -293,14 +303,6 @@ def _causes(error: BaseException) -> str:
 def _preparer(context_tokens: int) -> Preparer:
     tables = {"engine": {"backend": "sim"}, "model": {"context_tokens": context_tokens}}
     return preparer_of(Config.model_validate(tables))
-
-
-@functools.cache
-def _no_templates() -> Path:
-    """Return a folder without templates; each life reads it."""
-    folder = Path(tempfile.gettempdir()) / "edged-simulation-no-templates"
-    folder.mkdir(exist_ok=True)
-    return folder
 
 
 @contextmanager
