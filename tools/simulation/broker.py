@@ -190,11 +190,11 @@ class Broker:
     def connected(self, peer: Peer, connect: Connect) -> _Session:
         """Begin or go on with a session; whoever had it is let go."""
         client = connect.client
-        if (will := self._wills.pop(client, None)) is not None:
-            will.cancel()
         old = self._sessions.get(client)
         if old is not None and old.peer is not None:
             old.peer.shut()
+        if (will := self._wills.pop(client, None)) is not None:
+            will.cancel()
         is_present = old is not None and not connect.is_clean and old.is_lasting
         session = old if is_present and old is not None else _Session(client)
         self._sessions[client] = session

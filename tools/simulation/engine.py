@@ -25,6 +25,7 @@ from edged.engine.frames import (
     Limits,
     Measure,
     Outcome,
+    Prompt,
     Ready,
     Step,
     Work,
@@ -147,12 +148,12 @@ class NearEngine:
         self._inbox, self._mail = Inbox(), asyncio.Event()
         self._batch: dict[str, Work] = {}
         self._writer: asyncio.StreamWriter | None = None
-        self._tasks: list[asyncio.Task[None]] = []
+        self._life: asyncio.Task[None] | None = None
         self._is_loaded = False
 
     def start(self) -> None:
         """Listen at once, load, serve."""
-        self._tasks.append(asyncio.ensure_future(self._run()))
+        self._life = asyncio.ensure_future(self._run())
 
     def end(self) -> None:
         """End as a killed process does: all at once."""
@@ -162,9 +163,11 @@ class NearEngine:
         self._watcher.ended(list(self._batch))
         if self._writer is not None:
             self._writer.transport.abort()
+        self._writer = None
+        self._goes_on.set()  # for those who wait: they find that nobody is there
         self._config.engine_socket.unlink(missing_ok=True)
-        for task in self._tasks:
-            task.cancel()
+        if self._life is not None:
+            self._life.cancel()
 
     def hang_up(self) -> None:
         """The daemon is gone; what it asked for is nobody's any more."""
@@ -226,9 +229,6 @@ class NearEngine:
             self._writer.write(encode(frame))
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None, "a server's call is a task"
-        self._tasks.append(task)
         if self._writer is not None:
             self.hang_up()
         self._writer, now_s = writer, self._computed.now_s()
@@ -288,7 +288,7 @@ class NearEngine:
     def _meet_fate(self, frames: Iterable[Frame]) -> None:
         """End or hang with the prompt that does that."""
         for id in (id for frame in frames for id in _shares(frame)):
-            text = self._batch[id].prompt.payload if id in self._batch else ""
+            text = _text(self._batch[id].prompt) if id in self._batch else ""
             if CRASHES in text:
                 self.end()
             if HANGS in text:
@@ -308,6 +308,10 @@ class NearEngine:
             return outcome
         self.garbles -= 1
         return replace(outcome, text=GARBLED)
+
+
+def _text(prompt: Prompt) -> str:
+    return prompt.payload + "".join(message.content for message in prompt.messages)
 
 
 def _shares(frame: Frame) -> Iterable[str]:

@@ -151,7 +151,17 @@ def run_virtually(make: Callable[[VirtualLoop], Coroutine[Any, Any, T]]) -> T:
     try:
         return loop.run_until_complete(make(loop))
     finally:
+        loop.run_until_complete(_end_rest(loop))
         loop.close()
+
+
+async def _end_rest(loop: VirtualLoop) -> None:
+    """Cancel what nobody waited for."""
+    own = asyncio.current_task()
+    rest = sorted((task for task in asyncio.all_tasks(loop) if task is not own), key=hash)
+    for task in rest:
+        task.cancel()
+    await asyncio.gather(*rest, return_exceptions=True)
 
 
 def _at_once(run: Callable[[], object]) -> float:

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
+from typing import Literal
 
+from edged.admin.wire import HoldAsk, line_of
 from tools.simulation.devices import Devices, Habits
 from tools.simulation.world import Cut, World
 
@@ -157,6 +160,19 @@ async def crash(world: World, *, is_power: bool = False) -> None:
         world.begin()
 
 
+async def order(world: World) -> None:
+    """Somebody at the board has it pause or drain for a while."""
+    if world.life is None:
+        return
+    command: Literal["pause", "drain"] = world.chance.choice(("pause", "drain"))
+    ask = HoldAsk(command=command, for_s=world.chance.uniform(1, 30))
+    with suppress(OSError):
+        reader, writer = await asyncio.open_unix_connection(world.life.folder / "admin.sock")
+        writer.write(line_of(ask))
+        await reader.readline()
+        writer.close()
+
+
 async def jump_clock(world: World) -> None:
     """Somebody sets the date."""
     by_s = world.chance.uniform(-1e6, 1e6)
@@ -182,6 +198,7 @@ FAULTS: dict[str, Fault] = {
     "crash": crash,
     "power-cut": partial(crash, is_power=True),
     "clock": jump_clock,
+    "order": order,
 }
 # One daemon ends at a time.
 _ENDS = ("restart", "crash", "power-cut")
@@ -204,10 +221,11 @@ async def play(world: World, for_s: float) -> None:
     asking = asyncio.ensure_future(Devices(world.broker, world.observer, chance, habits).run())
     breaking = asyncio.ensure_future(_break(world, kinds, chance.choice((5.0, 20.0))))
     await asyncio.sleep(for_s)
-    asking.cancel()
-    breaking.cancel()
-    await asyncio.wait([asking, breaking])
-    looking.cancel()
+    for task in (asking, breaking, looking):
+        task.cancel()
+    await asyncio.wait([asking, breaking, looking])
+    for task in (asking, breaking, looking):
+        _tell_bug(world, task)
     await _calm(world)
 
 
@@ -225,11 +243,18 @@ async def _break(world: World, kinds: list[str], pause_s: float) -> None:
             task = asyncio.ensure_future(_one(FAULTS[kind], world))
             running.add(task)
             task.add_done_callback(running.discard)
+            task.add_done_callback(partial(_tell_bug, world))
             if kind in _ENDS:
                 ending = task
     finally:
         for task in sorted(running, key=hash):
             task.cancel()
+
+
+def _tell_bug(world: World, task: asyncio.Task[None]) -> None:
+    """Let a bug of the simulation fail its seed."""
+    if not task.cancelled() and task.exception() is not None:
+        world.observer.violated(f"the simulation itself: {task.exception()!r}")
 
 
 async def _one(fault: Fault, world: World) -> None:

@@ -199,7 +199,7 @@ class World:
             },
             "power": {"sysfs": str(self._folder), "enforce": "auto"},
             "metrics": {"textfile": str(self._folder / "none" / "edged.prom")},
-            "spool": {"bytes_max": 1_048_576},
+            "spool": {"bytes_max": 4_194_304},
         }
         return Config.model_validate(tables)
 
@@ -276,9 +276,16 @@ class World:
             "queue": [state.get("queue", {}).get(name) for name in ("queued", "running")],
             "engine": state.get("engine", {}).get("phase"),
             "boot": state.get("boot"),
+            "mode": state.get("service", {}).get("mode"),
             "problem": state.get("spool", {}).get("problem"),
         }
-        true = {"queue": [0, 0], "engine": "ready", "boot": self.observer.boots, "problem": None}
+        true = {
+            "queue": [0, 0],
+            "engine": "ready",
+            "boot": self.observer.boots,
+            "mode": "serving",
+            "problem": None,
+        }
         if said != true:
             self.observer.violated(f"state says {said}, and {true} is true")
 
