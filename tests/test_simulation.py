@@ -218,6 +218,19 @@ def test_nonsense_in_the_place_of_an_answer_is_an_error() -> None:
     played(play)
 
 
+def test_a_prompt_that_is_cancelled_while_it_starts_is_not_computed() -> None:
+    async def play(world: World) -> None:
+        for number in range(40):
+            asked = ask(world, f"p-{number}")
+            await world.passing(number * 0.002)
+            topic = f"{BOARD}/cancel/tester/p-{number}"
+            world.broker.publish(Message(topic, b""))
+            await world.passing(2.0)
+            assert asked.event in ("cancelled", "done")
+
+    played(play)
+
+
 # An observer that sees nothing proves nothing: daemons that break a promise are found out.
 
 

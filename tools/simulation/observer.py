@@ -60,7 +60,8 @@ class Observer:
         log: called with each line of the trace.
     """
 
-    def __init__(self, clock: Callable[[], float], machine: Machine) -> None:
+    def __init__(self, clock: Callable[[], float], machine: Machine, folder: Path) -> None:
+        self._folder = folder
         self.asked: dict[bytes, Asked] = {}
         self.counts: Counter[str] = Counter()
         self.violations: list[str] = []
@@ -99,7 +100,9 @@ class Observer:
     def published(self, client: str, message: Message) -> None:
         """A client of the broker, in practice the board, has published."""
         key = message.field(CORRELATION)
-        self.note("board", f"{message.topic} {_crc(message.payload)} retain={message.retain}")
+        # Sentences name files, and each run has a folder of its own.
+        said = message.payload.replace(str(self._folder).encode(), b"~")
+        self.note("board", f"{message.topic} {_crc(said)} retain={message.retain}")
         if not message.topic.startswith(f"{BOARD}/") or message.topic.startswith(f"{BOARD}/req"):
             self.violated(f"the board published to {message.topic}")
         if key is None or key not in self.asked or message.retain:

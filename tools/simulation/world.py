@@ -87,7 +87,7 @@ class World:
         self.loop = loop
         self.chance = random.Random(seed)
         self.machine = Machine(loop.time)
-        self.observer = Observer(loop.time, self.machine)
+        self.observer = Observer(loop.time, self.machine, folder)
         self.broker = Broker(loop, self.observer)
         self.network = Network(self.broker, folder / "broker.sock", self.chance)
         self.disk = Disk()
