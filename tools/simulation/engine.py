@@ -147,6 +147,7 @@ class NearEngine:
         self._watcher = watcher
         self._inbox, self._mail = Inbox(), asyncio.Event()
         self._batch: dict[str, Work] = {}
+        self._held: list[Frame] = []
         self._writer: asyncio.StreamWriter | None = None
         self._life: asyncio.Task[None] | None = None
         self._is_loaded = False
@@ -177,6 +178,7 @@ class NearEngine:
         self._inbox.put(Detached(), self._computed.now_s())
         self._watcher.ended(list(self._batch))
         self._batch.clear()
+        self._held.clear()
         self._mail.set()
 
     @property
@@ -200,6 +202,9 @@ class NearEngine:
     def thaw(self) -> None:
         """Go on."""
         self._goes_on.set()
+        held, self._held = self._held, []
+        for frame in held:
+            self._take(frame)
 
     def fail_canary(self) -> None:
         """Find that the model computes nonsense, say so and end, as the real process does."""
@@ -242,12 +247,21 @@ class NearEngine:
         with suppress(EngineLost):
             while True:
                 frame = await read_frame(reader)
-                await self._goes_on.wait()
                 if self._writer is not writer:
                     return
-                self._take(frame)
+                self._hear(frame)
         if self._writer is writer:
             self.hang_up()
+
+    def _hear(self, frame: Frame) -> None:
+        """Let a frame arrive; while the engine is frozen it waits in the socket."""
+        if isinstance(frame, Work):
+            self._watcher.given(frame, self._batch)
+            self._batch[frame.id] = frame
+        if self.is_frozen:
+            self._held.append(frame)
+        else:
+            self._take(frame)
 
     def _take(self, frame: Frame) -> None:
         now_s = self._computed.now_s()
@@ -255,8 +269,6 @@ class NearEngine:
             case Measure() if self._is_loaded:
                 self._say(self._computed.preparer.measured(frame))
             case Work():
-                self._watcher.given(frame, self._batch)
-                self._batch[frame.id] = frame
                 self._begin(frame, now_s)
             case Cancel() | Limits() | Go():
                 self._inbox.put(frame, now_s)

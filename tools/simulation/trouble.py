@@ -219,7 +219,7 @@ async def play(world: World, for_s: float) -> None:
     world.begin()
     looking = asyncio.ensure_future(_look(world))
     asking = asyncio.ensure_future(Devices(world.broker, world.observer, chance, habits).run())
-    breaking = asyncio.ensure_future(_break(world, kinds, chance.choice((5.0, 20.0))))
+    breaking = asyncio.ensure_future(_break(world, kinds, chance.choice((2.0, 6.0, 20.0))))
     await asyncio.sleep(for_s)
     for task in (asking, breaking, looking):
         task.cancel()
@@ -239,7 +239,7 @@ async def _break(world: World, kinds: list[str], pause_s: float) -> None:
             kind = world.chance.choice(kinds)
             if kind in _ENDS and ending is not None and not ending.done():
                 continue
-            world.observer.note("fault", kind)
+            world.observer.note(f"fault {kind}")
             task = asyncio.ensure_future(_one(FAULTS[kind], world))
             running.add(task)
             task.add_done_callback(running.discard)
