@@ -34,6 +34,8 @@ MINUTES = 1.0
 # A renewal of the lease looks at the silence, twice a second.
 LOOK_S = 0.5
 STEP_S_MAX = 0.5
+# Takes 0.4 s, so that something can happen meanwhile.
+LONG = {"type": "string", "minLength": 200, "maxLength": 200}
 
 
 @pytest.mark.parametrize("seed", range(1, 25))
@@ -100,7 +102,7 @@ def played(play: Callable[[World], Awaitable[None]]) -> Found:
 def ask(world: World, id: str, text: str = "hello", **keys: object) -> Asked:
     """Publish a prompt; return the books on it."""
     asked = world.observer.asked[id.encode()] = Asked(text)
-    body = json.dumps({"prompt": text, "max_tokens": 6, **keys}).encode()
+    body = json.dumps({"prompt": text, **keys}).encode()
     topic = f"{BOARD}/req/tester/{id}"
     world.broker.publish(Message(topic, body, fields=((CORRELATION, id.encode()),)))
     return asked
@@ -136,7 +138,7 @@ def test_a_hang_is_noticed_and_ended_soon_after_the_longest_step() -> None:
         assert world.engines is not None
         engine = world.engines.current
         assert engine is not None
-        ask(world, "long", max_tokens=200)
+        ask(world, "long", schema=LONG)
         await world.passing(0.1)
         engine.hang()
         began_s = world.loop.time()
@@ -154,8 +156,8 @@ def test_an_engine_that_nothing_ends_is_not_replaced_and_prompts_are_refused_mea
         engines.cannot_end = True
         ask(world, "warm")
         await world.passing(5.0)
-        taken = ask(world, "taken", max_tokens=200, ttl_s=600)
-        late = ask(world, "late", ttl_s=30)
+        taken = ask(world, "taken", schema=LONG, ttl_s=600)
+        late = ask(world, "late", schema=LONG, ttl_s=30)
         await world.passing(0.1)
         engines.current.hang()
         await world.passing(HANG_S + 2 * KILL_S_MAX)
@@ -177,7 +179,7 @@ def test_a_failed_canary_is_a_lost_engine() -> None:
     async def play(world: World) -> None:
         assert world.engines is not None
         assert world.engines.current is not None
-        taken = ask(world, "taken", max_tokens=100)
+        taken = ask(world, "taken", schema=LONG)
         await world.passing(0.1)
         world.engines.current.fail_canary()
         await world.passing(30.0)
@@ -191,7 +193,7 @@ def test_engines_that_keep_ending_let_prompts_be_refused_and_the_taken_ones_wait
     async def play(world: World) -> None:
         assert world.engines is not None
         assert world.engines.current is not None
-        taken = ask(world, "taken", max_tokens=100, ttl_s=600)
+        taken = ask(world, "taken", schema=LONG, ttl_s=600)
         await world.passing(0.1)
         world.engines.keeps_failing = True
         world.engines.current.end()
@@ -211,7 +213,7 @@ def test_nonsense_in_the_place_of_an_answer_is_an_error() -> None:
         assert world.engines is not None
         assert world.engines.current is not None
         world.engines.current.garbles = 1
-        asked = ask(world, "asked", schema=SCHEMA, max_tokens=40)
+        asked = ask(world, "asked", schema=SCHEMA)
         await world.passing(5.0)
         assert asked.event == "error"
 

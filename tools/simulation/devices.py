@@ -23,6 +23,8 @@ SCHEMA = {
     "required": ["dock"],
     "additionalProperties": False,
 }
+# Free text ends soon in the simulated model; this takes more than a hundred milliseconds.
+WORDS = {"type": "string", "minLength": 60, "maxLength": 60}
 # A device asks again after these; the contract's own advice.
 AGAIN_S = (1.0, 2.0, 4.0)
 
@@ -93,8 +95,8 @@ class Devices:
         body["prompt"] = f"pallet {self._count} at door {chance.randrange(9)}"
         if chance.random() < self._habits.deadly:
             body["prompt"] += f" {chance.choice((CRASHES, CRASHES, HANGS))}"
-        if chance.random() < 0.3:
-            body["schema"] = SCHEMA
+        if chance.random() < 0.4:
+            body["schema"] = chance.choice((SCHEMA, WORDS))
         else:
             body["max_tokens"] = chance.choice((1, 4, 12, 40))
         for name in ("receipt", "stream"):
