@@ -109,6 +109,11 @@ class Broker(Section):
         """Return whether it is reached by a UNIX socket on this machine."""
         return self.host.startswith("/")
 
+    @property
+    def where(self) -> str:
+        """Return its address, in words."""
+        return self.host if self.is_near else f"{self.host}:{self.port}"
+
 
 class Model(Section):
     """The resident model."""

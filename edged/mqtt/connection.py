@@ -95,7 +95,7 @@ class Connection:
         self._protocol = protocol
         self._number: int | None = None
         self._broker = broker
-        self._where = broker.host if broker.is_near else f"{broker.host}:{broker.port}"
+        self._where = broker.where
         self._client_id = client_id
         self._will = will
         self._numbers = numbers

@@ -162,10 +162,10 @@ def _unusable(key: str, path: Path | None, error: Exception) -> BrokerGone:
 
 
 def _unreachable(broker: Broker, error: Exception) -> str:
-    where = f"{broker.host}:{broker.port}"
+    where = broker.where
     match error:
         case ConnectionRefusedError() | FileNotFoundError() if broker.is_near:
-            return f"nothing listens on {broker.host}: start the broker, or check broker.host"
+            return f"nothing listens on {where}: start the broker, or check broker.host"
         case ConnectionRefusedError():
             return f"nothing listens on {where}: start the broker, or check broker.port"
         case socket.gaierror() | UnicodeError():
@@ -182,7 +182,7 @@ def _unreachable(broker: Broker, error: Exception) -> str:
 
 def refused(broker: Broker, protocol: Protocol, reason: ReasonCode) -> BrokerGone:
     """Return the error that a refusing CONNACK stands for."""
-    where = f"the broker at {broker.host}:{broker.port}"
+    where = f"the broker at {broker.where}"
     if reason.value == _UNSUPPORTED_PROTOCOL_VERSION:
         advice = 'set broker.protocol = "auto"'
         return ProtocolRefused(f"{where} does not speak MQTT {protocol}: {advice}")
