@@ -63,6 +63,7 @@ class Life:
     folder: Path
     engines: Engines
     handlers: dict[int, Callable[[], object]]
+    is_told_to_end: bool = False
 
 
 @dataclass
@@ -138,6 +139,7 @@ class World:
         if life is None:
             return
         self.observer.note("SIGTERM")
+        life.is_told_to_end = True
         while signal.SIGTERM not in life.handlers and not life.task.done():  # noqa: ASYNC110 # outside
             await asyncio.sleep(0.1)
         if not life.task.done():
@@ -264,7 +266,8 @@ class World:
     @property
     def is_quiet(self) -> bool:
         """Return whether nothing is left to be done."""
-        return self.life is not None and self.observer.unfinished == 0
+        lives = self.life is not None and not self.life.is_told_to_end
+        return lives and self.observer.unfinished == 0
 
     def check_retained(self) -> None:
         """What is retained is true."""
