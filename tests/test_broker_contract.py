@@ -16,6 +16,7 @@ from typing import Self
 
 import paho.mqtt.client as paho
 import pytest
+from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
@@ -283,9 +284,7 @@ def test_the_newer_of_two_connections_of_one_name_stays(broker: Listening) -> No
 
 def test_a_client_that_wants_a_clean_start_gets_one(broker: Listening) -> None:
     def connect(*, is_clean: bool) -> bool:
-        client = paho.Client(
-            paho.CallbackAPIVersion.VERSION2, client_id="twice", protocol=paho.MQTTv5
-        )
+        client = paho.Client(CallbackAPIVersion.VERSION2, client_id="twice", protocol=paho.MQTTv5)
         present: list[bool] = []
         client.on_connect = lambda _, __, flags, ___, ____: present.append(flags.session_present)
         lasting = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call] # paho

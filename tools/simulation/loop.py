@@ -136,7 +136,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             self.call_at(ends_s, caught.tell)
         return future
 
-    def add_signal_handler(self, sig: int, callback: Any, *args: Any) -> None:
+    def add_signal_handler(
+        self, sig: int, callback: Callable[[Unpack[Ts]], object], *args: *Ts
+    ) -> None:
         """Keep what a signal is to call; nobody else sends one."""
         self.signals[sig] = lambda: callback(*args)
 

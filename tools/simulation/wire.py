@@ -284,7 +284,8 @@ def _written(name: int, value: Any) -> bytes:
         return head + _number(value)
     if name in _PAIRS:
         return head + _text(value[0]) + _text(value[1])
-    return head + struct.pack(">H", len(value)) + value
+    data: bytes = value
+    return head + struct.pack(">H", len(data)) + data
 
 
 def _no_fields(version: int) -> bytes:
