@@ -23,6 +23,7 @@ from paho.mqtt.properties import Properties
 from edged.contract import Outbound
 from edged.errors import BrokerGone
 from edged.mqtt import Will
+from edged.mqtt.packets import RECEIVE_MAX
 from tests.broker import Mosquitto
 from tests.mqtt_fixtures import (
     WILL,
@@ -39,7 +40,7 @@ from tests.mqtt_fixtures import (
     to,
     until,
 )
-from tools.simulation.broker import INFLIGHT_MAX, Broker
+from tools.simulation.broker import Broker
 from tools.simulation.link import Link, Network
 
 
@@ -129,9 +130,9 @@ def test_no_more_are_under_way_than_the_window_allows(broker: Listening) -> None
         async with board(broker_config(broker)) as session:
             await session.connected()
             with Device(broker) as device:
-                for number in range(INFLIGHT_MAX + 5):
+                for number in range(RECEIVE_MAX + 5):
                     device.publish("req/1", b"%d" % number)
-            taken = await take(session, INFLIGHT_MAX)
+            taken = await take(session, RECEIVE_MAX)
             await session.publish(to("barrier"))
             assert session.buffered == 0
             session.acknowledge(taken)

@@ -72,6 +72,10 @@ def test_a_broker_on_a_unix_socket_is_reached_by_its_path(tmp_path: Path) -> Non
         finish(scenario(broker))
 
 
+# paho forgets a UNIX socket that it could not connect, and the collector closes it.
+@pytest.mark.filterwarnings(
+    "ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"
+)
 def test_a_path_where_nobody_listens_is_named(tmp_path: Path) -> None:
     near = config.Broker(host=str(tmp_path / "nobody.sock"))
     with pytest.raises(BrokerGone, match=r"nothing listens on .*nobody\.sock: start the broker"):

@@ -325,8 +325,8 @@ class Peer:
         if self._session is not None:
             raise WireError("a second CONNECT")
         self._connect, self.version = connect, connect.version
-        allowed = dict(connect.fields).get(RECEIVE_MAXIMUM, PACKETS)
-        self.window = min(INFLIGHT_MAX, allowed)
+        # mosquitto's own limit counts for those alone who name none.
+        self.window = dict(connect.fields).get(RECEIVE_MAXIMUM, INFLIGHT_MAX)
         self._session = self._broker.connected(self, connect)
         if connect.keepalive_s:
             self._watch(1.5 * connect.keepalive_s)

@@ -140,7 +140,9 @@ class World:
             return
         self.observer.note("SIGTERM")
         life.is_told_to_end = True
-        while signal.SIGTERM not in life.handlers and not life.task.done():  # noqa: ASYNC110 # outside
+        for _ in range(600):  # a daemon that has just started listens for no signal yet
+            if signal.SIGTERM in life.handlers or life.task.done():
+                break
             await asyncio.sleep(0.1)
         if not life.task.done():
             life.handlers[signal.SIGTERM]()
