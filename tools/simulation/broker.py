@@ -8,6 +8,7 @@ are not modelled.
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -115,6 +116,7 @@ class Broker:
         self.retained: dict[str, _Waiting] = {}
         self._sessions: dict[str, _Session] = {}
         self._wills: dict[str, Timer] = {}
+        self._names = itertools.count(1)
         self._inside: list[tuple[str, Callable[[Message], object]]] = []
 
     def listen(self, topic_filter: str, heard: Callable[[Message], object]) -> None:
@@ -189,7 +191,10 @@ class Broker:
 
     def connected(self, peer: Peer, connect: Connect) -> _Session:
         """Begin or go on with a session; whoever had it is let go."""
-        client = connect.client
+        client, fields = connect.client, wire.Fields()
+        if not client:  # Source: MQTT 5, 3.1.3.1: who has no name is given one.
+            client = f"unnamed-{next(self._names)}"
+            fields = ((wire.ASSIGNED_CLIENT, client.encode()),)
         old = self._sessions.get(client)
         if old is not None and old.peer is not None:
             old.peer.shut()
@@ -201,7 +206,7 @@ class Broker:
         session.peer = peer
         expiry_s = dict(connect.fields).get(SESSION_EXPIRY, 0)
         session.is_lasting = bool(expiry_s) if connect.version == wire.V5 else not connect.is_clean
-        peer.say(wire.connack(connect.version, present=is_present))
+        peer.say(wire.connack(connect.version, present=is_present, fields=fields))
         for packet, waiting in session.inflight.items():
             peer.send(waiting, packet, duplicate=True)
         self.pump(session)

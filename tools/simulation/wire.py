@@ -25,7 +25,7 @@ _FOUR = {0x02, 0x11, 0x18, 0x27}
 _LENGTHS = {0x0B}
 _PAIRS = {0x26}
 EXPIRY, SESSION_EXPIRY, WILL_DELAY = 0x02, 0x11, 0x18
-RECEIVE_MAXIMUM = 0x21
+RECEIVE_MAXIMUM, ASSIGNED_CLIENT = 0x21, 0x12
 
 # Property id -> value, in the order in which they came; a pair may stand more than once.
 Fields = tuple[tuple[int, Any], ...]
@@ -240,14 +240,14 @@ def _subscribe(cursor: _Cursor) -> Subscribe:
     return Subscribe(packet, tuple(filters))
 
 
-def connack(version: int, *, present: bool) -> bytes:
+def connack(version: int, *, present: bool, fields: Fields = ()) -> bytes:
     """Return CONNACK of a connection that is accepted."""
-    return _framed(CONNACK << 4, bytes([present, 0]) + _no_fields(version))
+    return _framed(CONNACK << 4, bytes([present, 0]) + _all(version, fields))
 
 
 def suback(version: int, packet: int, codes: bytes) -> bytes:
     """Return SUBACK."""
-    return _framed(SUBACK << 4, struct.pack(">H", packet) + _no_fields(version) + codes)
+    return _framed(SUBACK << 4, struct.pack(">H", packet) + _all(version) + codes)
 
 
 def puback(version: int, packet: int, *, is_claimed: bool) -> bytes:
@@ -266,10 +266,7 @@ def publish(version: int, found: Publish) -> bytes:
     message = found.message
     head = PUBLISH << 4 | found.duplicate << 3 | message.qos << 1 | message.retain
     body = _text(message.topic) + (struct.pack(">H", found.packet) if message.qos else b"")
-    if version == V5:
-        fields = b"".join(_written(name, value) for name, value in message.fields)
-        body += _number(len(fields)) + fields
-    return _framed(head, body + message.payload)
+    return _framed(head, body + _all(version, message.fields) + message.payload)
 
 
 def _written(name: int, value: Any) -> bytes:
@@ -288,8 +285,10 @@ def _written(name: int, value: Any) -> bytes:
     return head + struct.pack(">H", len(data)) + data
 
 
-def _no_fields(version: int) -> bytes:
-    return b"\0" if version == V5 else b""
+def _all(version: int, fields: Fields = ()) -> bytes:
+    """Return properties with their length in front; nothing before MQTT 5."""
+    written = b"".join(_written(name, value) for name, value in fields)
+    return _number(len(written)) + written if version == V5 else b""
 
 
 def _framed(head: int, body: bytes) -> bytes:
