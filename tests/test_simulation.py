@@ -34,7 +34,7 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"
 )
 ROOT = Path(__file__).parent.parent
-MINUTES = 1.0
+MINUTES = 0.3
 # A renewal of the lease looks at the silence, twice a second.
 LOOK_S = 0.5
 STEP_S_MAX = 0.5
@@ -48,7 +48,7 @@ def test_a_seed_keeps_the_promises(seed: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("first", range(1000, 2000, 20))
+@pytest.mark.parametrize("first", range(1000, 1200, 20))
 def test_many_seeds_keep_the_promises(first: int) -> None:
     found = {seed: run_seed(seed, 3.0).violations for seed in range(first, first + 20)}
     assert {seed: violations for seed, violations in found.items() if violations} == {}
@@ -226,7 +226,7 @@ def test_nonsense_in_the_place_of_an_answer_is_an_error() -> None:
 
 def test_a_prompt_that_is_cancelled_while_it_starts_is_not_computed() -> None:
     async def play(world: World) -> None:
-        for number in range(40):
+        for number in range(25):
             asked = ask(world, f"p-{number}")
             await world.passing(number * 0.002)
             topic = f"{BOARD}/cancel/tester/p-{number}"
