@@ -85,7 +85,7 @@ async def _connected(session: Session, broker: Broker) -> None:
         async with asyncio.timeout(CONNECT_S_MAX):
             await session.connected()
     except TimeoutError as error:
-        silence = f"no answer from the broker at {broker.host}:{broker.port}"
+        silence = f"no answer from the broker at {broker.where}"
         raise BrokerGone(session.state.problem or silence) from error
 
 

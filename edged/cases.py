@@ -18,6 +18,7 @@ from typing import Any, Literal
 from edged import config, templates
 from edged.engine.client import EngineClient, Lost
 from edged.engine.frames import Limits, Outcome, Ready, Step, Wire, Work
+from edged.engine.processes import OwnProcesses
 from edged.errors import ConfigError, EngineUnusable
 from edged.models.installed import templates_dir
 
@@ -157,7 +158,9 @@ def answered(
     with tempfile.TemporaryDirectory(prefix="edged-eval-") as folder:
         place = Path(folder)
         alone = config.placed(settings, place, place / "engine.sock")
-        ready, outcomes = asyncio.run(_answered(EngineClient(alone, path), cases))
+        processes = OwnProcesses(alone, path, is_tied=True)
+        client = EngineClient(alone, path, processes=processes)
+        ready, outcomes = asyncio.run(_answered(client, cases))
     return ready, [marked(*pair) for pair in zip(cases, outcomes, strict=True)]
 
 

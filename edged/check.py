@@ -62,7 +62,7 @@ def check(path: Path) -> Findings:
     return Findings(
         file=str(path),
         board=site.topics.board,
-        broker=f"{settings.broker.host}:{settings.broker.port}",
+        broker=settings.broker.where,
         model=name,
         model_bytes=size_bytes,
         templates=tuple(site.templates),

@@ -68,6 +68,7 @@ def _add_engine(commands: _Commands[argparse.ArgumentParser]) -> None:
     parser.add_argument("--socket", type=Path, help="in place of engine.socket")
     _add_journal_option(parser)
     parser.add_argument("--spawned", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--parent", type=int, help=argparse.SUPPRESS)
     parser.set_defaults(command=_engine)
 
 
@@ -189,7 +190,10 @@ def _run(given: argparse.Namespace) -> int:
 
 def _engine(given: argparse.Namespace) -> int:
     from edged.engine.process import run as run_engine
+    from edged.engine.tie import end_with
 
+    if given.parent is not None and not end_with(given.parent):
+        return 0
     settings = config.placed(config.load(given.config), given.state_dir, given.socket)
     return run_engine(settings, spawned=given.spawned)
 

@@ -11,6 +11,7 @@ import ctypes
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 # Source: adjtimex(2): the return value 5, TIME_ERROR, says that the clock is not synchronised.
 _TIME_ERROR = 5
@@ -66,6 +67,16 @@ def resume(record: Record | None, now: Instant) -> Resumed:
     return Resumed(record.spool_s, certain=False)
 
 
+class MachineClock(Protocol):
+    """The clocks of a machine."""
+
+    def boottime_s(self) -> float:
+        """Return CLOCK_BOOTTIME."""
+
+    def instant(self) -> Instant:
+        """Return what all of them say now."""
+
+
 class BoardClock:
     """Reads this machine's clocks."""
 
@@ -73,11 +84,15 @@ class BoardClock:
         self._boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         self._libc = ctypes.CDLL(None)
 
+    def boottime_s(self) -> float:
+        """Return CLOCK_BOOTTIME."""
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+
     def instant(self) -> Instant:
         """Return what the clocks say now."""
         return Instant(
             boot_id=self._boot_id,
-            boottime_s=time.clock_gettime(time.CLOCK_BOOTTIME),
+            boottime_s=self.boottime_s(),
             wall_s=time.time(),
             synchronised=self._is_synchronised(),
         )
@@ -91,7 +106,7 @@ class BoardClock:
 class SpoolClock:
     """Seconds of the spool, from where the last commit left them."""
 
-    def __init__(self, board: BoardClock, record: Record | None) -> None:
+    def __init__(self, board: MachineClock, record: Record | None) -> None:
         start = board.instant()
         resumed = resume(record, start)
         self._board = board
@@ -100,7 +115,7 @@ class SpoolClock:
 
     def now_s(self) -> float:
         """Return the spool's seconds."""
-        return time.clock_gettime(time.CLOCK_BOOTTIME) + self._offset_s
+        return self._board.boottime_s() + self._offset_s
 
     def record(self) -> Record:
         """Return what the next commit is to keep."""

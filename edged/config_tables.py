@@ -78,7 +78,11 @@ class Node(Section):
 class Broker(Section):
     """The MQTT broker, as a client sees it."""
 
-    host: str = Field("127.0.0.1", min_length=1, description="name or address of the broker")
+    host: str = Field(
+        "127.0.0.1",
+        min_length=1,
+        description="name or address of the broker, or the path of its UNIX socket",
+    )
     port: int = Field(1883, ge=1, le=65535, description="TCP port; 8883 is usual with TLS")
     protocol: Literal["auto", "5", "3.1.1"] = Field(
         "auto", description="MQTT version; auto tries 5 and falls back to 3.1.1"
@@ -99,6 +103,16 @@ class Broker(Section):
         le=268_435_455,
         description="largest MQTT packet; the broker drops larger ones without a word",
     )
+
+    @property
+    def is_near(self) -> bool:
+        """Return whether it is reached by a UNIX socket on this machine."""
+        return self.host.startswith("/")
+
+    @property
+    def where(self) -> str:
+        """Return its address, in words."""
+        return self.host if self.is_near else f"{self.host}:{self.port}"
 
 
 class Model(Section):

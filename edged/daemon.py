@@ -9,18 +9,21 @@ import asyncio
 import logging
 import signal
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from edged.admin.server import AdminServer, admin_listener
 from edged.answers import Answers
 from edged.board.sysfs import SYS
 from edged.budgets import check_schedule
+from edged.clock import BoardClock, MachineClock
 from edged.config import Config
 from edged.diary import Diary
 from edged.dispatch import Dispatch, moment
 from edged.engine.client import EngineClient
+from edged.engine.processes import Processes
 from edged.errors import BrokerGone, ConfigError, SpoolDamaged
 from edged.exposition import Exposition
 from edged.helm import Helm
@@ -35,7 +38,7 @@ from edged.power.account import Account, from_note
 from edged.power.governor import Governor
 from edged.power.kept import FILE, Kept
 from edged.power.meters import EstimateMeter
-from edged.power.outfit import Outfit, outfit, parts_here
+from edged.power.outfit import Outfit, Parts, outfit, parts_here
 from edged.service import Service
 from edged.site import site_of
 from edged.spool import Spool
@@ -48,6 +51,23 @@ log = logging.getLogger(__name__)
 FAREWELL_S_MAX = 2.0
 
 
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What a daemon stands on; a simulation lays another.
+
+    Attributes:
+        clock: monotonic seconds, those of the event loop.
+        machine: reads the clocks that outlive the daemon.
+        processes: starts and ends engines; None: as this machine does.
+        parts: finds what holds the watts.
+    """
+
+    clock: Callable[[], float] = time.monotonic
+    machine: Callable[[], MachineClock] = BoardClock
+    processes: Processes | None = None
+    parts: Callable[[Config, Callable[[], float]], Parts] = parts_here
+
+
 def run(config: Config, config_path: Path | None) -> int:
     """Run the daemon until SIGTERM or SIGINT; return the exit code.
 
@@ -55,10 +75,10 @@ def run(config: Config, config_path: Path | None) -> int:
         ConfigError: budget, state directory, spool, templates or input rules cannot be used.
         SpoolDamaged: a part of the spool cannot be read; the next start saves the rest.
     """
-    state_dir = config.state_dir
+    state_dir, ground = config.state_dir, Ground()
     with only_holder(state_dir / "edged.lock", lambda holder: _second(state_dir, holder)):
         try:
-            asyncio.run(_serve(config, config_path, _outfit(config)))
+            asyncio.run(serve(config, config_path, ground, outfit_of(config, ground)))
         except ExceptionGroup as group:
             damaged, others = group.split(SpoolDamaged)
             if damaged is None or others is not None:
@@ -80,17 +100,29 @@ def _first(group: ExceptionGroup[SpoolDamaged]) -> SpoolDamaged:
     return _first(error) if isinstance(error, ExceptionGroup) else error
 
 
-async def _serve(config: Config, config_path: Path | None, held: Outfit) -> None:
+async def serve(config: Config, config_path: Path | None, ground: Ground, held: Outfit) -> None:
+    """Open everything, run until SIGTERM or SIGINT, close everything.
+
+    Args:
+        config: the configuration.
+        config_path: its file, for the engine; None: the defaults.
+        ground: what the daemon stands on.
+        held: what the budget is held with.
+
+    Raises:
+        ConfigError: state directory, spool, templates or input rules cannot be used.
+        ExceptionGroup: what a part ended with.
+    """
     service = Service()
     site = site_of(config)
     listener = admin_listener(config)
     answers = Answers(config.node.name, site.calibration)
-    engine = EngineClient(config, config_path)
-    spool = Spool(config.state_dir, config.spool, answers.superseded)
+    engine = EngineClient(config, config_path, ground.clock, ground.processes)
+    spool = Spool(config.state_dir, config.spool, answers.superseded, machine=ground.machine)
     async with service.starting():
         await spool.open()
     service.ready()
-    power = await asyncio.to_thread(_governor, config, held, engine, spool)  # it reads /sys
+    power = await asyncio.to_thread(_governor, config, ground, held, engine, spool)  # it reads /sys
     session = Session(
         config.broker,
         client_id=f"edged-{config.node.site}-{config.node.name}",
@@ -131,24 +163,26 @@ async def _serve(config: Config, config_path: Path | None, held: Outfit) -> None
         await spool.close()
 
 
-def _outfit(config: Config) -> Outfit:
+def outfit_of(config: Config, ground: Ground) -> Outfit:
     """Return what the budget is held with.
 
     Raises:
         ConfigError: the budget means nothing on this board.
     """
-    parts = parts_here(config, time.monotonic)
-    held = outfit(config, parts, Kept(config.state_dir / FILE), time.monotonic)
+    parts = ground.parts(config, ground.clock)
+    held = outfit(config, parts, Kept(config.state_dir / FILE), ground.clock)
     check_schedule(config, held.budget.idle_w, metered=parts.meter is not None)
     return held
 
 
-def _governor(config: Config, held: Outfit, engine: EngineClient, spool: Spool) -> Governor:
+def _governor(
+    config: Config, ground: Ground, held: Outfit, engine: EngineClient, spool: Spool
+) -> Governor:
     """Return who holds the budget and keeps the books that the spool kept."""
     cpufreq = (config.power.sysfs or SYS) / "devices/system/cpu/cpufreq"
-    estimate = EstimateMeter(config.power, lambda: engine.state.pid, cpufreq)
+    estimate = EstimateMeter(config.power, lambda: engine.state.pid, cpufreq, ground.clock)
     joules = from_note(spool.note, moment(spool.clock), held.floor_w(config.power))
-    return Governor(held, estimate, engine, Account(joules), time.monotonic)
+    return Governor(held, estimate, engine, Account(joules), ground.clock)
 
 
 async def _until_told_to_end(

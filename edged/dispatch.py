@@ -88,6 +88,8 @@ class Dispatch:
         self._power = power
         self.grants = Grants(config.model, engine, power)
         self._running: dict[int, _Running] = {}
+        # Their outcomes are on the way to the disk: nothing of them starts any more.
+        self._ending: set[int] = set()
         self._woken = asyncio.Event()
         self._busy = asyncio.Event()
         self.line = Line(spool, self.grants)
@@ -192,7 +194,7 @@ class Dispatch:
         works = []
         for serial, job in jobs.items():
             row, granted = self._spool.rows.get(serial), grants.get(serial)
-            if row is None:
+            if row is None or serial in self._ending:
                 continue  # cancelled during the commit
             forecast_j = self.line.forecast_j(row)
             running = self._running[serial] = _Running(row, job, now_s, forecast_j)
@@ -310,8 +312,10 @@ class Dispatch:
     async def _settle(self, settlements: Mapping[int, Settlement]) -> None:
         if not settlements:
             return
+        self._ending |= settlements.keys()
         for row in await self._spool.settle(settlements, self._note()):
             self._ended(row, settlements[row.serial])
+        self._ending -= settlements.keys()
         self.news.set()
         self._outbox.wake()
 

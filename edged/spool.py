@@ -17,7 +17,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from edged import config
-from edged.clock import SpoolClock
+from edged.clock import BoardClock, MachineClock, SpoolClock
 from edged.errors import SpoolUnwritable
 from edged.rows import Candidate, Fresh, Full, Job, Known, Letter, Row, Settlement, State, Verdict
 from edged.spool_file import Pace, SpoolFile
@@ -37,6 +37,7 @@ class Spool:
         limits: `[spool]` of the configuration.
         supersede: makes the outcome of a row whose place another one takes.
         pace: of disk care.
+        machine: reads the clocks, from `open` on.
     """
 
     def __init__(
@@ -45,8 +46,9 @@ class Spool:
         limits: config.Spool,
         supersede: Callable[[Row], Settlement],
         pace: Pace = PACE,
+        machine: Callable[[], MachineClock] = BoardClock,
     ) -> None:
-        self._file = SpoolFile(directory, limits.bytes_max, pace)
+        self._file = SpoolFile(directory, limits.bytes_max, pace, machine)
         self._limits = limits
         self._supersede = supersede
         self._rows: dict[int, Row] = {}

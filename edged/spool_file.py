@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from edged.clock import BoardClock, SpoolClock
+from edged.clock import BoardClock, MachineClock, SpoolClock
 from edged.disk import Fault, Reserve, fault_of, reserve_of
 from edged.errors import ConfigError, SpoolDamaged, SpoolUnwritable
 from edged.spool_salvage import set_aside
@@ -51,7 +51,14 @@ class SpoolFile:
         set_aside: names of damaged files that somebody should look at.
     """
 
-    def __init__(self, directory: Path, bytes_max: int, pace: Pace) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        bytes_max: int,
+        pace: Pace,
+        machine: Callable[[], MachineClock] = BoardClock,
+    ) -> None:
+        self._machine = machine
         self._thread = ThreadPoolExecutor(1, "spool")
         self._directory = directory
         self._reserve: Reserve = reserve_of(directory, bytes_max)
@@ -149,7 +156,7 @@ class SpoolFile:
     def _opened(self, recover: Callable[[Table, SpoolClock], T]) -> T:
         table = Table(self._directory / "spool.db")
         try:
-            clock = SpoolClock(BoardClock(), table.clock_record)
+            clock = SpoolClock(self._machine(), table.clock_record)
             found = table.transact(lambda table: recover(table, clock), clock.record())
         except sqlite3.Error:
             table.abandon()

@@ -14,6 +14,7 @@ from typing import Any
 
 import edged
 from edged import config
+from edged.board.sysfs import SYS
 from edged.board.thermal import hottest_c
 from edged.contract import Outbound
 from edged.diary import Diary
@@ -172,7 +173,7 @@ class Status:
             },
             "outcomes": dict(sorted(self._diary.outcomes.items())),
             "power": self._power_state(),
-            "temperature_c": hottest_c(),
+            "temperature_c": hottest_c((self._config.power.sysfs or SYS) / "class/thermal"),
             "unanswerable": self._intake.unanswerable,
         }
 

@@ -17,7 +17,7 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
@@ -28,7 +28,6 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from edged import config
 from edged.contract import Outbound
 from edged.mqtt import ConnectionState, Delivery, Session, Will
-from tests.broker import Mosquitto
 
 DEADLINE_S = 30.0
 WILL = Will("edged/v1/s/n/availability", b"offline")
@@ -42,6 +41,16 @@ OLD_CONNACK = bytes([0x20, 2, 0, 0])
 OLD_REFUSAL = bytes([0x20, 2, 0, 1])
 
 
+class Listening(Protocol):
+    """A broker, as its clients know it."""
+
+    @property
+    def host(self) -> str: ...
+
+    @property
+    def port(self) -> int: ...
+
+
 def finish(scenario: Coroutine[Any, Any, None]) -> None:
     """Run a scenario to its end, at most `DEADLINE_S`."""
 
@@ -52,7 +61,7 @@ def finish(scenario: Coroutine[Any, Any, None]) -> None:
     asyncio.run(within_the_deadline())
 
 
-def broker_config(broker: Mosquitto | ScriptedBroker, **keys: Any) -> config.Broker:
+def broker_config(broker: Listening, **keys: Any) -> config.Broker:
     """Return the configuration that names `broker`; it reconnects quickly."""
     return parse(host=broker.host, port=broker.port, **keys)
 
@@ -117,7 +126,7 @@ def properties_of(message: paho.MQTTMessage) -> dict[str, Any]:
 class Device:
     """A device with MQTT 5 or 3.1.1; as a context manager it connects and leaves."""
 
-    def __init__(self, broker: Mosquitto, protocol: int = paho.MQTTv5) -> None:
+    def __init__(self, broker: Listening, protocol: int = paho.MQTTv5) -> None:
         self._heard: queue.Queue[paho.MQTTMessage] = queue.Queue()
         self._broker = broker
         self._protocol = protocol
@@ -265,10 +274,10 @@ import asyncio, sys
 from edged.config import Broker
 from edged.mqtt import Session, Will
 
-async def main(port, delay_s):
+async def main(port, delay_s, client_id):
     will = Will("edged/v1/s/n/availability", b"offline", int(delay_s))
     session = Session(
-        Broker(port=int(port)), client_id="s/n", filters=("req/#",), will=will
+        Broker(port=int(port)), client_id=client_id, filters=("req/#",), will=will
     )
     task = asyncio.create_task(session.run())
     await session.connected()
@@ -284,9 +293,11 @@ asyncio.run(main(*sys.argv[1:]))
 class LoneBoard:
     """A session in a process of its own, which prints what it gets and acknowledges nothing."""
 
-    def __init__(self, broker: Mosquitto, *, will_delay_s: int = 10) -> None:
+    def __init__(
+        self, broker: Listening, *, will_delay_s: int = 10, client_id: str = CLIENT_ID
+    ) -> None:
         root = Path(__file__).parent.parent
-        command = [sys.executable, "-c", LONE_BOARD, str(broker.port), str(will_delay_s)]
+        command = [sys.executable, "-c", LONE_BOARD, str(broker.port), str(will_delay_s), client_id]
         self._process = subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True)
 
     def line(self) -> str:

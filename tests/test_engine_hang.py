@@ -14,7 +14,7 @@ from typing import TypeVar
 import pytest
 
 from edged import config
-from edged.engine.client import HANG_S_MIN, EngineClient, Lost
+from edged.engine.client import EngineClient, Lost
 from edged.engine.frames import (
     PROTOCOL_VERSION,
     Frame,
@@ -28,6 +28,7 @@ from edged.engine.frames import (
     Step,
     encode,
 )
+from edged.engine.patience import HANG_S_UNKNOWN
 from edged.engine.stream import read_frame
 from edged.errors import EngineLost
 from tests.engine_fixtures import work, write_config
@@ -105,7 +106,7 @@ def test_an_engine_that_may_run_nothing_is_not_killed(tmp_path: Path) -> None:
             client.send(NOTHING)
             client.send(work("a", max_tokens=3))
             for _ in range(4):
-                clock.now_s += HANG_S_MIN - 1
+                clock.now_s += HANG_S_UNKNOWN - 1
                 client.send(NOTHING)
                 await event(client, Held)
                 client.end_hung()
@@ -156,7 +157,7 @@ def test_a_hung_step_is_found_even_while_tokens_are_counted(
         async with hung_engine(tmp_path, bystander.pid), connected(tmp_path, clock) as client:
             await event(client, Ready)
             client.expect("a")
-            clock.now_s += HANG_S_MIN - 1
+            clock.now_s += HANG_S_UNKNOWN - 1
             assert await client.measure(Prompt(payload="x"), None, "json", WAIT_S) is not None
             client.end_hung()
             assert bystander.poll() is None

@@ -1,14 +1,18 @@
-"""A connection that nobody waits for any more is closed, whichever thread is first."""
+"""Connections by UNIX sockets, and those that nobody waits for any more."""
 
 from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from edged import config
-from edged.mqtt.dial import Call
+from edged.errors import BrokerGone
+from edged.mqtt.dial import Call, dial
+from tests.broker import Mosquitto
+from tests.mqtt_fixtures import Device, board, finish, parse, payloads, take, to
 
 
 @pytest.fixture
@@ -48,3 +52,31 @@ def test_a_call_that_got_through_is_closed_when_it_is_hung_up(listener: socket.s
     call.hang_up()
     assert b"MQTT" in heard_until_closed(listener)
     del client
+
+
+@pytest.mark.broker
+def test_a_broker_on_a_unix_socket_is_reached_by_its_path(tmp_path: Path) -> None:
+    path = tmp_path / "mosquitto.sock"
+
+    async def scenario(broker: Mosquitto) -> None:
+        async with board(parse(host=str(path))) as session:
+            await session.connected()
+            with Device(broker) as device:
+                device.subscribe("res/1")
+                device.publish("req/1", b"hello")
+                assert payloads(await take(session, 1)) == [b"hello"]
+                await session.publish(to("res/1", b"answer"))
+                assert (await device.hear()).payload == b"answer"
+
+    with Mosquitto(tmp_path, extra_config=[f"listener 0 {path}"]) as broker:
+        finish(scenario(broker))
+
+
+# paho forgets a UNIX socket that it could not connect, and the collector closes it.
+@pytest.mark.filterwarnings(
+    "ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"
+)
+def test_a_path_where_nobody_listens_is_named(tmp_path: Path) -> None:
+    near = config.Broker(host=str(tmp_path / "nobody.sock"))
+    with pytest.raises(BrokerGone, match=r"nothing listens on .*nobody\.sock: start the broker"):
+        dial(near, "board", "5", None)

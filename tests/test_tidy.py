@@ -115,7 +115,9 @@ def test_functions_are_short() -> None:
 
 def test_no_name_hides_what_a_thing_does() -> None:
     names = [(path, word) for path in SOURCES for word in (path.stem, *defined_names(parse(path)))]
-    assert [f"{name(path)}: {word}" for path, word in names if is_vague(word)] == []
+    vague = [f"{name(path)}: {word}" for path, word in names if is_vague(word)]
+    # asyncio's own name, overridden.
+    assert vague == ["tools/simulation/loop.py: add_signal_handler"]
 
 
 @pytest.mark.parametrize("name", ["EngineManager", "BaseMeter", "utils", "on_message_handler"])

@@ -1,18 +1,16 @@
 """The daemon and its engine in one process, in virtual time: an hour takes minutes.
 
 In:  a coroutine.     Out: what it returns; seconds pass only while everything waits.
-The event loop's clock jumps to the next timer when nothing else is to be done. Threads that the
-loop started (the spool's, a meter's) are waited for, so that they take no virtual time.
+The event loop's clock jumps to the next timer when nothing else is to be done. What belongs in a
+thread (the spool's, a meter's) runs where it is asked for and takes no virtual time.
 """
 
 from __future__ import annotations
 
 import asyncio
-import selectors
-from collections.abc import Callable, Coroutine, Mapping
-from concurrent.futures import Executor
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar, TypeVarTuple, Unpack
+from typing import Any
 
 from edged.board.virtual.live import LiveBoard
 from edged.config import Config
@@ -40,58 +38,8 @@ from edged.engine.schema import Lengths
 from edged.engine.sim import N_VOCAB, Sim
 from edged.engine.worker import Worker
 from edged.power.forecast import Phase
-
-T = TypeVar("T")
-Ts = TypeVarTuple("Ts")
-
-
-class _Selector(selectors.DefaultSelector):
-    """Waits for no timer: lets the loop's clock jump over the time that a timer wants."""
-
-    loop: VirtualLoop
-
-    def select(self, timeout: float | None = None) -> Any:
-        if self.loop.outside:
-            return super().select(None if timeout is None or timeout > 0 else 0)
-        found = super().select(0)
-        if not found and timeout is not None:
-            self.loop.now_s += max(0.0, timeout)
-        return found
-
-
-class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop whose clock is a number."""
-
-    def __init__(self) -> None:
-        self.now_s = 0.0
-        self.outside = 0
-        selector = _Selector()
-        selector.loop = self
-        super().__init__(selector)
-
-    def time(self) -> float:
-        return self.now_s
-
-    def run_in_executor(
-        self, executor: Executor | None, func: Callable[[Unpack[Ts]], T], *args: *Ts
-    ) -> asyncio.Future[T]:
-        future = super().run_in_executor(executor, func, *args)
-        self.outside += 1
-        future.add_done_callback(self._came_back)
-        return future
-
-    def _came_back(self, future: asyncio.Future[Any]) -> None:
-        self.outside -= 1
-
-
-def run_virtually(make: Callable[[VirtualLoop], Coroutine[Any, Any, T]]) -> T:
-    """Run a coroutine to its end in virtual time."""
-    loop = VirtualLoop()
-    try:
-        return loop.run_until_complete(make(loop))
-    finally:
-        loop.run_until_complete(loop.shutdown_default_executor())
-        loop.close()
+from tools.simulation.loop import VirtualLoop as VirtualLoop
+from tools.simulation.loop import run_virtually as run_virtually
 
 
 class _Collected(Outlet):
@@ -168,7 +116,7 @@ class NearEngine(EngineClient):
         """Serve until cancelled."""
         model = self._config.model
         self._inbox.put(Attached(self._collected), self._loop.time())
-        self._take(Hello(PROTOCOL_VERSION, 1))
+        self._take(Hello(PROTOCOL_VERSION, 5_000_000))
         self._take(Ready("sim", "sha256:0", "sim", model.context_tokens, model.sequences, 0.0))
         while True:
             self._mail.clear()

@@ -20,6 +20,7 @@ from edged.bench.system import Answer, Setting
 from edged.bench.workload import Ask
 from edged.engine.client import EngineClient, Lost
 from edged.engine.frames import Limits, Outcome, Ready, Step, Work
+from edged.engine.processes import OwnProcesses
 from edged.errors import EngineUnusable
 
 # The benchmark is no daemon: nothing renews the lease while a workload runs.
@@ -103,7 +104,8 @@ async def resident(setting: Setting) -> AsyncIterator[ResidentEngine]:
     """
     with tempfile.TemporaryDirectory(prefix="edged-bench-") as folder:
         settings, file = configured(setting, Path(folder))
-        client = EngineClient(settings, file)
+        processes = OwnProcesses(settings, file, is_tied=True)
+        client = EngineClient(settings, file, processes=processes)
         life = asyncio.ensure_future(client.run())
         listening: asyncio.Future[None] | None = None
         try:

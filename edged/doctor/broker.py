@@ -64,7 +64,7 @@ class _Connack:
 
 def look(root: Root, broker: Broker) -> Told:
     """Ask the broker; a name that does not resolve can take longer than the limit."""
-    where = f"{broker.host}:{broker.port}"
+    where = broker.where
     first: Protocol = "3.1.1" if broker.protocol == "3.1.1" else "5"
     try:
         try:
@@ -84,7 +84,7 @@ def _asked(root: Root, broker: Broker, protocol: Protocol) -> Told:
     second = _connack(brief, client_id, protocol, is_lasting=True)
     _connack(brief, client_id, protocol, is_lasting=False)
     return Told(
-        f"{broker.host}:{broker.port}",
+        broker.where,
         protocol=protocol,
         keeps_session=second.is_resumed,
         expiry_s=getattr(second.properties, "SessionExpiryInterval", None),
@@ -107,7 +107,7 @@ def _connack(broker: Broker, client_id: str, protocol: Protocol, *, is_lasting: 
             break
     if not told:
         raise BrokerGone(
-            f"{broker.host}:{broker.port} takes the connection and does not answer as an MQTT "
+            f"{broker.where} takes the connection and does not answer as an MQTT "
             "broker: check broker.port"
         )
     flags, reason, properties = told[0]
@@ -148,7 +148,7 @@ def _is_here(host: str) -> bool:
     try:
         return ip_address(host).is_loopback
     except ValueError:
-        return host == "localhost"
+        return host == "localhost" or host.startswith("/")
 
 
 def judge(told: Told, wanted_s: int) -> list[Finding]:

@@ -2,19 +2,20 @@
 
 In:  frames from dispatch and admission.     Out: `Ready`, `Step`, `Held`, `Lost` events, in order.
 Uses an engine that listens on the socket already; else, outside systemd, spawns one. That process
-outlives a killed daemon, and the next daemon takes it over.
+outlives a killed daemon, and the next daemon takes it over. One that hangs is killed; one that does
+not end then is never replaced: two on one NPU can stop the kernel.
 Does not know: rows, MQTT, watts.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import logging
 import os
 import signal
-import sys
+import socket
+import struct
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -25,6 +26,7 @@ from edged.engine.frames import (
     FRAME_BYTES_MAX,
     PROTOCOL_VERSION,
     Broken,
+    Frame,
     Held,
     Hello,
     Loading,
@@ -38,6 +40,8 @@ from edged.engine.frames import (
     Wish,
     encode,
 )
+from edged.engine.patience import REST_S, Patience, Restarts
+from edged.engine.processes import OwnProcesses, Processes
 from edged.engine.stream import read_frame
 from edged.errors import EngineLost
 from edged.journal import Event, about
@@ -49,10 +53,14 @@ BACKOFF_S_MIN, BACKOFF_S_MAX = 0.5, 30.0
 # unit is stopped wakes every 5 s.
 SPAWN_POLL_S, SPAWN_POLL_S_MAX, SPAWN_POLL_GROWTH = 0.05, 5.0, 1.2
 END_S_MAX = 10.0
-# Nothing from the step thread for so long while prompts are in the batch: the step hangs. Ten times
-# the longest step that the configuration allows. Where nothing may run, it says so as often as it
-# is told the limits.
-HANG_STEPS, HANG_S_MIN = 10, 30.0
+# An engine says Hello as soon as it is asked, whatever it loads or computes.
+HELLO_S_MAX = 10.0
+# SIGKILL ends a process at once, unless a driver holds it.
+KILL_S_MAX = 5.0
+UNENDING = "SIGKILL does not end it: a driver holds it"
+# Where systemd starts the engine: so long nobody may listen before prompts are refused.
+ABSENT_S_MAX = 60.0
+_PEER = struct.Struct("3i")  # Source: unix(7), SO_PEERCRED: struct ucred, pid first
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +83,8 @@ class EngineState:
     """What the daemon knows of the engine.
 
     Attributes:
-        phase: `starting`, `loading`, `ready`, or `broken` (it said that it cannot serve).
+        phase: `starting`, `loading`, `ready`, or `broken`: it said that it cannot serve, or it
+            ended too often, or nothing can end it.
         progress: of the load, 0..1.
         problem: why it is not ready, in words a person can act on.
     """
@@ -94,6 +103,7 @@ class EngineClient:
         config: the daemon's configuration.
         config_path: its file, handed to a spawned engine; None: the defaults.
         clock: seconds that only go forward.
+        processes: starts and ends engines; None: this machine's.
 
     Attributes:
         pulse: called with each `Pulse` as it arrives, before `events` has it.
@@ -104,12 +114,18 @@ class EngineClient:
         config: Config,
         config_path: Path | None,
         clock: Callable[[], float] = time.monotonic,
+        processes: Processes | None = None,
     ) -> None:
         self._config = config
         self._clock = clock
-        self._config_path = config_path
+        self._processes = processes or OwnProcesses(config, config_path)
+        self._patience = Patience(config.engine)
+        self._restarts = Restarts()
+        self._ready_s: float | None = None
+        self._killed_s: float | None = None
+        self._stuck_pid: int | None = None
+        self._stuck_problem = ""
         self._writer: asyncio.StreamWriter | None = None
-        self._process: asyncio.subprocess.Process | None = None
         self._is_spawned = False
         self._measures: dict[str, asyncio.Future[Measured]] = {}
         self._names = itertools.count()
@@ -137,6 +153,9 @@ class EngineClient:
                     backoff_s = BACKOFF_S_MIN
                 log.warning("engine lost: %s", problem, extra=about(Event.ENGINE_LOST))
                 self._forget(problem)
+                await self._until_gone()
+                if self._restarts.are_spent:
+                    backoff_s = BACKOFF_S_MAX
                 await asyncio.sleep(backoff_s)
                 backoff_s = min(BACKOFF_S_MAX, backoff_s * 2)
         finally:
@@ -150,7 +169,10 @@ class EngineClient:
     def expect(self, id: str) -> None:
         """From now on the engine works on `id`; its silence is a hang."""
         if not self._in_flight:
-            self._heard_s = self._clock()
+            now_s = self._clock()
+            if now_s - self._heard_s > REST_S:
+                self._patience.forget()
+            self._heard_s = now_s
         self._in_flight.add(id)
 
     def settle(self, id: str) -> None:
@@ -180,37 +202,91 @@ class EngineClient:
         self._heard_s = self._clock()
 
     def end_hung(self) -> None:
-        """Kill an engine that has been silent for too long with prompts in its batch."""
-        limit_s = max(HANG_S_MIN, HANG_STEPS * self._config.engine.step_s_max)
-        silent_s = self._clock() - self._heard_s
-        if self._in_flight and silent_s > limit_s and self.state.pid is not None:
-            log.error("engine %d: no step for %.0f s; killed", self.state.pid, silent_s)
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.state.pid, signal.SIGKILL)
+        """Kill an engine that is silent for too long with prompts in its batch.
+
+        Without those prompts goes on who waited in vain for its end.
+        """
+        pid, now_s = self.state.pid, self._clock()
+        if pid is None:
+            return
+        if self._killed_s is not None:
+            if now_s - self._killed_s > KILL_S_MAX:
+                self._let_go(pid, UNENDING)
+        elif self._in_flight and now_s - self._heard_s > self._patience.limit_s:
+            log.error("engine %d: no step for %.1f s; killed", pid, now_s - self._heard_s)
+            self._kill(pid)
+
+    def _kill(self, pid: int) -> None:
+        self._killed_s = self._clock()
+        refusal = self._processes.kill(pid)
+        if refusal:
+            self._let_go(pid, refusal)
+
+    def _let_go(self, pid: int, why: str) -> None:
+        """Serve nobody with an engine that can neither work nor end, and start no other."""
+        problem = f"engine {pid} hangs, and {why}; end it, or switch the board off and on"
+        log.error("%s", problem)
+        self._stuck_pid, self._stuck_problem = pid, problem
+        self._become(replace(self.state, phase="broken", problem=problem))
+        if self._writer is not None:
+            self._writer.transport.abort()
+
+    async def _until_gone(self) -> None:
+        """Wait for the end of an engine that could not be ended: there is one engine at a time."""
+        if self._stuck_pid is not None:
+            await self._processes.gone(self._stuck_pid)
+        self._stuck_pid, self._stuck_problem = None, ""
 
     async def _life(self) -> str:
         """Serve one connection; return why it ended."""
         try:
             reader = await self._connect()
+            self._take(await self._first_frame(reader))
             while True:
                 self._take(await read_frame(reader))
         except EngineLost as lost:
-            return self.state.problem or str(lost)
+            return self._stuck_problem or str(lost)
+
+    async def _first_frame(self, reader: asyncio.StreamReader) -> Frame:
+        try:
+            async with asyncio.timeout(HELLO_S_MAX):
+                return await read_frame(reader)
+        except TimeoutError as error:
+            pid = self._peer_pid()
+            self._kill(pid)
+            if self._stuck_pid is None and not await self._ends(pid):
+                self._let_go(pid, UNENDING)
+            problem = f"engine {pid} takes the connection and says nothing"
+            raise EngineLost(problem) from error
+
+    async def _ends(self, pid: int) -> bool:
+        return await self._processes.ended(pid, signal.SIGKILL, KILL_S_MAX)
+
+    def _peer_pid(self) -> int:
+        """Return the process that listens: the kernel knows it where it does not say so."""
+        assert self._writer is not None, "there is a connection"
+        end: socket.socket = self._writer.get_extra_info("socket")
+        peer = end.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
+        pid: int = _PEER.unpack(peer)[0]
+        return pid
 
     async def _connect(self) -> asyncio.StreamReader:
         reader = await self._try_connect()
         if reader is None and self.state.phase == "starting":
             waits = f"no engine listens on {self._config.engine_socket}"
             self._become(replace(self.state, problem=self.state.problem or waits))
-        if reader is None and "NOTIFY_SOCKET" not in os.environ:
-            await self._spawn()
-        pause_s = SPAWN_POLL_S
+        if reader is None and self._processes.starts:
+            await self._processes.start()
+        pause_s, began_s = SPAWN_POLL_S, self._clock()
         while reader is None:
-            if self._process is not None and self._process.returncode is not None:
+            if self._processes.exit_code is not None:
                 raise EngineLost(
-                    f"the engine process ended with exit {self._process.returncode}; its own "
+                    f"the engine process ended with exit {self._processes.exit_code}; its own "
                     "message stands above"
                 )
+            if self.state.phase == "starting" and self._clock() - began_s > ABSENT_S_MAX:
+                absent = f"{self.state.problem} for {ABSENT_S_MAX:.0f} s: see the engine's log"
+                self._become(replace(self.state, phase="broken", problem=absent))
             await asyncio.sleep(pause_s)
             pause_s = min(SPAWN_POLL_S_MAX, pause_s * SPAWN_POLL_GROWTH)
             reader = await self._try_connect()
@@ -226,19 +302,6 @@ class EngineClient:
         self._heard_s = self._clock()
         self.send(Hello(PROTOCOL_VERSION, os.getpid()))
         return reader
-
-    async def _spawn(self) -> None:
-        """Start the engine in a session of its own: a signal to the daemon's group spares it."""
-        if self._process is not None and self._process.returncode is None:
-            return
-        command = [sys.executable, "-m", "edged", "engine", "--spawned"]
-        command += ["--state-dir", str(self._config.state_dir)]
-        command += ["--socket", str(self._config.engine_socket)]
-        if self._config_path is not None:
-            command += ["--config", str(self._config_path)]
-        self._process = await asyncio.create_subprocess_exec(
-            *command, stdin=asyncio.subprocess.DEVNULL, start_new_session=True
-        )
 
     def _take(self, frame: object) -> None:
         if not isinstance(frame, Measured):  # the intake thread counts tokens beside a hung step
@@ -256,6 +319,7 @@ class EngineClient:
             case Ready():
                 ready = replace(self.state, phase="ready", progress=1.0, ready=frame, problem="")
                 self._become(ready)
+                self._ready_s = self._clock()
                 self.pulse(frame)
                 self.events.put_nowait(frame)
             case Broken(detail):
@@ -267,6 +331,9 @@ class EngineClient:
                     future.set_result(frame)
             case Step():
                 self._is_held = False
+                self._patience.stepped(frame.step_s)
+                if frame.outcomes:
+                    self._restarts.answered()
                 self.pulse(frame)
                 self.events.put_nowait(frame)
             case Held(sequences):
@@ -289,12 +356,26 @@ class EngineClient:
             self._writer.close()
             self._writer = None
         self._in_flight.clear()
+        self._patience.forget()
+        self._killed_s = None
+        problem = self._counted(problem)
         self.life += 1
-        phase = "broken" if self.state.phase == "broken" else "starting"
+        is_broken = self.state.phase == "broken" or self._restarts.are_spent
+        phase = "broken" if is_broken else "starting"
         self._become(EngineState(phase=phase, problem=problem, ready=self.state.ready))
         lost = Lost(problem)
         self.pulse(lost)
         self.events.put_nowait(lost)
+
+    def _counted(self, problem: str) -> str:
+        """Count an end; return what is to be said of it."""
+        served_s = 0.0 if self._ready_s is None else self._clock() - self._ready_s
+        self._ready_s = None
+        self._restarts.ended(served_s)
+        if not self._restarts.are_spent:
+            return problem
+        often = f"the engine ended {self._restarts.in_a_row} times and answered nothing"
+        return f"{often}: {problem}; it is tried again every {BACKOFF_S_MAX:.0f} s"
 
     def _become(self, state: EngineState) -> None:
         self.state = state
@@ -304,38 +385,14 @@ class EngineClient:
         """SIGTERM to an engine that some daemon spawned, then wait for its end."""
         if self._writer is not None:
             self._writer.close()
-        pid = self.state.pid
-        if pid is None and self._process is not None and self._process.returncode is None:
-            pid = self._process.pid
+        pid, processes = self.state.pid, self._processes
+        if pid is None:
+            pid = processes.own_pid
         elif not self._is_spawned:
             return
-        if pid is not None and not await _ended(pid, signal.SIGTERM, END_S_MAX):
+        if pid is None or pid == self._stuck_pid:
+            return
+        if not await processes.ended(pid, signal.SIGTERM, END_S_MAX):
             log.error("engine %d did not end within %.0f s; killed", pid, END_S_MAX)
-            await _ended(pid, signal.SIGKILL, END_S_MAX)
-        if self._process is not None and self._process.returncode is None:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(END_S_MAX):
-                    await self._process.wait()  # reaped while the loop lives
-
-
-async def _ended(pid: int, number: signal.Signals, wait_s: float) -> bool:
-    """Send a signal; return whether the process ended within `wait_s`."""
-    try:
-        handle = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return True
-    loop, over = asyncio.get_running_loop(), asyncio.Event()
-    try:
-        # The handle names this process for good: its number cannot be another's by now.
-        signal.pidfd_send_signal(handle, number)
-        loop.add_reader(handle, over.set)
-        async with asyncio.timeout(wait_s):
-            await over.wait()
-    except ProcessLookupError:
-        return True
-    except TimeoutError:
-        return False
-    finally:
-        loop.remove_reader(handle)
-        os.close(handle)
-    return True
+            await processes.ended(pid, signal.SIGKILL, END_S_MAX)
+        await processes.reap(END_S_MAX)

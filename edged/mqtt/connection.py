@@ -95,7 +95,7 @@ class Connection:
         self._protocol = protocol
         self._number: int | None = None
         self._broker = broker
-        self._where = f"{broker.host}:{broker.port}"
+        self._where = broker.where
         self._client_id = client_id
         self._will = will
         self._numbers = numbers
@@ -228,7 +228,7 @@ class Connection:
         if self._socket is None:
             self._end(f"the connection to {self._where} broke")
             return
-        if isinstance(self._socket, socket.socket):
+        if isinstance(self._socket, socket.socket) and not self._broker.is_near:
             # Else a small answer waits for the ACK of the PUBACK before it (Nagle's algorithm).
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         client.on_connect = self._on_connect

@@ -56,7 +56,7 @@ def dial(
     Raises:
         BrokerGone: with what to do about it.
     """
-    client = _new_client(client_id, protocol, will, is_lasting=is_lasting)
+    client = _new_client(broker, client_id, protocol, will, is_lasting=is_lasting)
     client.connect_timeout = limit_s
     if broker.username is not None:
         client.username_pw_set(broker.username, _password(broker))
@@ -113,13 +113,14 @@ class Call:
 
 
 def _new_client(
-    client_id: str, protocol: Protocol, will: Will | None, *, is_lasting: bool
+    broker: Broker, client_id: str, protocol: Protocol, will: Will | None, *, is_lasting: bool
 ) -> paho.Client:
     client = paho.Client(
         CallbackAPIVersion.VERSION2,
         client_id=client_id,
         clean_session=None if protocol == "5" else not is_lasting,
         protocol=paho.MQTTv5 if protocol == "5" else paho.MQTTv311,
+        transport="unix" if broker.is_near else "tcp",
         # Its own reconnect has no jitter, and would also downgrade to MQTT 3.1.
         reconnect_on_failure=False,
         manual_ack=True,
@@ -161,8 +162,10 @@ def _unusable(key: str, path: Path | None, error: Exception) -> BrokerGone:
 
 
 def _unreachable(broker: Broker, error: Exception) -> str:
-    where = f"{broker.host}:{broker.port}"
+    where = broker.where
     match error:
+        case ConnectionRefusedError() | FileNotFoundError() if broker.is_near:
+            return f"nothing listens on {where}: start the broker, or check broker.host"
         case ConnectionRefusedError():
             return f"nothing listens on {where}: start the broker, or check broker.port"
         case socket.gaierror() | UnicodeError():
@@ -179,7 +182,7 @@ def _unreachable(broker: Broker, error: Exception) -> str:
 
 def refused(broker: Broker, protocol: Protocol, reason: ReasonCode) -> BrokerGone:
     """Return the error that a refusing CONNACK stands for."""
-    where = f"the broker at {broker.host}:{broker.port}"
+    where = f"the broker at {broker.where}"
     if reason.value == _UNSUPPORTED_PROTOCOL_VERSION:
         advice = 'set broker.protocol = "auto"'
         return ProtocolRefused(f"{where} does not speak MQTT {protocol}: {advice}")

@@ -45,7 +45,9 @@ class EstimateMeter:
         power: config.Power,
         engine_pid: Callable[[], int | None],
         cpufreq: Path = CPUFREQ,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._clock = clock
         self._power = power
         self._engine_pid = engine_pid
         self._cpufreq = cpufreq
@@ -56,7 +58,7 @@ class EstimateMeter:
 
     def read(self) -> Reading:
         """Return the estimate over the last window; a fresh engine starts a fresh window."""
-        now_s, engine_pid = time.monotonic(), self._engine_pid()
+        now_s, engine_pid = self._clock(), self._engine_pid()
         self._core_w = self._busy_core_w()
         cpu_s = 0.0 if engine_pid is None else process_cpu_s(engine_pid) or 0.0
         fresh = Sample(now_s, cpu_s)

@@ -1,0 +1,277 @@
+"""The whole daemon in virtual time keeps its promises, whatever a seed has go wrong.
+
+Method: `tools.simulation` draws devices and faults from a seed; an observer outside looks at the
+broker's traffic, the engine's work and the spool's file at each event. A seed that fails is told
+line by line with `tools/simulate --seeds N --trace`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from edged.answers import Answers
+from edged.contract import Outbound
+from edged.engine.client import KILL_S_MAX
+from edged.engine.patience import HANG_S
+from edged.mqtt import Delivery, Session
+from edged.rows import Letter
+from tools.simulation.devices import SCHEMA
+from tools.simulation.engine import CRASHES, HANGS
+from tools.simulation.observer import BOARD, CORRELATION, Asked
+from tools.simulation.seeds import run_seed
+from tools.simulation.wire import Message
+from tools.simulation.world import Found, World, simulate
+
+# paho forgets a UNIX socket that it could not connect, and the collector closes it.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"
+)
+ROOT = Path(__file__).parent.parent
+MINUTES = 0.3
+# A renewal of the lease looks at the silence, twice a second.
+LOOK_S = 0.5
+STEP_S_MAX = 0.5
+# Takes 0.4 s, so that something can happen meanwhile.
+LONG = {"type": "string", "minLength": 200, "maxLength": 200}
+
+
+@pytest.mark.parametrize("seed", range(1, 25))
+def test_a_seed_keeps_the_promises(seed: int) -> None:
+    assert run_seed(seed, MINUTES).violations == ()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", range(1000, 1200, 20))
+def test_many_seeds_keep_the_promises(first: int) -> None:
+    found = {seed: run_seed(seed, 3.0).violations for seed in range(first, first + 20)}
+    assert {seed: violations for seed, violations in found.items() if violations} == {}
+
+
+def test_a_seed_replays_exactly() -> None:
+    assert run_seed(3, MINUTES) == run_seed(3, MINUTES)
+
+
+def test_another_seed_is_another_story() -> None:
+    assert run_seed(3, MINUTES).digest != run_seed(4, MINUTES).digest
+
+
+def test_a_seed_replays_exactly_in_another_process() -> None:
+    traces = {told_by_a_process(hash_seed) for hash_seed in ("1", "2")}
+    assert len(traces) == 1
+
+
+def told_by_a_process(hash_seed: str) -> str:
+    """Return the trace that a fresh process prints for a seed."""
+    command = [sys.executable, "-m", "tools.simulation.seeds", "--seeds", "5", "--trace"]
+    done = subprocess.run(
+        [*command, "--minutes", str(MINUTES)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": hash_seed},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    lines = done.stdout.splitlines()
+    return "\n".join(line for line in lines if "seeds of" not in line)
+
+
+# What goes wrong in the tests below is written out, not drawn.
+
+
+def played(play: Callable[[World], Awaitable[None]]) -> Found:
+    """Play on a board whose broker and engine are there; return what it showed."""
+
+    async def whole(world: World) -> None:
+        world.is_metered = False
+        await world.network.open()
+        world.begin()
+        await world.passing(5.0)
+        await play(world)
+        await world.terminate()
+        await world.bury()
+        world.network.close()
+
+    found = simulate(1, whole)
+    assert found.violations == ()
+    return found
+
+
+def ask(world: World, id: str, text: str = "hello", **keys: object) -> Asked:
+    """Publish a prompt; return the books on it."""
+    asked = world.observer.asked[id.encode()] = Asked(text)
+    body = json.dumps({"prompt": text, **keys}).encode()
+    topic = f"{BOARD}/req/tester/{id}"
+    world.broker.publish(Message(topic, body, fields=((CORRELATION, id.encode()),)))
+    return asked
+
+
+def test_a_prompt_that_ends_the_engine_is_an_error_and_its_neighbours_are_answered() -> None:
+    async def play(world: World) -> None:
+        deadly = ask(world, "deadly", f"pallet {CRASHES}")
+        others = [ask(world, f"p-{number}") for number in range(12)]
+        await world.passing(60.0)
+        assert deadly.event == "error"
+        assert deadly.deaths == 2
+        assert {other.event for other in others} == {"done"}
+
+    played(play)
+
+
+def test_a_prompt_that_hangs_the_engine_is_an_error_and_its_neighbours_are_answered() -> None:
+    async def play(world: World) -> None:
+        deadly = ask(world, "deadly", f"pallet {HANGS}")
+        others = [ask(world, f"p-{number}") for number in range(12)]
+        await world.passing(120.0)
+        assert deadly.event == "error"
+        assert {other.event for other in others} == {"done"}
+
+    played(play)
+
+
+def test_a_hang_is_noticed_and_ended_soon_after_the_longest_step() -> None:
+    async def play(world: World) -> None:
+        ask(world, "warm")
+        await world.passing(5.0)
+        assert world.engines is not None
+        engine = world.engines.current
+        assert engine is not None
+        ask(world, "long", schema=LONG)
+        await world.passing(0.1)
+        engine.hang()
+        began_s = world.loop.time()
+        await engine.has_ended.wait()
+        assert world.loop.time() - began_s <= HANG_S + STEP_S_MAX + 2 * LOOK_S
+
+    played(play)
+
+
+def test_an_engine_that_nothing_ends_is_not_replaced_and_prompts_are_refused_meanwhile() -> None:
+    async def play(world: World) -> None:
+        engines = world.engines
+        assert engines is not None
+        assert engines.current is not None
+        engines.cannot_end = True
+        ask(world, "warm")
+        await world.passing(5.0)
+        taken = ask(world, "taken", schema=LONG, ttl_s=600)
+        late = ask(world, "late", schema=LONG, ttl_s=30)
+        await world.passing(0.1)
+        engines.current.hang()
+        await world.passing(HANG_S + 2 * KILL_S_MAX)
+        assert engines.started == 1
+        refused = ask(world, "refused")
+        await world.passing(60.0)
+        assert (refused.refusals, late.event, taken.event) == (1, "expired", "")
+        assert engines.started == 1
+        engines.cannot_end = False
+        engines.kill(0)
+        await world.passing(60.0)
+        assert taken.event == "done"
+        assert engines.started == 2
+
+    played(play)
+
+
+def test_a_failed_canary_is_a_lost_engine() -> None:
+    async def play(world: World) -> None:
+        assert world.engines is not None
+        assert world.engines.current is not None
+        taken = ask(world, "taken", schema=LONG)
+        await world.passing(0.1)
+        world.engines.current.fail_canary()
+        await world.passing(30.0)
+        assert taken.event == "done"
+        assert world.engines.started == 2
+
+    played(play)
+
+
+def test_engines_that_keep_ending_let_prompts_be_refused_and_the_taken_ones_wait() -> None:
+    async def play(world: World) -> None:
+        assert world.engines is not None
+        assert world.engines.current is not None
+        taken = ask(world, "taken", schema=LONG, ttl_s=600)
+        await world.passing(0.1)
+        world.engines.keeps_failing = True
+        world.engines.current.end()
+        await world.passing(60.0)
+        refused = ask(world, "refused")
+        await world.passing(5.0)
+        assert (refused.refusals, taken.event) == (1, "")
+        world.engines.keeps_failing = False
+        await world.passing(60.0)
+        assert taken.event == "done"
+
+    played(play)
+
+
+def test_nonsense_in_the_place_of_an_answer_is_an_error() -> None:
+    async def play(world: World) -> None:
+        assert world.engines is not None
+        assert world.engines.current is not None
+        world.engines.current.garbles = 1
+        asked = ask(world, "asked", schema=SCHEMA)
+        await world.passing(5.0)
+        assert asked.event == "error"
+
+    played(play)
+
+
+def test_a_prompt_that_is_cancelled_while_it_starts_is_not_computed() -> None:
+    async def play(world: World) -> None:
+        for number in range(25):
+            asked = ask(world, f"p-{number}")
+            await world.passing(number * 0.002)
+            topic = f"{BOARD}/cancel/tester/p-{number}"
+            world.broker.publish(Message(topic, b""))
+            await world.passing(2.0)
+            assert asked.event in ("cancelled", "done")
+
+    played(play)
+
+
+# An observer that sees nothing proves nothing: daemons that break a promise are found out.
+
+
+def test_an_acknowledgement_before_the_commit_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = Session.deliveries
+
+    async def hasty(session: Session) -> list[Delivery]:
+        taken = await own(session)
+        session.acknowledge(taken)
+        return taken
+
+    monkeypatch.setattr(Session, "deliveries", hasty)
+    assert "is not in the spool and has no refusal" in violations(3)
+
+
+def test_a_second_outcome_of_one_prompt_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = Answers.letter
+    count = iter(range(1_000_000))
+
+    def changing(answers: Answers, letter: Letter, expiry_s: float) -> Outbound:
+        message = own(answers, letter, expiry_s)
+        body = json.loads(message.payload) | {"attempt": next(count)}
+        return Outbound(message.topic, json.dumps(body).encode(), correlation=message.correlation)
+
+    monkeypatch.setattr(Answers, "letter", changing)
+    assert "an outcome was published that is not in the spool" in violations(3)
+
+
+def test_a_prompt_that_is_never_answered_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def forgetful(*_: object) -> None:
+        """Give no outcome to anything."""
+
+    monkeypatch.setattr("edged.dispatch.Dispatch._settle", forgetful)
+    assert "rows have no delivered outcome" in violations(3)
+
+
+def violations(seed: int) -> str:
+    return "\n".join(run_seed(seed, MINUTES).violations)

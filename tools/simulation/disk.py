@@ -1,0 +1,96 @@
+"""The disk under the spool: real SQLite on memory, which fills up, and is copied at a crash.
+
+In:  a folder.     Out: connections that find no more pages; copies as a power cut leaves them.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+SPOOL = "spool.db"
+LOG = "spool.db-wal"
+# The log's index is never durable, and space that is kept is kept again.
+_NOT_COPIED = ("spool.db-shm", "spool.reserve")
+_PAGES = 1_000_000
+
+
+class Disk:
+    """Knows the newest connection to a spool.
+
+    Attributes:
+        is_full: no file can grow.
+    """
+
+    def __init__(self) -> None:
+        self.is_full = False
+        self._connection: sqlite3.Connection | None = None
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Notice who opens a spool: `max_page_count` counts for one connection."""
+        connect = sqlite3.connect
+
+        def connected(path: Any, *args: Any, **named: Any) -> sqlite3.Connection:
+            connection: sqlite3.Connection = connect(path, *args, **named)
+            if isinstance(path, Path) and path.name == SPOOL:
+                self._connection = connection
+                if self.is_full:
+                    self._limit()
+            return connection
+
+        sqlite3.connect = connected  # type: ignore[assignment] # given back below
+        try:
+            yield
+        finally:
+            sqlite3.connect = connect
+
+    def fill(self) -> None:
+        """Let no file grow from now on."""
+        self.is_full = True
+        self._limit()
+
+    def free(self) -> None:
+        """Let files grow again."""
+        self.is_full = False
+        self._limit()
+
+    def _limit(self) -> None:
+        pages = 1 if self.is_full else _PAGES
+        if self._connection is not None:
+            try:
+                self._connection.execute(f"PRAGMA max_page_count = {pages}").fetchone()
+            except sqlite3.ProgrammingError:
+                self._connection = None  # its daemon has ended
+
+
+def copied(source: Path, target: Path) -> Path:
+    """Copy the files of a state directory as they are now."""
+    target.mkdir()
+    for path in sorted(source.iterdir()):
+        if path.is_file() and path.name not in _NOT_COPIED:
+            shutil.copyfile(path, target / path.name)
+    return target
+
+
+def log_of(folder: Path) -> bytes:
+    """Return the spool's log."""
+    path = folder / LOG
+    return path.read_bytes() if path.exists() else b""
+
+
+def tear(folder: Path, before: bytes, chance: random.Random) -> None:
+    """Leave of a commit what a power cut in its middle leaves: the first part of what it wrote."""
+    after = log_of(folder)
+    start = next(
+        (at for at, pair in enumerate(zip(before, after, strict=False)) if pair[0] != pair[1]),
+        min(len(before), len(after)),
+    )
+    if start < len(after):
+        cut = chance.randint(start, len(after))
+        (folder / LOG).write_bytes(after[:cut] + before[cut:])
