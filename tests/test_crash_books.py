@@ -51,7 +51,13 @@ def test_a_prompt_published_again_is_counted_as_a_copy() -> None:
 
 
 def test_books_in_a_file_go_on(tmp_path: Path) -> None:
-    entries: list[Entry] = [ASKED, ACCEPTED, Struck("freezes", "engine"), Missing(["p"]), Died("daemon")]
+    entries: list[Entry] = [
+        ASKED,
+        ACCEPTED,
+        Struck("freezes", "engine"),
+        Missing(["p"]),
+        Died("daemon"),
+    ]
     write(tmp_path / "books", *entries)
     file = BookFile(tmp_path / "books")
     file.close()
