@@ -4,19 +4,22 @@ In:  host, port, and what to ask as JSON.     Out: topic, payload and correlatio
 A process of its own: gmqtt's package brings a top-level package `tests`, which would hide this one.
 """
 
+from __future__ import annotations
+
 import asyncio
 import json
 import sys
+from typing import Any
 
 import gmqtt
 from gmqtt.mqtt.constants import MQTTv50, MQTTv311
 
 
-async def ask(host: str, port: int, asking: dict) -> dict:
+async def ask(host: str, port: int, asking: dict[str, Any]) -> dict[str, Any]:
     """Ask as told; return what was heard."""
-    answers, subscribed = asyncio.Queue(), asyncio.Event()
+    answers, subscribed = asyncio.Queue[dict[str, Any]](), asyncio.Event()
 
-    def heard(_, topic, payload, qos, properties):
+    def heard(_: Any, topic: str, payload: bytes, __: int, properties: dict[str, Any]) -> int:
         (correlation,) = properties.get("correlation_data", [None])
         told = None if correlation is None else correlation.hex()
         answers.put_nowait({"topic": topic, "payload": payload.decode(), "correlation": told})
