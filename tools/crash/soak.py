@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, get_args
@@ -35,9 +35,9 @@ PROMPTS = 8
 BACKLOG_MAX = 40
 # Of a burst nothing may come, as while a half-open connection is not noticed: strike all the same.
 ROUND_S_MAX = 3.0
-# Known prompts are published again after so long, as a device would, at most so often.
-AGAIN_S = 5.0
-AGAIN_MAX = 60
+# When no outcome came for so long, prompts are published again; at most so often.
+AGAIN_S, AGAIN_S_MAX = 5.0, 60.0
+AGAIN_MAX = 30
 # So many of the old prompts come again in each round, with an outcome or without.
 COPIES = 1
 
@@ -114,18 +114,31 @@ class Soak:
         self.finish()
 
     def finish(self) -> None:
-        """Ask for what has no outcome, as a device does, until it has one or it is no use."""
+        """Wait until every prompt has its outcome, or it is no use."""
+        self._wait_for(lambda books: not books.open)
+
+    def _wait_for(self, is_true: Callable[[Books], bool]) -> None:
+        """Wait; where no outcome comes any more ask again, as a device does, in growing intervals.
+
+        A slow board is left in peace: copies would only make it slower.
+        """
+        again_s = AGAIN_S
         for _ in range(AGAIN_MAX):
-            if self._observer.wait(lambda books: not books.open, AGAIN_S):
+            had = self._observer.look(lambda books: len(books.events))
+            while not self._observer.wait(is_true, again_s):
+                have = self._observer.look(lambda books: len(books.events))
+                if have == had:
+                    break
+                had, again_s = have, AGAIN_S
+            else:
                 return
             self._mend()
             self._look_at_disk()
             self._observer.ask_again(self._observer.look(lambda books: list(books.open)))
+            again_s = min(AGAIN_S_MAX, 2 * again_s)
 
     def _round(self, group: str, fault: str) -> None:
-        if not self._observer.wait(lambda books: len(books.open) <= BACKLOG_MAX, AGAIN_S):
-            self._look_at_disk()
-            self._observer.ask_again(self._observer.look(lambda books: list(books.open)))
+        self._wait_for(lambda books: len(books.open) <= BACKLOG_MAX)
         first = self._observer.look(lambda books: len(books.asked))
         for number in range(first, first + PROMPTS):
             self._observer.ask(f"p{number}", payload(self._backend, self._chance))
