@@ -6,13 +6,13 @@ Its sessions, queued and retained messages survive `kill()` and `restart()`.
 
 from __future__ import annotations
 
-import socket
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
 from tools.broker import HOST, Broker, start_mosquitto
+from tools.broker import free_port as free_port
 from tools.broker_programs import BrokerError, Programs, find
 
 MISSING = "no mosquitto here: run tools/test once, or apt-get install mosquitto mosquitto-clients"
@@ -143,11 +143,3 @@ def programs() -> Programs:
     if found is None:
         raise BrokerError(MISSING)
     return found
-
-
-def free_port() -> int:
-    """Return a port of loopback that nothing listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -35,21 +35,10 @@ from edged.engine.frames import (
     encode,
     receive_frame,
 )
+from tools.board_processes import write_config as write_config
 
 DEADLINE_S = 60.0
 F = TypeVar("F", bound=FromEngine)
-
-
-def write_config(folder: Path, **sections: dict[str, Any]) -> Path:
-    """Write a configuration file whose state and socket lie in `folder`."""
-    tables: dict[str, dict[str, Any]] = {"node": {"state_dir": str(folder)}, **sections}
-    lines = []
-    for name, keys in tables.items():
-        lines.append(f"[{name}]")
-        lines += [f"{key} = {json.dumps(value)}" for key, value in keys.items()]
-    path = folder / "edged.toml"
-    path.write_text("\n".join(lines) + "\n")
-    return path
 
 
 @dataclass

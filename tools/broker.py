@@ -159,6 +159,14 @@ def launch(command: list[str], environment: Mapping[str, str], port: int, log: P
     return broker
 
 
+def free_port() -> int:
+    """Return a port of loopback that nothing listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
 def is_port_free(port: int) -> bool:
     """Return whether a server could listen on this port of loopback now."""
     with socket.socket() as probe:

@@ -26,9 +26,10 @@ from edged.config import Broker
 from edged.contract import Outbound
 from edged.errors import BrokerGone
 from edged.mqtt import packets
-from edged.mqtt.dial import Call, refused
+from edged.mqtt.dial import Call, Unanswered, refused
 from edged.mqtt.packets import Acknowledged, Delivery, Protocol, Will
-from edged.mqtt.rivals import End
+from edged.mqtt.presence import presence_of
+from edged.mqtt.rivals import End, Rivals
 
 log = logging.getLogger(__name__)
 
@@ -46,14 +47,6 @@ _NO_MATCHING_SUBSCRIBERS = 0x10
 _SESSION_TAKEN_OVER = 0x8E
 # What paho 2.2 makes of a connection that the other side ended without a DISCONNECT.
 _CLOSED = "Unspecified error"
-
-
-class Unanswered(BrokerGone):
-    """The broker closed the connection, or kept silent, instead of answering CONNECT.
-
-    Both are ways not to know MQTT 5: amqtt 0.12 takes the properties for the client id, and waits
-    for the rest of the packet.
-    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +73,7 @@ class Connection:
         will: published by the broker if this connection breaks.
         numbers: gives the connection its number at CONNACK.
         arrived: called for each PUBLISH, in order.
+        rivals: signs each `online`, on MQTT 5, and hears whose sign stood at the broker before.
     """
 
     def __init__(
@@ -91,6 +85,7 @@ class Connection:
         will: Will,
         numbers: Iterator[int],
         arrived: Callable[[Delivery], None],
+        rivals: Rivals,
     ) -> None:
         self._protocol = protocol
         self._number: int | None = None
@@ -100,6 +95,7 @@ class Connection:
         self._will = will
         self._numbers = numbers
         self._arrived = arrived
+        self._rivals = rivals
         self._loop = asyncio.get_running_loop()
         self._connack: asyncio.Future[tuple[int, bool]] = self._loop.create_future()
         self._suback: asyncio.Future[list[ReasonCode]] = self._loop.create_future()
@@ -197,7 +193,7 @@ class Connection:
         if self._client is None or self._ended.done() or len(self._unwritten) >= UNWRITTEN_MAX:
             return
         topic, properties = packets.topic_out(message), self._properties(message)
-        if self._fits(message, properties):
+        if packets.fits(message, properties, self._packet_bytes_max):
             sent = self._client.publish(topic, message.payload, 0, message.retain, properties)
             self._unwritten.add(sent.mid)
 
@@ -264,8 +260,13 @@ class Connection:
         """Subscribe whether or not the session is there: cheap, and heals a lost one."""
         if self._client is None or not filters:
             return ""
-        self._client.subscribe(packets.subscriptions(filters, self._protocol))
-        return packets.refused_filters(filters, await self._suback)
+        looks = self._rivals.looks and self._protocol == "5"
+        look = [packets.one_look(self._will.topic)] if looks else []
+        self._client.subscribe([*packets.subscriptions(filters, self._protocol), *look])
+        codes = await self._suback
+        if looks:
+            self._client.unsubscribe(self._will.topic)
+        return packets.refused_filters(filters, codes)
 
     def _on_subscribe(self, _: Any, __: Any, ___: int, codes: list[ReasonCode], ____: Any) -> None:
         if not self._suback.done():
@@ -305,17 +306,23 @@ class Connection:
     def _on_message(self, _: Any, __: Any, message: paho.MQTTMessage) -> None:
         if self._number is None:
             return
+        inbound = packets.inbound(message)
+        if inbound.topic == self._will.topic:  # asked for at QoS 0: there is nothing to acknowledge
+            if inbound.retained:
+                self._rivals.met(presence_of(inbound.user_properties))
+            return
         if message.qos:
             self._unacknowledged.add(message.mid)
-        inbound = packets.inbound(message)
         self._arrived(Delivery(inbound, self._number, message.mid, message.qos))
 
     def _send(self, message: Outbound) -> asyncio.Future[Acknowledged]:
         if self._client is None or self._ended.done():
             raise BrokerGone("not connected to the broker")
+        if message.topic == self._will.topic and self._number is not None:
+            message = self._rivals.sign(self._number).on(message)
         topic, properties = packets.topic_out(message), self._properties(message)
         pending: asyncio.Future[Acknowledged] = self._loop.create_future()
-        if self._fits(message, properties):
+        if packets.fits(message, properties, self._packet_bytes_max):
             sent = self._client.publish(topic, message.payload, 1, message.retain, properties)
             self._pending[sent.mid] = pending
         else:
@@ -325,10 +332,6 @@ class Connection:
 
     def _properties(self, message: Outbound) -> Properties | None:
         return packets.publish_properties(message) if self._protocol == "5" else None
-
-    def _fits(self, message: Outbound, properties: Properties | None) -> bool:
-        limit = self._packet_bytes_max
-        return limit is None or packets.packet_bytes(message, properties) <= limit
 
     def _on_publish(self, _: Any, __: Any, packet: int, reason: ReasonCode, ___: Any) -> None:
         self._unwritten.discard(packet)  # at QoS 0 this means: written to the socket

@@ -31,6 +31,14 @@ class ProtocolRefused(BrokerGone):
     """The broker said that it does not speak this version of MQTT."""
 
 
+class Unanswered(BrokerGone):
+    """The broker closed the connection, or kept silent, instead of answering CONNECT.
+
+    Both are ways not to know MQTT 5: amqtt 0.12 takes the properties for the client id, and waits
+    for the rest of the packet.
+    """
+
+
 def dial(
     broker: Broker,
     client_id: str,

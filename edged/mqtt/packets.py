@@ -129,6 +129,11 @@ def packet_bytes(message: Outbound, properties: Properties | None) -> int:
     return 5 + 2 + len(message.topic.encode()) + 2 + len(packed) + len(message.payload)
 
 
+def fits(message: Outbound, properties: Properties | None, limit: int | None) -> bool:
+    """Return whether a PUBLISH is within the bytes that a broker takes; None: any."""
+    return limit is None or packet_bytes(message, properties) <= limit
+
+
 def connect_properties(broker: Broker) -> Properties:
     """Return the MQTT 5 properties of CONNECT.
 
@@ -170,8 +175,16 @@ def subscriptions(filters: Sequence[str], protocol: Protocol) -> list[tuple[str,
     return [(name, options) for name in filters]
 
 
+def one_look(topic: str) -> tuple[str, Any]:
+    """Return what SUBSCRIBE asks for to get what is retained at a topic, at QoS 0; MQTT 5."""
+    return topic, SubscribeOptions(qos=0)
+
+
 def refused_filters(filters: Sequence[str], codes: Sequence[ReasonCode]) -> str:
-    """Return what is wrong with the subscriptions, in words; "" when all were granted at QoS 1."""
+    """Return what is wrong with the filters, in words; "" when all were granted at QoS 1.
+
+    Codes beyond those of the filters say nothing about them.
+    """
     pairs = zip(filters, codes, strict=False)
     refused = [f"{name}: {code}" for name, code in pairs if code.value != 1]
     if not refused:

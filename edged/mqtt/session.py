@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import uuid
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,8 +20,8 @@ from edged.config import Broker
 from edged.contract import Outbound
 from edged.errors import BrokerGone
 from edged.journal import Event, about
-from edged.mqtt.connection import Connection, Opened, Unanswered
-from edged.mqtt.dial import ProtocolRefused
+from edged.mqtt.connection import Connection, Opened
+from edged.mqtt.dial import ProtocolRefused, Unanswered
 from edged.mqtt.packets import Acknowledged, Delivery, Protocol, Will
 from edged.mqtt.rivals import End, Rivals
 from edged.mqtt.version import VersionChoice, backoff_s
@@ -80,7 +81,7 @@ class Session:
         self._connection: Connection | None = None
         self._buffer: deque[Delivery] = deque()
         self._has_arrived = asyncio.Event()
-        self._rivals = Rivals()
+        self._rivals = Rivals(uuid.uuid4().hex)
 
     @property
     def state(self) -> ConnectionState:
@@ -182,16 +183,19 @@ class Session:
             self._rivals.served(end, lived_s)
         else:
             self._rivals.failed()
-        self._lost(end.problem + self._suspicion())
+        self._lost(end.problem + self._suspicion(end))
         return was_served and lived_s >= STABLE_S
 
-    def _suspicion(self) -> str:
+    def _suspicion(self, end: End) -> str:
         """Return what to say of a client that seems to have our name; "" if there is none."""
+        name = repr(self._client_id)
         if self._rivals.rest_s:
-            return f"; it is left alone for {self._rivals.rest_s:.0f} s"
+            # mosquitto 2.0 does not say 0x8E, session taken over; the rival's own words did.
+            other = f": another client calls itself {name}, give each board its own node.name"
+            told = "" if end.cause == "taken over" else other
+            return f"{told}; it is left alone for {self._rivals.rest_s:.0f} s"
         if self._rivals.is_suspected:
-            # mosquitto 2.0 does not say 0x8E, session taken over.
-            return f", soon each time: does another client call itself {self._client_id!r}?"
+            return f", soon each time: does another client call itself {name}?"
         return ""
 
     async def _serve(self) -> End:
@@ -204,6 +208,7 @@ class Session:
             will=self._will,
             numbers=self._numbers,
             arrived=self._arrived,
+            rivals=self._rivals,
         )
         try:
             self._hold_back()
