@@ -22,8 +22,9 @@ from hypothesis import strategies as st
 
 from edged import cli, config
 from edged.bench.host import LABEL
-from edged.bench.host.duty import SHARE_MIN, Tried, best, next_share
+from edged.bench.host.duty import SHARE_MIN, SWEEP, Tried, at_limit
 from edged.bench.host.judge import Joules, Span, judged, read_record
+from edged.bench.host.load import Answered
 from edged.bench.host.plant import Chip, Constants, Plant, drawn, settled_w
 from edged.bench.host.referee import CHIP_ID, CpuClock, Served, clocked_s, lay_out
 from edged.bench.power_judge import Truth
@@ -177,23 +178,29 @@ def test_the_search_ends_at_the_share_whose_worst_window_is_the_limit(limit_w: f
     def worst_w(share: float) -> float:
         return 1.5 + 8.0 * share**1.2
 
-    found = tried({share: worst_w(share) for share in (0.15, 0.5, 1.0)})
-    for _ in range(6):
-        share = next_share(found, 1, limit_w)
+    found = tried({share: worst_w(share) for share in SWEEP})
+    for _ in range(3):
+        share = at_limit(found, 1, limit_w).share
         found += tried({share: worst_w(share)})
-    held = best(found, 1, limit_w + 1e-9)
-    assert held is not None
-    assert held.share == pytest.approx(((limit_w - 1.5) / 8.0) ** (1 / 1.2), abs=0.02)
+    best = at_limit(found, 1, limit_w)
+    assert best.share == pytest.approx(((limit_w - 1.5) / 8.0) ** (1 / 1.2), abs=0.02)
+    assert best.tokens_s == pytest.approx(100 * best.share, rel=1e-6)
 
 
-def test_where_everything_fits_nothing_is_stopped() -> None:
-    assert next_share(tried({0.5: 3.0}), 1, 4.0) == 1.0
+def test_where_everything_fits_the_largest_share_is_the_best() -> None:
+    assert at_limit(tried({0.5: 3.0, 1.0: 3.5}), 1, 4.0).share == 1.0
 
 
-def test_where_nothing_fits_no_share_is_the_best() -> None:
-    found = tried({0.5: 6.0})
-    assert SHARE_MIN <= next_share(found, 1, 1.0) < 0.5
-    assert best(found, 1, 1.0) is None
+def test_where_nothing_fits_a_smaller_share_is_tried_next() -> None:
+    assert SHARE_MIN <= at_limit(tried({0.5: 6.0}), 1, 1.0).share < 0.5
+
+
+@given(st.floats(0, 10), st.floats(0, 10), st.floats(0.01, 10))
+def test_every_token_of_an_answer_counts_once(first_s: float, cut_s: float, ran_s: float) -> None:
+    one = Answered(first_s, first_s + ran_s, 30)
+    parts = one.tokens_within(-1.0, cut_s) + one.tokens_within(cut_s, 21.0)
+    assert parts == pytest.approx(30)
+    assert one.tokens_within(21.0, 22.0) == 0
 
 
 def test_the_judge_counts_windows_over_and_under_the_limit() -> None:

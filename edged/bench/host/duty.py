@@ -16,8 +16,8 @@ from dataclasses import dataclass
 
 # Long against a step of milliseconds, short against the window of 10 s.
 PERIOD_S = 0.2
-# Shares that every search begins with.
-SWEEP = (0.15, 0.3, 0.45, 0.6, 0.8)
+# Shares that every search begins with: stopped, where there are no tokens, to never stopped.
+SWEEP = (0.0, 0.25, 0.5, 1.0)
 SHARE_MIN = 0.02
 
 
@@ -59,21 +59,25 @@ class FixedDuty:
             os.kill(self._pid, number)
 
 
-def next_share(tried: Sequence[Tried], seed: int, limit_w: float) -> float:
-    """Return the share whose worst window should be the limit, between those that were tried."""
-    points = sorted((one.worst_w[seed], one.share) for one in tried)
-    under = [point for point in points if point[0] <= limit_w]
-    over = [point for point in points if point[0] > limit_w]
+def at_limit(tried: Sequence[Tried], seed: int, limit_w: float) -> Tried:
+    """Return the share whose worst window is the limit, between the two nearest that were tried.
+
+    Where all of them fit it is the largest; where none does, one in proportion to the smallest. So
+    it is the next share to try, and in the end the best one: all of the limit and no tolerance.
+    """
+    points = sorted(tried, key=lambda one: one.worst_w[seed])
+    under = [one for one in points if one.worst_w[seed] <= limit_w]
+    over = [one for one in points if one.worst_w[seed] > limit_w]
     if not over:
-        return 1.0
-    high_w, high = over[0]
+        return under[-1]
+    high = over[0]
     if not under:
-        return max(SHARE_MIN, high * limit_w / high_w)
-    low_w, low = under[-1]
-    return low + (high - low) * (limit_w - low_w) / (high_w - low_w)
-
-
-def best(tried: Sequence[Tried], seed: int, most_w: float) -> Tried | None:
-    """Return the share with the most tokens among those that hold; None if none does."""
-    held = [one for one in tried if one.worst_w[seed] <= most_w]
-    return max(held, key=lambda one: one.tokens_s, default=None)
+        part = limit_w / high.worst_w[seed]
+        return Tried(max(SHARE_MIN, part * high.share), part * high.tokens_s, {seed: limit_w})
+    low = under[-1]
+    part = (limit_w - low.worst_w[seed]) / (high.worst_w[seed] - low.worst_w[seed])
+    return Tried(
+        low.share + part * (high.share - low.share),
+        low.tokens_s + part * (high.tokens_s - low.tokens_s),
+        {seed: limit_w},
+    )

@@ -1,6 +1,6 @@
 """The load: a device that keeps more prompts waiting at the board than its batch can hold.
 
-In:  the daemon's configuration.     Out: output tokens of each answer, with the moment it came.
+In:  the daemon's configuration.     Out: output tokens over time.
 It asks over the broker, as devices do, for a template of the shipped model.
 """
 
@@ -11,6 +11,7 @@ import itertools
 import json
 import os
 import time
+from dataclasses import dataclass
 from typing import Any
 
 from edged.config import Config
@@ -21,8 +22,8 @@ from edged.topics import Topics
 
 CLIENT = "bench"
 TEMPLATE = "maintenance-note"
-# A full batch of the default configuration, and as many that wait to take their place.
-OUTSTANDING = 64
+# More than share a batch, so that one is always there to take an ended one's place.
+OUTSTANDING = 32
 TTL_S = 600.0
 CONNECT_S_MAX = 10.0
 FAULTS = ("loses oil", "makes a grinding noise", "has no power", "is stuck", "is overheating")
@@ -32,6 +33,20 @@ def note(number: int) -> str:
     """Return a message; no two of 450 are the same."""
     fault = FAULTS[number % len(FAULTS)]
     return f"forklift {number % 90 + 1} {fault} at gate {number % 9 + 1}, please look at it"
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """One answer: when the engine began it and when it came."""
+
+    start_s: float
+    end_s: float
+    tokens: int
+
+    def tokens_within(self, start_s: float, end_s: float) -> float:
+        """Return the tokens that fall between two moments, spread evenly over the answer's time."""
+        inside_s = min(end_s, self.end_s) - max(start_s, self.start_s)
+        return self.tokens * max(0.0, inside_s) / max(1e-9, self.end_s - self.start_s)
 
 
 class Load:
@@ -47,11 +62,14 @@ class Load:
             will=Will(f"{self._topics.response(CLIENT, 'bench')}/gone", b""),
         )
         self._numbers = itertools.count()
-        self._answers: list[tuple[float, int]] = []
+        self._answers: list[Answered] = []
 
-    def tokens(self, start_s: float, end_s: float) -> int:
-        """Return the output tokens of the answers that came between two moments."""
-        return sum(tokens for at_s, tokens in self._answers if start_s <= at_s < end_s)
+    def tokens(self, start_s: float, end_s: float) -> float:
+        """Return the output tokens between two moments, when all answers of that time have ended.
+
+        Of an answer that was under way at either moment its share of the time counts.
+        """
+        return sum(one.tokens_within(start_s, end_s) for one in self._answers)
 
     async def run(self) -> None:
         """Keep the board saturated until cancelled.
@@ -97,7 +115,10 @@ class Load:
         """Note an answer; return whether it is one."""
         event = reply["event"]
         if event == "done":
-            self._answers.append((now_s, reply["usage"]["output_tokens"]))
+            timing = reply["timing"]
+            ran_s = timing["total_s"] - timing["queued_s"]
+            tokens = reply["usage"]["output_tokens"]
+            self._answers.append(Answered(now_s - ran_s, now_s, tokens))
             return True
         if event == "refused" or EVENTS[event][1]:
             why = f"{event} {reply.get('reason', '')}: {reply.get('detail', '')}"

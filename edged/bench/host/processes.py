@@ -23,6 +23,7 @@ from edged.errors import AdminUnreachable, EdgedError
 
 READY_S_MAX, LOOK_S, END_S_MAX = 120.0, 0.25, 20.0
 LOG_LINES = 5
+SEQUENCES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,8 @@ def _tables(
     return {
         "node": {"site": "bench", "name": f"host-{os.getpid()}", "state_dir": str(folder)},
         "broker": {"host": host, "port": port},
+        # Few answers under way at once: tokens are counted by whole answers.
+        "model": {"sequences": SEQUENCES},
         "power": power,
     }
 

@@ -16,7 +16,6 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from edged.bench.host import LABEL
-from edged.bench.host.duty import Tried
 from edged.bench.host.trial import Fixed, Governed, Plan, fixed, governed
 from edged.board.meters.powercap import PowercapMeter, find_zones
 from edged.board.sysfs import SYS, optional_text
@@ -62,7 +61,7 @@ def _quick(plan: Plan) -> Plan:
         span_s=14.0,
         full_s=4.0,
         tried_s=13.0,
-        sweep=(0.5,),
+        sweep=(0.25, 0.5),
     )
 
 
@@ -89,13 +88,12 @@ def table(rival: Fixed, runs: Sequence[Governed]) -> list[str]:
     for one in runs:
         for figures, tokens_s in zip(one.spans, one.tokens_s, strict=True):
             other = rival.best[one.seed, figures.limit_w]
-            duty = "none held" if other is None else f"{other.share:.3f}, {other.tokens_s:.0f}/s"
-            ratio = _ratio(tokens_s, other)
+            duty = f"{other.share:.3f}, {other.tokens_s:.0f}/s"
             lines.append(
                 f"{one.seed:4d} {figures.limit_w:8.1f} {figures.mean_w:7.2f}   "
                 f"{figures.least_w:.2f} - {figures.worst_w:.2f} {100 * figures.over_share:7.2f} "
                 f"{100 * figures.under_share:8.2f} {100 * figures.peak_over_share:13.2f} "
-                f"{tokens_s:9.1f} {duty:>16} {'-' if ratio is None else f'{ratio:.3f}':>14}"
+                f"{tokens_s:9.1f} {duty:>16} {tokens_s / other.tokens_s:14.3f}"
             )
     return [*lines, _measured(runs)]
 
@@ -105,10 +103,6 @@ def _measured(runs: Sequence[Governed]) -> str:
     if not watts:
         return "this machine has no energy counters that may be read: no watts were measured"
     return f"measured by this machine's energy counters: {min(watts):.1f} to {max(watts):.1f} W"
-
-
-def _ratio(tokens_s: float, other: Tried | None) -> float | None:
-    return tokens_s / other.tokens_s if other is not None and other.tokens_s else None
 
 
 def as_json(plan: Plan, rival: Fixed, runs: Sequence[Governed]) -> dict[str, Any]:
@@ -131,8 +125,8 @@ def _spans(rival: Fixed, one: Governed) -> list[dict[str, Any]]:
             figures.as_json()
             | {
                 "tokens_s": tokens_s,
-                "best_fixed_duty": None if other is None else asdict(other),
-                "ratio": _ratio(tokens_s, other),
+                "best_fixed_duty": {"share": other.share, "tokens_s": other.tokens_s},
+                "ratio": tokens_s / other.tokens_s,
                 "state": one.told[place],
                 "measured_w": one.measured_w[place],
             }

@@ -13,12 +13,12 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from edged.bench.host.duty import SWEEP, FixedDuty, Tried, best, next_share
-from edged.bench.host.judge import OVER_MAX, Figures, Record, Span, judged, read_record
+from edged.bench.host.duty import SWEEP, FixedDuty, Tried, at_limit
+from edged.bench.host.judge import Figures, Record, Span, judged, read_record
 from edged.bench.host.load import Load
 from edged.bench.host.processes import Daemon, daemon, lock_file, referee
 from edged.bench.power_judge import SETTLED_S
@@ -26,6 +26,8 @@ from edged.board.meter import Meter
 from edged.errors import MeterLost
 
 MEMORY = Path("/dev/shm")
+# Answers under way at the end of a run are ended at full speed, so that their tokens count.
+DRAIN_S, DRAIN_W = 6.0, 100.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +60,13 @@ class Fixed:
     Attributes:
         full_cores: what the engine keeps busy unthrottled, the plants' full load.
         full_tokens_s: output tokens per second then.
-        best: by seed and budget; None where no share that was tried held.
+        best: by seed and budget.
     """
 
     full_cores: float
     full_tokens_s: float
     tried: tuple[Tried, ...]
-    best: dict[tuple[int, float], Tried | None]
+    best: dict[tuple[int, float], Tried]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,22 +108,27 @@ async def _unthrottled(plan: Plan, folder: Path, load: Load) -> tuple[float, flo
         start_s = time.monotonic()
         await asyncio.sleep(plan.full_s)
         end_s = time.monotonic()
+    await asyncio.sleep(DRAIN_S / 2)
     return read_record(truth).cores(start_s, end_s), load.tokens(start_s, end_s) / (end_s - start_s)
 
 
 async def _search(
     plan: Plan, truth: Path, load: Load, duty: FixedDuty
-) -> tuple[tuple[Tried, ...], dict[tuple[int, float], Tried | None]]:
-    tried = [await _try(plan, truth, load, duty, share) for share in plan.sweep]
+) -> tuple[tuple[Tried, ...], dict[tuple[int, float], Tried]]:
+    """Try the sweep, then for each plant and budget the share that should fit."""
+    runs = [await _try(plan, truth, duty, share) for share in plan.sweep]
     cells = list(itertools.product(plan.seeds, plan.budgets_w))
-    for _, (seed, limit_w) in itertools.product(range(plan.refinements), cells):
-        share = next_share(tried, seed, limit_w)
-        tried.append(await _try(plan, truth, load, duty, share))
-    found = {(seed, limit_w): best(tried, seed, OVER_MAX * limit_w) for seed, limit_w in cells}
-    return tuple(tried), found
+    for seed, limit_w in cells * plan.refinements:
+        share = at_limit([one for _, one in runs], seed, limit_w).share
+        runs.append(await _try(plan, truth, duty, share))
+    duty.share = 1.0
+    await asyncio.sleep(DRAIN_S)
+    tried = tuple(replace(one, tokens_s=_tokens_s(load, span)) for span, one in runs)
+    return tried, {(seed, limit_w): at_limit(tried, seed, limit_w) for seed, limit_w in cells}
 
 
-async def _try(plan: Plan, truth: Path, load: Load, duty: FixedDuty, share: float) -> Tried:
+async def _try(plan: Plan, truth: Path, duty: FixedDuty, share: float) -> tuple[Span, Tried]:
+    """Run a fixed share for a while; its tokens are counted when its answers have ended."""
     duty.share = share
     start_s = time.monotonic()
     await asyncio.sleep(plan.tried_s)
@@ -130,7 +137,7 @@ async def _try(plan: Plan, truth: Path, load: Load, duty: FixedDuty, share: floa
     worst_w = {
         seed: judged(record.truth(place), span).worst_w for place, seed in enumerate(plan.seeds)
     }
-    return Tried(share, _tokens_s(load, span), worst_w)
+    return span, Tried(share, 0.0, worst_w)
 
 
 async def governed(plan: Plan, seed: int, full_cores: float, counters: Meter | None) -> Governed:
@@ -148,6 +155,8 @@ async def governed(plan: Plan, seed: int, full_cores: float, counters: Meter | N
             async with _loaded(board) as load:
                 await asyncio.sleep(ready_s + plan.lead_s - time.monotonic())
                 parts = [await _span(plan, board, watts, counters) for watts in plan.budgets_w]
+                await board.set_budget(DRAIN_W)
+                await asyncio.sleep(DRAIN_S)
             record = read_record(truth)
     return _governed(seed, record, load, parts)
 
