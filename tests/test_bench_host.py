@@ -176,7 +176,7 @@ def tried(line: dict[float, float]) -> list[Tried]:
 @given(st.floats(1.6, 9.4))
 def test_the_search_ends_at_the_share_whose_worst_window_is_the_limit(limit_w: float) -> None:
     def worst_w(share: float) -> float:
-        return 1.5 + 8.0 * share**1.2
+        return 1.5 + 8.0 * math.pow(share, 1.2)
 
     found = tried({share: worst_w(share) for share in SWEEP})
     for _ in range(3):

@@ -72,7 +72,7 @@ def settled_w(constants: Constants, load: float) -> float:
 
 def _above_w(constants: Constants, load: float) -> float:
     awake = 1 - math.exp(-load / WAKE_SHARE)
-    share = constants.wake * awake + (1 - constants.wake) * load**constants.bend
+    share = constants.wake * awake + (1 - constants.wake) * math.pow(load, constants.bend)
     return constants.full_w * share
 
 
