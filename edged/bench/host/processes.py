@@ -18,10 +18,11 @@ from typing import Any
 from edged import config
 from edged.admin.client import asked
 from edged.admin.wire import SetBudgetAsk, StatusAsk
+from edged.bench.peers import ended
 from edged.bench.resident import as_toml
 from edged.errors import AdminUnreachable, EdgedError
 
-READY_S_MAX, LOOK_S, END_S_MAX = 120.0, 0.25, 20.0
+READY_S_MAX, LOOK_S = 120.0, 0.25
 LOG_LINES = 5
 SEQUENCES = 8
 
@@ -71,7 +72,7 @@ async def daemon(
         await _ready(process, settings, log)
         yield Daemon(settings, int(lock_file(folder).read_text()))
     finally:
-        await _end(process)
+        await ended(process)
 
 
 def lock_file(folder: Path) -> Path:
@@ -113,19 +114,6 @@ async def _is_ready(settings: config.Config) -> bool:
 
 def _tail(log: Path) -> str:
     return " / ".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:])
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """End a process politely, and if that does not help, otherwise."""
-    if process.returncode is not None:
-        return
-    process.terminate()
-    try:
-        async with asyncio.timeout(END_S_MAX):
-            await process.wait()
-    except TimeoutError:
-        process.kill()
-        await process.wait()
 
 
 @asynccontextmanager
