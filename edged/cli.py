@@ -147,7 +147,16 @@ def _add_bench(commands: _Commands[argparse.ArgumentParser]) -> None:
     engine.set_defaults(command=_bench_engine)
     power = kinds.add_parser("power", help="the power governor on virtual boards (simulated)")
     power.add_argument(
-        "--board", choices=("rk3576", "rk3588"), default="rk3588", help="of the scenarios"
+        "--board",
+        choices=("rk3576", "rk3588", "host"),
+        default="rk3588",
+        help="a virtual one of the scenarios; host: real compute of this machine, through a broker",
+    )
+    power.add_argument("--broker", metavar="HOST:PORT", help="host: default 127.0.0.1:1883")
+    power.add_argument("--seeds", type=int, default=3, help="host: hidden plants (default: 3)")
+    power.add_argument("--quick", action="store_true", help="host: a trial, no figures")
+    power.add_argument(
+        "--pauses", action="store_true", help="what a pause between steps saves on this machine"
     )
     power.add_argument("--plants", type=int, default=16, help="drawn plants per oracle share")
     power.add_argument("--scenario", metavar="NAME", help="this one alone")
@@ -263,8 +272,12 @@ def _bench_engine(given: argparse.Namespace) -> int:
 
 
 def _bench_power(given: argparse.Namespace) -> int:
-    from edged.bench.power import run
-
+    if given.pauses:
+        from edged.bench.pauses import run
+    elif given.board == "host":
+        from edged.bench.host.report import run
+    else:
+        from edged.bench.power import run
     return run(given)
 
 

@@ -12,6 +12,7 @@ from edged.__main__ import main
 from tests.broker import Mosquitto
 from tests.daemon_fixture import BOARD, OUTCOMES, Asker, Daemon, long_answer, wait_until
 from tests.golden_tree import metered
+from tests.inotify import Listener, looks
 
 pytestmark = pytest.mark.broker
 
@@ -166,6 +167,47 @@ def test_a_real_engine_is_held_by_the_chip_of_the_tree_and_its_clocks_come_back_
     assert (state["meter_fault"], state["clocks"]) == (None, {})
     assert capped != "2400000\n"
     assert cap.read_text() == "2400000\n"
+
+
+@pytest.mark.model
+def test_a_killed_engine_gives_its_clocks_back_and_the_next_one_is_capped_again(
+    broker: Mosquitto, tmp_path: Path
+) -> None:
+    root = metered(tmp_path / "sys", "orangepi_5")
+    cap = root / "devices/system/cpu/cpufreq/policy4/scaling_max_freq"
+    sections = {"power": {"sysfs": str(root), "budget_w": 2.8}}
+    with Daemon(tmp_path / "d", broker, backend="llama", sections=sections) as daemon:
+        wait_until(lambda: cap.read_text() not in ("", "2400000\n"), "a capped clock")
+        assert daemon.kill_engine()
+        wait_until(lambda: cap.read_text() == "2400000\n", "the clock from before")
+        wait_until(lambda: daemon.log.read_text().count("is resident") == 2, "another engine")
+        wait_until(lambda: cap.read_text() not in ("", "2400000\n"), "a capped clock again")
+
+
+@pytest.mark.slow
+@pytest.mark.model
+def test_a_daemon_without_prompts_looks_once_a_second_and_soon_not_at_all(
+    broker: Mosquitto, tmp_path: Path
+) -> None:
+    root = metered(tmp_path / "sys", "orangepi_5")
+    folders = [folder for folder in (root, *root.rglob("*")) if folder.is_dir()]
+    sections = {"power": {"sysfs": str(root)}}
+    with (
+        Daemon(tmp_path / "d", broker, backend="llama", sections=sections) as daemon,
+        Asker(broker) as device,
+        Listener(folders) as listener,
+    ):
+        daemon.wait_for_log("is resident")
+        daemon.wait_for_log("connected to the broker")
+        device.listen()
+        device.ask({"prompt": "truck at door 4", "max_tokens": 4}, "p")
+        device.outcome("p")
+        listener.heard(2.0)
+        soon = listener.heard(8.0)
+        listener.heard(50.0)
+        late = listener.heard(20.0)
+    assert 4 <= looks(soon) <= 9
+    assert late == []
 
 
 def test_a_budget_that_means_nothing_ends_with_78(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ import pytest
 from edged.bench.power_judge import Figures, Span, judged
 from edged.board.knobs.cap import Trouble
 from edged.board.meter import Reading
+from edged.board.meters.doubt import Bounds, Doubted
 from edged.board.soc import Clocks, Domain
 from edged.board.virtual.live import LiveBoard
 from edged.engine.client import Lost
@@ -28,6 +29,8 @@ pytestmark = pytest.mark.model
 
 SILENT_S = 20.0
 END_S = 60.0
+# Two periods of reading, and the pace of the load.
+NAMED_S = 0.45
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,20 @@ class Unplugged:
         if self.loop.time() > SILENT_S:
             raise MeterLost("no such device")
         return self.live.read()
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """The virtual board's meter on a bus that takes three seconds after a while."""
+
+    live: LiveBoard
+    loop: VirtualLoop
+
+    def read(self) -> Reading:
+        """Return a reading that was asked for long ago."""
+        reading = self.live.read()
+        late_s = 3.0 if self.loop.time() > SILENT_S else 0.0
+        return replace(reading, at_s=reading.at_s - late_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +111,31 @@ def test_a_meter_that_falls_silent_is_said_and_the_budget_still_holds(tmp_path: 
     assert figures.windows_over_share == 0
     assert watts.origin == "estimated"
     assert "held by the forecast" in watts.standing.why
+
+
+def test_a_meter_that_tells_of_another_time_is_named_and_the_budget_still_holds(
+    tmp_path: Path,
+) -> None:
+    async def play(loop: VirtualLoop) -> tuple[Figures, str, Watts]:
+        live = virtual_board(loop)
+        meter = Doubted(Late(live, loop), Bounds(), loop.time)
+        async with board(
+            loop, config_of(tmp_path), live, Parts(live.board.plant.soc, meter, live, live.run)
+        ) as one:
+            await one.saturate(SILENT_S - 0.2)
+            before = one.power.hands.fault
+            await one.saturate(SILENT_S + NAMED_S)
+            soon = one.power.hands.fault
+            await one.saturate(END_S)
+            span = Span(10.0, loop.time(), one.power.law.limits)
+            live.run(None)
+            assert before == ""
+            return judged(live.board, [span], 1), soon, one.power.watts()
+
+    figures, soon, watts = run_virtually(play)
+    assert figures.windows_over_share == 0
+    assert soon.startswith("stale: ")
+    assert (watts.origin, "meter stale: " in watts.standing.why) == ("estimated", True)
 
 
 def test_with_clocks_that_cannot_be_set_pauses_hold_the_budget_and_it_is_said(

@@ -8,7 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edged.board.soc import KNOBS, RK3576, RK3588, SOCS, operating_points
-from edged.power.forecast import GAIN_MAX, GAIN_MIN, Forecast, Learned, Phase, Step
+from edged.power.forecast import (
+    GAIN_MAX,
+    GAIN_MIN,
+    STRANGER_MAX,
+    STRANGER_MIN,
+    Forecast,
+    Learned,
+    Phase,
+    Step,
+)
 
 POINTS = operating_points(RK3588)
 JSON = st.none() | st.floats() | st.integers(-9, 9**9) | st.text(max_size=3) | st.booleans()
@@ -86,6 +95,13 @@ def test_gains_stay_bounded_whatever_the_meter_says(ticks: list[tuple[float, flo
     assert GAIN_MIN <= forecast.learned.decode_gain <= GAIN_MAX
 
 
+def test_another_machine_s_table_learns_watts_that_no_such_board_has() -> None:
+    forecast = Forecast(RK3588, POINTS, Learned(floor_w=30.0), is_own=False)
+    for _ in range(100):
+        forecast.learn_power("decode", 120.0, forecast.step_w(POINTS[-1], "decode"))
+    assert forecast.step_w(POINTS[-1], "decode") == pytest.approx(120.0, rel=0.005)
+
+
 def test_what_was_learned_outlives_a_restart() -> None:
     forecast = fresh()
     forecast.learn_floor(1.3)
@@ -100,4 +116,4 @@ def test_a_broken_file_of_what_was_learned_is_a_fresh_start_where_it_is_broken(
 ) -> None:
     learned = Learned.from_json(kept)
     assert all(value is None or math.isfinite(value) for value in learned.as_json().values())
-    assert GAIN_MIN <= learned.prefill_gain <= GAIN_MAX
+    assert STRANGER_MIN <= learned.prefill_gain <= STRANGER_MAX

@@ -27,7 +27,7 @@ from edged.bench.system import Answer, PeerFailed, Setting
 from edged.bench.workload import Ask, as_json
 from edged.errors import ConfigError
 
-START_S_MAX, HEALTH_POLL_S, END_S_MAX = 180.0, 0.1, 10.0
+START_S_MAX, HEALTH_POLL_S, END_S_MAX = 180.0, 0.1, 20.0
 # Slots: from as many as whole contexts fit to as many as edged's batch has sequences; the best one
 # is reported.
 SLOTS = (8, 16, 32)
@@ -121,7 +121,7 @@ async def started(peer: Peer, setting: Setting) -> AsyncIterator[HttpPeer]:
             await _warm(system)
             yield system
         finally:
-            await _end(process)
+            await ended(process)
 
 
 def _command(peer: Peer, setting: Setting, address: Address) -> list[str]:
@@ -188,7 +188,8 @@ async def _wait_until_healthy(
     raise PeerFailed(f"{name} did not come up: {last[0]}")
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
+async def ended(process: asyncio.subprocess.Process) -> None:
+    """End a process politely, and if that does not help, otherwise."""
     if process.returncode is not None:
         return
     process.terminate()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,12 +58,24 @@ class Figures:
     clock_changes: int
 
 
+class Energy(Protocol):
+    """Cumulative joules at the board's input at each moment."""
+
+    @property
+    def times_s(self) -> Sequence[float]:
+        """The moments."""
+
+    @property
+    def joules(self) -> Sequence[float]:
+        """Drawn up to each."""
+
+
 class Truth:
     """The board's energy as arrays."""
 
-    def __init__(self, board: Board) -> None:
-        self._times_s = np.array(board.times_s)
-        self._joules = np.array(board.joules)
+    def __init__(self, energy: Energy) -> None:
+        self._times_s = np.array(energy.times_s)
+        self._joules = np.array(energy.joules)
 
     def joules(self, start_s: float, end_s: float) -> float:
         """Return the joules between two moments."""

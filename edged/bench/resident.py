@@ -9,7 +9,7 @@ import asyncio
 import itertools
 import json
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import fields, replace
 from pathlib import Path
@@ -18,8 +18,8 @@ from typing import Any
 from edged import config
 from edged.bench.system import Answer, Setting
 from edged.bench.workload import Ask
-from edged.engine.client import EngineClient, Lost
-from edged.engine.frames import Limits, Outcome, Ready, Step, Work
+from edged.engine.client import EngineClient, Lost, Pulse
+from edged.engine.frames import Go, Limits, Outcome, Ready, Step, Work
 from edged.engine.processes import OwnProcesses
 from edged.errors import EngineUnusable
 
@@ -41,9 +41,19 @@ class ResidentEngine:
         self._client = client
         self._numbers = itertools.count()
         self._waiting: dict[str, asyncio.Future[Outcome]] = {}
+        self._limits = Limits(ready.context_tokens, ready.sequences, LEASE_S)
         self.ready = ready
         self.pid = pid
-        client.send(Limits(ready.context_tokens, ready.sequences, LEASE_S))
+        client.send(self._limits)
+
+    def pace(self, hear: Callable[[Pulse], None]) -> None:
+        """Have each step wait for its permit from now on; `hear` is told of each wish."""
+        self._client.pulse = hear
+        self._client.send(replace(self._limits, is_paced=True))
+
+    def permit(self, go: Go) -> None:
+        """Let a step start."""
+        self._client.send(go)
 
     async def answer(self, ask: Ask) -> Answer:
         """Return the answer to one prompt.
@@ -132,14 +142,19 @@ def configured(setting: Setting, folder: Path) -> tuple[config.Config, Path]:
         "engine": {"kv_tokens": setting.kv_tokens},
     }
     path = folder / "edged.toml"
+    path.write_text(as_toml(tables), encoding="utf-8")
+    return config.load(path), path
+
+
+def as_toml(tables: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return tables as a configuration file."""
     lines = [
         line
         for name, keys in tables.items()
         # A TOML string, integer or float is written as JSON writes it.
         for line in (f"[{name}]", *(f"{key} = {json.dumps(keys[key])}" for key in keys))
     ]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return config.load(path), path
+    return "\n".join(lines) + "\n"
 
 
 async def _ready(client: EngineClient) -> Ready:

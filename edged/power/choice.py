@@ -69,7 +69,9 @@ class Choice:
         return self.point == points - 1 and self.duty >= 1.0
 
     def words(self, forecast: Forecast) -> str:
-        """Return the choice in words for `state`."""
+        """Return the choice in words for `state`; no clocks where none can be set."""
+        if len(forecast.points) == 1:
+            return f"no clock is set, steps run {self.duty:.0%} of the time"
         clocks = forecast.points[self.point].clocks
         return (
             f"NPU {clocks.npu_hz / 1e6:.0f}, CPU {clocks.cpu_hz / 1e6:.0f}, "

@@ -22,6 +22,8 @@ FLOOR_WEIGHT = 0.02
 BAND_WEIGHT = 0.02
 # A gain further off than this is a broken meter or another board, not this one.
 GAIN_MIN, GAIN_MAX = 0.4, 2.5
+# Where the table is another machine's, its watts say little of this one's: a processor of 100 W.
+STRANGER_MIN, STRANGER_MAX = 0.02, 50.0
 # The clock cannot be wrong as a shunt can: the resident model may be ten times smaller.
 PACE_MIN, PACE_MAX = 0.01, 100.0
 # Band of the prior before anything was learned: what plants drawn from the stated ranges show.
@@ -72,7 +74,7 @@ def _is_sane(name: str, value: object) -> bool:
     if name.endswith("_ticks"):
         return isinstance(value, int) and value >= 0
     if name.endswith("_gain"):
-        return GAIN_MIN <= value <= GAIN_MAX
+        return STRANGER_MIN <= value <= STRANGER_MAX
     if name.endswith("_pace"):
         return PACE_MIN <= value <= PACE_MAX
     return 0 <= value <= 1 if name == "band" else 0 < value < 1000
@@ -98,7 +100,8 @@ class Forecast:
     """The prior table of one board, scaled by what was learned.
 
     `points` are the operating points that the board's knobs can reach, full speed last;
-    `chunk_tokens_max` is the most that the engine prefills in one step.
+    `chunk_tokens_max` is the most that the engine prefills in one step; `is_own` tells whether the
+    table is this board's, or another's in its place.
     """
 
     def __init__(
@@ -107,8 +110,11 @@ class Forecast:
         points: Sequence[Point],
         learned: Learned,
         chunk_tokens_max: int = CHUNKS_TOKENS[-1],
+        *,
+        is_own: bool = True,
     ) -> None:
         self.soc = soc
+        self._gains = (GAIN_MIN, GAIN_MAX) if is_own else (STRANGER_MIN, STRANGER_MAX)
         self._chunk_tokens_max = chunk_tokens_max
         self.points = points
         self.learned = learned
@@ -171,13 +177,17 @@ class Forecast:
         ratio = (metered_w - self.floor_w) / above_w
         band = now.band + BAND_WEIGHT * (abs(metered_w / expected_w - 1) - now.band)
         if phase == "prefill":
-            gain = _learned(now.prefill_gain, ratio, now.prefill_ticks)
+            gain = self._bounded(_learned(now.prefill_gain, ratio, now.prefill_ticks))
             ticks = now.prefill_ticks + 1
             self.learned = replace(now, prefill_gain=gain, prefill_ticks=ticks, band=band)
         else:
-            gain = _learned(now.decode_gain, ratio, now.decode_ticks)
+            gain = self._bounded(_learned(now.decode_gain, ratio, now.decode_ticks))
             ticks = now.decode_ticks + 1
             self.learned = replace(now, decode_gain=gain, decode_ticks=ticks, band=band)
+
+    def _bounded(self, gain: float) -> float:
+        gain_min, gain_max = self._gains
+        return min(gain_max, max(gain_min, gain))
 
     def learn_floor(self, metered_w: float) -> None:
         """Take a tick in which the board was idle, NPU off."""
@@ -204,12 +214,8 @@ class Forecast:
 def _learned(gain: float, ratio: float, ticks: int) -> float:
     """Return the gain after one more tick: a running mean at first, then an EWMA."""
     weight = max(GAIN_WEIGHT, 1 / (ticks + 1))
-    return _bounded(gain * (1 + weight * (ratio - 1)))
+    return gain * (1 + weight * (ratio - 1))
 
 
 def _scaled(pace: float, ratio: float) -> float:
     return min(PACE_MAX, max(PACE_MIN, pace * (1 + 0.1 * (ratio - 1))))
-
-
-def _bounded(gain: float) -> float:
-    return min(GAIN_MAX, max(GAIN_MIN, gain))

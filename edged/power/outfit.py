@@ -166,7 +166,13 @@ def outfit(
     budget = budget_of(config.power, learned.floor_w)
     checked(budget, config.engine.step_s_max, metered=parts.meter is not None)
     prior = parts.soc or STAND_IN
-    forecast = Forecast(prior, _points(prior, parts.knobs), learned, config.engine.chunk_tokens)
+    forecast = Forecast(
+        prior,
+        _points(prior, parts.knobs),
+        learned,
+        config.engine.chunk_tokens,
+        is_own=parts.soc is not None,
+    )
     settings = _settings(config, parts, budget)
     return Outfit(parts, Law(forecast, budget.limits(), settings, clock()), budget, learned_file)
 
