@@ -14,7 +14,7 @@ import struct
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, FiniteFloat, TypeAdapter, ValidationError
 
 from edged.errors import EngineLost
 
@@ -57,11 +57,12 @@ class Prompt:
 class Sampling:
     """How tokens are chosen. `temperature` 0 is greedy; an unset `seed` is drawn and reported."""
 
-    temperature: float = 0.0
-    top_p: float = 1.0
+    # JSON writes no other numbers.
+    temperature: FiniteFloat = 0.0
+    top_p: FiniteFloat = 1.0
     top_k: int | None = None
-    min_p: float = 0.0
-    repeat_penalty: float = 1.0
+    min_p: FiniteFloat = 0.0
+    repeat_penalty: FiniteFloat = 1.0
     seed: int | None = None
     stop: tuple[str, ...] = ()
 
