@@ -95,10 +95,20 @@ class Table:
         candidates: Sequence[Candidate],
         now_s: float,
         limits: config.Spool,
+        unfinished: int,
         supersede: Callable[[Row], Settlement],
     ) -> list[Verdict]:
-        """Return a verdict for each candidate; fresh ones are queued."""
-        return [self._accept(candidate, now_s, limits, supersede) for candidate in candidates]
+        """Return a verdict for each candidate; fresh ones are queued.
+
+        `unfinished` prompts are here already: to count them takes longer than to accept one.
+        """
+        verdicts = []
+        for candidate in candidates:
+            verdict = self._accept(candidate, now_s, limits, unfinished, supersede)
+            if isinstance(verdict, Fresh):
+                unfinished += 1 - len(verdict.superseded)
+            verdicts.append(verdict)
+        return verdicts
 
     def recover(self, *, deadlines_certain: bool) -> None:
         """Queue again what ran when the daemon ended; mark deadlines that no clock kept."""
@@ -206,13 +216,14 @@ class Table:
         candidate: Candidate,
         now_s: float,
         limits: config.Spool,
+        unfinished: int,
         supersede: Callable[[Row], Settlement],
     ) -> Verdict:
         known = self._known(candidate)
         if known is not None:
             return known
         superseded = self._superseded(candidate)
-        full = self._full(now_s, limits, len(superseded))
+        full = self._full(now_s, limits, unfinished - len(superseded))
         if full is not None:
             return full
         self.settle({row.serial: supersede(row) for row in superseded}, now_s)
@@ -252,13 +263,10 @@ class Table:
             (to.topic, to.correlation, serial),
         )
 
-    def _full(self, now_s: float, limits: config.Spool, leaving: int) -> Full | None:
-        """Return why there is no room for a prompt, though `leaving` rows make place for it."""
-        (rows,) = self._one("SELECT count(*) FROM prompt WHERE state IN ('queued', 'running')") or (
-            0,
-        )
-        if rows - leaving >= limits.rows_max:
-            return Full("queue_full", f"{rows} prompts wait, limit spool.rows_max")
+    def _full(self, now_s: float, limits: config.Spool, staying: int) -> Full | None:
+        """Return why there is no room for a prompt beside those that stay."""
+        if staying >= limits.rows_max:
+            return Full("queue_full", f"{staying} prompts wait, limit spool.rows_max")
         bytes_max = limits.bytes_max - outcome_bytes(limits.bytes_max)
         while self._used_bytes() > bytes_max:
             if not self._drop_oldest(now_s):
@@ -317,7 +325,24 @@ class Table:
         )
         serial = cursor.lastrowid
         assert serial is not None
-        return self._row(serial)[0]
+        return Row(
+            serial=serial,
+            client=candidate.client,
+            id=candidate.id,
+            state=State.QUEUED,
+            destination=to,
+            accepted_s=now_s,
+            deadline_s=now_s + candidate.ttl_s,
+            deadline_certain=True,
+            priority=candidate.priority,
+            stream=candidate.stream,
+            receipt=candidate.receipt,
+            replace=candidate.replace,
+            attempts=0,
+            restarts=0,
+            prompt_tokens=candidate.job.prompt_tokens,
+            answer_tokens=candidate.job.answer_tokens,
+        )
 
     def _row(self, serial: int) -> tuple[Row, str]:
         found = self._one(f"SELECT {_ROW}, fingerprint FROM prompt WHERE serial = ?", serial)
