@@ -168,7 +168,7 @@ class Intake:
         submitted = [(item, message) for item, message in heard if isinstance(message, Submission)]
         refused = [(item, message) for item, message in heard if isinstance(message, Refused)]
         candidates: list[tuple[Delivery, Candidate]] = []
-        judged = await asyncio.gather(*(self._judged(message) for _, message in submitted))
+        judged = await self._judged([message for _, message in submitted])
         for (item, _), judgement in zip(submitted, judged, strict=True):
             if isinstance(judgement, Refused):
                 refused.append((item, judgement))
@@ -176,22 +176,32 @@ class Intake:
                 candidates.append((item, judgement))
         return candidates, refused
 
-    async def _judged(self, submission: Submission) -> Candidate | Refused:
-        """Return whether a prompt is taken, trimmed where it is too long and asks for that."""
-        first = measured = await self._measure(submission)
-        while True:
-            lost = first.prompt_tokens - measured.prompt_tokens if first and measured else 0
-            try:
-                return self._candidate(submission, measured, lost)
-            except Refusal as refusal:
-                shorter = trimmed(submission, refusal)
-                if shorter is None:
-                    return Refused(submission.sender, refusal)
-            submission, measured = shorter, await self._measure(shorter)
+    async def _judged(self, submissions: Sequence[Submission]) -> list[Candidate | Refused]:
+        """Return whether prompts are taken, trimmed where one is too long and asks for that.
 
-    async def _measure(self, submission: Submission) -> Measured | None:
-        job = submission.job
-        return await self._engine.measure(job.prompt, job.schema, job.wire, MEASURE_S_MAX)
+        All are measured together, then those together that were trimmed, and so on.
+        """
+        found: list[Submission | Candidate | Refused] = list(submissions)
+        tokens: dict[int, int] = {}
+        while trying := [
+            (place, one) for place, one in enumerate(found) if isinstance(one, Submission)
+        ]:
+            asks = [(one.job.prompt, one.job.schema, one.job.wire) for _, one in trying]
+            counts = await self._engine.measure(asks, MEASURE_S_MAX)
+            for (place, one), measured in zip(trying, counts, strict=True):
+                now = 0 if measured is None else measured.prompt_tokens
+                lost = tokens.setdefault(place, now) - now if measured is not None else 0
+                found[place] = self._judgement(one, measured, lost)
+        return [one for one in found if not isinstance(one, Submission)]
+
+    def _judgement(
+        self, submission: Submission, measured: Measured | None, lost_tokens: int
+    ) -> Submission | Candidate | Refused:
+        """Return what becomes of a prompt: it is taken, refused, or to be measured trimmed."""
+        try:
+            return self._candidate(submission, measured, lost_tokens)
+        except Refusal as refusal:
+            return trimmed(submission, refusal) or Refused(submission.sender, refusal)
 
     def _candidate(
         self, submission: Submission, measured: Measured | None, trimmed_tokens: int

@@ -76,7 +76,7 @@ def figures(found: Found) -> dict[str, Any]:
         else round(found.latency.ratio, 3),
         "e2e_share": _median([one.share for one in found.shared], 4),
         "recovery_s": None if found.recovery_s is None else round(found.recovery_s, 3),
-        "bytes_per_prompt": None if written is None else round(written.burst),
+        "bytes_per_prompt": None if written is None else round(written.accepted),
         "idle_wakeups_per_s": None if idle is None else round(idle.wakeups_per_s, 3),
         "idle_cpu_share": None if idle is None else round(idle.cpu_share, 5),
     }
@@ -178,13 +178,16 @@ def _written_lines(found: Written | None) -> list[Line]:
     return [
         Line("row of a waiting prompt", f"{found.row:,.0f} bytes"),
         Line(
-            "written per prompt, burst of 1,000, to the last delivery",
-            f"{found.burst:,.0f} bytes",
+            "written per prompt, burst of 1,000, until accepted",
+            f"{found.accepted:,.0f} bytes",
             reach,
-            found.burst <= found.bound,
+            found.accepted <= found.bound,
         ),
-        Line("of that, until accepted", f"{found.accepted:,.0f} bytes"),
-        Line("written per prompt, one by one", f"{found.single:,.0f} bytes"),
+        Line(
+            "written per short prompt, burst of 1,000, to the last delivery",
+            f"{found.answered:,.0f} bytes",
+        ),
+        Line("written per short prompt, one by one", f"{found.single:,.0f} bytes"),
     ]
 
 

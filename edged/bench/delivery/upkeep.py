@@ -29,16 +29,17 @@ SETTLE_S = 20.0
 class Written:
     """Bytes that the daemon wrote to the disk, for each prompt.
 
+    Each counts from the first publish until SQLite's log is folded into the file.
+
     Attributes:
-        burst: of a burst, from its first publish until all outcomes are delivered and SQLite's log
-            is folded into the file.
-        accepted: the same until all are accepted, on a board that starts none.
-        single: as `burst`, of prompts that come one by one.
-        row: size of a row.
+        accepted: of a burst to a board that starts none.
+        answered: of a burst of short prompts, until all outcomes are delivered.
+        single: as `answered`, of prompts that come one by one.
+        row: size of a row of the first burst.
     """
 
-    burst: float
     accepted: float
+    answered: float
     single: float
     row: float
 
@@ -66,20 +67,22 @@ def written(folder: Path, port: int, count: int, singles: int) -> Written:
     tables = {**SIM, "model": {"sequences": 32}}
     with Board(folder / "answers", port, tables) as board, Device(port) as device:
         board.wait_until_ready()
-        is_delivered = _delivers(board)
-        burst = _written(board, lambda: device.publish(_asked(board, count, "b")), is_delivered)
+        asked = _short(board, count, "b")
+        is_delivered = _delivered(board, count)
+        answered = _written(board, lambda: device.publish(asked), is_delivered)
+        is_delivered = _delivered(board, count + singles)
         single = _written(board, lambda: _one_by_one(board, device, singles), is_delivered)
     with Board(folder / "paused", port, tables) as board, Device(port) as device:
         board.wait_until_ready()
         board.pause()
-        asked = _asked(board, count, "b")
+        asked = prompts(board.topic, FLOOD, count)
         is_accepted = _accepts(board, len(asked))
         accepted = _written(board, lambda: device.publish(asked), is_accepted)
         row = spool_view.row_bytes(board.folder)
-    return Written(burst / count, accepted / count, single / singles, row)
+    return Written(accepted / count, answered / count, single / singles, row)
 
 
-def _asked(board: Board, count: int, client: str) -> list[Prompt]:
+def _short(board: Board, count: int, client: str) -> list[Prompt]:
     keys = {"template": None, "input": None, "prompt": "say something"}
     return prompts(board.topic, client, count, **keys, max_tokens=ANSWER_TOKENS)
 
@@ -94,17 +97,13 @@ def _written(board: Board, work: Callable[[], None], is_over: Callable[[], bool]
     return written_bytes(board.pid) - before
 
 
-def _delivers(board: Board) -> Callable[[], bool]:
-    return lambda: spool_view.delivered(board.folder) == spool_view.rows(board.folder)
-
-
 def _accepts(board: Board, count: int) -> Callable[[], bool]:
     return lambda: spool_view.rows(board.folder) == count
 
 
 def _one_by_one(board: Board, device: Device, count: int) -> None:
     before = spool_view.rows(board.folder)
-    for number, prompt in enumerate(_asked(board, count, "s"), start=before + 1):
+    for number, prompt in enumerate(_short(board, count, "s"), start=before + 1):
         device.publish([prompt])
         board.wait(_delivered(board, number), "the prompt is delivered")
 
