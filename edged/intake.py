@@ -3,7 +3,8 @@
 In:  deliveries from mqtt.     Out: rows in the spool; refusals, `accepted` and repeated outcomes.
 Order of a group: read, measure, commit, refusals and repeats (until the broker has them), PUBACKs
 in arrival order, `accepted`. Whatever fails before the PUBACK comes again from the broker.
-Two tasks: one makes durable, one tells and acknowledges.
+Three tasks: one reads and measures, one makes durable, one tells and acknowledges. So a group is
+measured while the one before it is on its way to the disk.
 """
 
 from __future__ import annotations
@@ -51,6 +52,16 @@ OVER_BUDGET_RETRY_S = 300.0
 
 
 @dataclass(frozen=True, slots=True)
+class _Judged:
+    """Deliveries that were read and measured: what each asks for, candidates, the refused."""
+
+    deliveries: Sequence[Delivery]
+    heard: Sequence[tuple[Delivery, Heard]]
+    admitted: Sequence[tuple[Delivery, Candidate]]
+    refused: Sequence[tuple[Delivery, Refused]]
+
+
+@dataclass(frozen=True, slots=True)
 class _Group:
     """Deliveries whose prompts are durable or refused, on their way to the PUBACK.
 
@@ -86,6 +97,8 @@ class Intake:
         self._diary = diary
         self._entry = Entry(spool, dispatch.line, dispatch.quotas)
         self._serials = itertools.count(1)
+        # More would only be measured sooner than it can be stored.
+        self._read: asyncio.Queue[_Judged] = asyncio.Queue(1)
         # Never longer than the broker's window of unacknowledged prompts.
         self._taken: asyncio.Queue[_Group] = asyncio.Queue()
         self.unanswerable = 0
@@ -93,14 +106,21 @@ class Intake:
     async def run(self) -> None:
         """Take groups of deliveries and acknowledge them, for ever."""
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._read_groups(), name="read")
             tasks.create_task(self._take_groups(), name="take")
             tasks.create_task(self._acknowledge_groups(), name="acknowledge")
+
+    async def _read_groups(self) -> None:
+        while True:
+            group = await self._session.deliveries()
+            heard = [(item, read(item.inbound, self._site, self._fresh_id())) for item in group]
+            admitted, refused = await self._admitted(heard)
+            await self._read.put(_Judged(group, heard, admitted, refused))
 
     async def _take_groups(self) -> None:
         """Make groups durable. This waits for no PUBACK: while it stands, none would be read."""
         while True:
-            group = await self._session.deliveries()
-            self._taken.put_nowait(await self._take(group))
+            self._taken.put_nowait(await self._take(await self._read.get()))
 
     async def _acknowledge_groups(self) -> None:
         while True:
@@ -120,26 +140,23 @@ class Intake:
             *(self._session.publish(told) for told in self._accepted(group.accepted))
         )
 
-    async def _take(self, deliveries: Sequence[Delivery]) -> _Group:
-        heard = [(item, read(item.inbound, self._site, self._fresh_id())) for item in deliveries]
-        admitted, refused = await self._admitted(heard)
-        candidates, verdicts, over = await self._accept(admitted)
-        refused += over
+    async def _take(self, judged: _Judged) -> _Group:
+        candidates, verdicts, over = await self._accept(judged.admitted)
         accepted = [row for row in map(_to_accept, candidates, verdicts) if row is not None]
         for (_, candidate), verdict in zip(candidates, verdicts, strict=True):
             if isinstance(verdict, Fresh):
                 self._took(candidate, verdict)
-        told = [(item, self._refusal(refusal)) for item, refusal in refused]
+        told = [(item, self._refusal(refusal)) for item, refusal in (*judged.refused, *over)]
         for (item, candidate), verdict in zip(candidates, verdicts, strict=True):
             told.append((item, self._told(candidate, verdict)))
-        for item, order in heard:
+        for item, order in judged.heard:
             if isinstance(order, CancelOrder):
                 told.append((item, await self._dispatch.cancel(order)))
         first = [message for item, message in told if message is not None and item.qos]
         for item, message in told:
             if message is not None and not item.qos:  # no PUBACK waits for this one
                 self._session.publish_unacknowledged(message)
-        return _Group(deliveries, first, accepted)
+        return _Group(judged.deliveries, first, accepted)
 
     async def _accept(
         self, admitted: Sequence[tuple[Delivery, Candidate]]

@@ -23,7 +23,7 @@ from edged.bench.delivery.broker import HOST
 from edged.errors import AdminUnreachable, EngineUnusable
 
 WAIT_S = 300.0
-POLL_S = 0.02
+POLL_S = 0.05
 END_S = 20.0
 # What systemd says to a service; a benchmark that runs in one is no board.
 SYSTEMD = ("NOTIFY_SOCKET", "RUNTIME_DIRECTORY", "STATE_DIRECTORY", "WATCHDOG_USEC")

@@ -21,8 +21,6 @@ from edged.bench.delivery.broker import HOST
 from edged.errors import EngineUnusable
 
 REPLY_S_MAX = 300.0
-# Enough that the broker, not the window, bounds how fast prompts are published.
-INFLIGHT_MAX = 1000
 OUTCOMES = ("done", "error", "expired", "cancelled", "superseded")
 SAID = "forklift hit pallet 48213 at dock 6, 12 cartons crushed"
 
@@ -77,7 +75,6 @@ class Device:
         self._heard: queue.Queue[Heard] = queue.Queue()
         self._subscribed: queue.Queue[int] = queue.Queue()
         self._paho = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
-        self._paho.max_inflight_messages_set(INFLIGHT_MAX)
         self._paho.on_message = self._on_message
         self._paho.on_subscribe = lambda _, __, number, *___: self._subscribed.put(number)
 

@@ -95,6 +95,8 @@ class _Taking:
         )
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call] # paho annotates none
         properties.SessionExpiryInterval = SESSION_S
+        # As many under way as MQTT allows: else mosquitto waits for an acknowledgement after 20.
+        properties.ReceiveMaximum = 65_535
         client.connect(HOST, self._port, clean_start=False, properties=properties)
         return client
 
