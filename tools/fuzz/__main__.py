@@ -22,8 +22,10 @@ from tools.fuzz.mutate import mutated
 from tools.fuzz.target import Target
 
 TARGETS = (*prompts.TARGETS, *frames.TARGETS, *files.TARGETS)
-# An input that takes longer hangs: the process says where it is, and ends.
-HANG_S = 30.0
+# An input that takes longer is a finding.
+LONG_S = 2.0
+# Where so many inputs take longer, one hangs: the process says where it is, and ends.
+WATCHED_INPUTS, WATCHED_S = 500, 300.0
 FINDINGS_MAX = 20
 
 
@@ -60,6 +62,8 @@ class Try:
         self._count.slowest_s = max(self._count.slowest_s, took_s)
         if isinstance(error, Exception):
             self._count.findings.setdefault(_where(error), self._data)
+        elif took_s > LONG_S:
+            self._count.findings.setdefault(f"over {LONG_S:.0f} s", self._data)
         return isinstance(error, Exception)
 
 
@@ -90,7 +94,8 @@ def run(target: Target, inputs: int, seed: int) -> Count:
     count, random, seeds = Count(), Random(f"{target.name} {seed}"), target.seeds()
     for number in range(inputs):
         data = seeds[number] if number < len(seeds) else mutated(seeds, target.pieces, random)
-        faulthandler.dump_traceback_later(HANG_S, exit=True)
+        if number % WATCHED_INPUTS == 0:
+            faulthandler.dump_traceback_later(WATCHED_S, exit=True)
         with Try(count, data):
             target.check(data)
         if len(count.findings) >= FINDINGS_MAX:
