@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 
 from edged import config
 from edged.admission import CancelOrder, Refused, Sender, Submission, admit, read
@@ -19,9 +20,10 @@ from edged.contract import Inbound, Outbound
 from edged.engine.frames import Work, decode, encode
 from edged.errors import Refusal
 from edged.mqtt import packets
-from edged.rows import Candidate, Fresh, Job, Row, State, work_of
+from edged.rows import Candidate, Job, Row, work_of
 from edged.site import Site, site_of
 from edged.topics import is_id, is_publishable, matches
+from tools.fuzz.frames import ROW
 from tools.fuzz.target import Target
 
 CONTEXT_TOKENS = 1024
@@ -111,24 +113,17 @@ def _check_submission(submission: Submission) -> None:
 
 
 def _row(candidate: Candidate) -> Row:
-    return Fresh(
-        Row(
-            serial=1,
-            client=candidate.client,
-            id=candidate.id,
-            state=State.QUEUED,
-            destination=candidate.destination,
-            accepted_s=0.0,
-            deadline_s=candidate.ttl_s,
-            deadline_certain=True,
-            priority=candidate.priority,
-            stream=candidate.stream,
-            receipt=candidate.receipt,
-            replace=candidate.replace,
-            attempts=0,
-            restarts=0,
-        )
-    ).row
+    return replace(
+        ROW,
+        client=candidate.client,
+        id=candidate.id,
+        destination=candidate.destination,
+        deadline_s=candidate.ttl_s,
+        priority=candidate.priority,
+        stream=candidate.stream,
+        receipt=candidate.receipt,
+        replace=candidate.replace,
+    )
 
 
 def _replies(row: Row) -> Iterator[Outbound]:
