@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import faulthandler
+import resource
 import sys
 import time
 import traceback
@@ -27,6 +28,8 @@ LONG_S = 2.0
 # Where so many inputs take longer, one hangs: the process says where it is, and ends.
 WATCHED_INPUTS, WATCHED_S = 500, 300.0
 FINDINGS_MAX = 20
+# An input that takes more memory is a finding, and no danger to the machine.
+MEMORY_BYTES_MAX = 3 * 2**30
 
 
 @dataclass(slots=True)
@@ -72,7 +75,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = _parser().parse_args(argv)
     chosen = [one for one in TARGETS if not given.target or one.name in given.target]
     total = sum(one.share for one in chosen)
-    is_broken = False
+    is_broken, memory = False, resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES_MAX, memory[1]))
     for target in chosen:
         inputs = max(1, round(given.inputs * target.share / total))
         began_s = time.perf_counter()
@@ -84,6 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             file.write_bytes(data)
             print(f"  {file}: {where}")
         is_broken = is_broken or bool(count.findings)
+    resource.setrlimit(resource.RLIMIT_AS, memory)
     if given.daemon:
         is_broken = daemon.fuzzed(given.daemon, given.seed) or is_broken
     return int(is_broken)
