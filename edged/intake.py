@@ -233,6 +233,8 @@ class Intake:
         job, ahead = candidate.job, self._dispatch.unfinished
         granted = self._dispatch.grants.granted(job, candidate.ttl_s, ahead)
         check_grant(job, granted, submission.request.on_long)
+        if not trimmed_tokens:
+            return candidate
         return replace(candidate, job=replace(candidate.job, trimmed_tokens=trimmed_tokens))
 
     def _took(self, candidate: Candidate, fresh: Fresh) -> None:

@@ -18,7 +18,7 @@ from random import Random
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from edged.bench.delivery.board import Board
+from edged.bench.delivery.board import Board, Tables
 from edged.bench.delivery.broker import mosquitto
 from edged.bench.delivery.device import OUTCOMES, Device, Heard, Prompt
 from edged.errors import EngineUnusable
@@ -30,7 +30,7 @@ CLIENT = "fuzz"
 AT_ONCE = 200
 # Of each prompt, by its Message Expiry: an answer that takes longer is `expired`.
 TTL_S = 5
-TABLES = {
+TABLES: Tables = {
     "engine": {"backend": "sim", "answer_tokens_default": 4},
     "model": {"context_tokens": 128, "sequences": 64},
 }
@@ -69,7 +69,7 @@ def _group(
     """Send prompts and wait for all their replies; return what was wrong."""
     asked = {str(number).encode(): _prompt(board, number, random) for number in numbers}
     device.publish(asked.values())
-    waiting, problems = set(asked), []
+    waiting, problems = set(asked), list[str]()
     while waiting:
         try:
             heard = device.next(lambda heard: "/req/" not in heard.topic)

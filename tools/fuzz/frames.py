@@ -17,6 +17,7 @@ from edged.engine.frames import (
     LENGTH,
     Measure,
     Prompt,
+    Wire,
     decode,
     encode,
     receive_frame,
@@ -29,6 +30,7 @@ from edged.rows import Job, Row, State, work_of
 from tools.fuzz.target import Target
 
 SCHEMA_BYTES_MAX = 4096
+WIRES: tuple[Wire, ...] = ("json", "compact")
 
 
 def check_frame(data: bytes) -> None:
@@ -91,9 +93,9 @@ def constraints() -> Constraints:
 def check_schema(data: bytes) -> None:
     """Take bytes as a prompt's schema, in both forms: refused, or held to with known bounds."""
     text = data.decode("utf-8", "replace")
-    for wire in ("json", "compact"):
+    for wire in WIRES:
         try:
-            written = written_schema(Measure("1", Prompt(payload="x"), text, wire))  # type: ignore[arg-type] # both are of Wire
+            written = written_schema(Measure("1", Prompt(payload="x"), text, wire))
             found = constraints().constraint(written or "")
         except Refusal as refusal:
             if refusal.reason != "bad_schema":

@@ -78,7 +78,7 @@ class _Taking:
     def subscribe(self) -> None:
         """Begin the session and leave it."""
         client = self._connected()
-        client.on_subscribe = lambda *_: client.disconnect()
+        client.on_subscribe = lambda client, *_: _leave(client)
         client.subscribe(f"{TOPIC}/#", qos=1)
         client.loop_forever()
 
@@ -106,6 +106,10 @@ class _Taking:
         self._taken += 1
         if self._taken == self._count:
             client.disconnect()
+
+
+def _leave(client: paho.Client) -> None:
+    client.disconnect()
 
 
 def _main(port: int, count: int) -> None:

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edged.bench.delivery import spool_view
-from edged.bench.delivery.board import Board
+from edged.bench.delivery.board import Board, Tables
 from edged.bench.delivery.device import Device, Prompt, is_event, prompts
 from edged.config import Spool
 
 CLIENT = "asks"
-TABLES = {"engine": {"backend": "sim"}, "spool": {"bytes_max": 2**31}}
+TABLES: Tables = {"engine": {"backend": "sim"}, "spool": {"bytes_max": 2**31}}
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edged.bench.delivery import spool_view
-from edged.bench.delivery.board import Board
+from edged.bench.delivery.board import Board, Tables
 from edged.bench.delivery.device import Device, Prompt, is_event, prompts
 from edged.bench.delivery.disk import slow_environment
 from edged.bench.delivery.drained import TOPIC, plain_paho
 from edged.bench.delivery.spool_view import rate
 
 # No bound of the queue is what is measured.
-WIDE = {"spool": {"rows_max": 100_000}, "quota": {"outstanding_max": 1_000_000}}
-SIM = {"engine": {"backend": "sim"}, "model": {"sequences": 16}, **WIDE}
+WIDE: Tables = {"spool": {"rows_max": 100_000}, "quota": {"outstanding_max": 1_000_000}}
+SIM: Tables = {"engine": {"backend": "sim"}, "model": {"sequences": 16}, **WIDE}
 FLOOD, WORK = "flood", "work"
 # Of the prompts that the engine answers meanwhile: half a second each, 16 at once.
 WORK_TOKENS = 16

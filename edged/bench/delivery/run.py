@@ -150,12 +150,11 @@ def _slow_disk(place: Place, found: Found) -> None:
 
 def _slow(place: Place, library: Path, number: int) -> SlowDisk:
     folder, port, size = place.folder, place.port, place.size
-    floods = [
-        rates.flooded(folder / f"{name}-{number}", port, size.flood, size.window_s, preload)
-        for name, preload in (("quick", None), ("slow", library))
-    ]
+    much = (size.flood, size.window_s)
+    quick = rates.flooded(folder / f"quick-{number}", port, *much, None)
+    slow = rates.flooded(folder / f"slow-{number}", port, *much, library)
     burst_s = rates.burst_s(folder / f"burst-{number}", port, size.burst, library)
-    return SlowDisk(*floods, burst_s)
+    return SlowDisk(quick, slow, burst_s)
 
 
 def _latency(place: Place, found: Found) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edged.bench.delivery import spool_view
-from edged.bench.delivery.board import Board
+from edged.bench.delivery.board import Board, Tables
 from edged.bench.delivery.device import Device, Heard, Prompt, prompts
 from edged.bench.delivery.disk import written_bytes
 from edged.bench.delivery.rates import FLOOD, SIM, WIDE
@@ -64,7 +64,7 @@ class Idle:
 
 def written(folder: Path, port: int, count: int, singles: int) -> Written:
     """Measure on two boards: one answers, one is paused."""
-    tables = {**SIM, "model": {"sequences": 32}}
+    tables: Tables = {**SIM, "model": {"sequences": 32}}
     with Board(folder / "answers", port, tables) as board, Device(port) as device:
         board.wait_until_ready()
         asked = _short(board, count, "b")
@@ -114,7 +114,7 @@ def _delivered(board: Board, count: int) -> Callable[[], bool]:
 def recovery_s(folder: Path, port: int, rows: int, repeat: int) -> float:
     """Return the median seconds from the start of a daemon to its `online`, after kill -9."""
     spool_view.fill(folder, waiting=rows, delivered=0)
-    tables = {"engine": {"backend": "sim"}, **WIDE}
+    tables: Tables = {"engine": {"backend": "sim"}, **WIDE}
     taken = []
     with Board(folder, port, tables) as board, Device(port, FLOOD) as device:
         board.wait_until_ready()
