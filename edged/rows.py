@@ -127,6 +127,28 @@ class Row:
         return 1 + self.attempts + self.restarts
 
 
+def queued_row(candidate: Candidate, serial: int, now_s: float) -> Row:
+    """Return the row of a prompt that is accepted now."""
+    return Row(
+        serial=serial,
+        client=candidate.client,
+        id=candidate.id,
+        state=State.QUEUED,
+        destination=candidate.destination,
+        accepted_s=now_s,
+        deadline_s=now_s + candidate.ttl_s,
+        deadline_certain=True,
+        priority=candidate.priority,
+        stream=candidate.stream,
+        receipt=candidate.receipt,
+        replace=candidate.replace,
+        attempts=0,
+        restarts=0,
+        prompt_tokens=candidate.job.prompt_tokens,
+        answer_tokens=candidate.job.answer_tokens,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Settlement:
     """The one outcome of a row: event, status and the reply's bytes."""

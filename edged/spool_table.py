@@ -29,6 +29,7 @@ from edged.rows import (
     Settlement,
     State,
     Verdict,
+    queued_row,
 )
 from edged.spool_salvage import open_sound
 
@@ -50,9 +51,7 @@ _LETTER = "serial, client, id, event, status, outcome, topic, correlation, settl
 
 
 class Table:
-    """An open spool file.
-
-    What cannot be read of a damaged one is set aside.
+    """An open spool file; what cannot be read of a damaged one is set aside.
 
     Raises:
         sqlite3.Error, OSError: it cannot be opened or written now.
@@ -98,10 +97,7 @@ class Table:
         unfinished: int,
         supersede: Callable[[Row], Settlement],
     ) -> list[Verdict]:
-        """Return a verdict for each candidate; fresh ones are queued.
-
-        `unfinished` prompts are here already: to count them takes longer than to accept one.
-        """
+        """Return a verdict for each candidate; `unfinished` prompts are here already."""
         verdicts = []
         for candidate in candidates:
             verdict = self._accept(candidate, now_s, limits, unfinished, supersede)
@@ -166,8 +162,7 @@ class Table:
     def purge(self, before_s: float, now_s: float) -> bool:
         """Delete delivered rows that were settled before `before_s`, never inside their ttl.
 
-        Returns:
-            Whether there may be more of them.
+        Return whether there may be more of them.
         """
         deleted = self._db.execute(
             "DELETE FROM prompt WHERE serial IN (SELECT serial FROM prompt WHERE "
@@ -325,24 +320,7 @@ class Table:
         )
         serial = cursor.lastrowid
         assert serial is not None
-        return Row(
-            serial=serial,
-            client=candidate.client,
-            id=candidate.id,
-            state=State.QUEUED,
-            destination=to,
-            accepted_s=now_s,
-            deadline_s=now_s + candidate.ttl_s,
-            deadline_certain=True,
-            priority=candidate.priority,
-            stream=candidate.stream,
-            receipt=candidate.receipt,
-            replace=candidate.replace,
-            attempts=0,
-            restarts=0,
-            prompt_tokens=candidate.job.prompt_tokens,
-            answer_tokens=candidate.job.answer_tokens,
-        )
+        return queued_row(candidate, serial, now_s)
 
     def _row(self, serial: int) -> tuple[Row, str]:
         found = self._one(f"SELECT {_ROW}, fingerprint FROM prompt WHERE serial = ?", serial)

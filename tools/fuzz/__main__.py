@@ -100,7 +100,9 @@ def run(target: Target, inputs: int, seed: int) -> Count:
     for number in range(inputs):
         data = seeds[number] if number < len(seeds) else mutated(seeds, target.pieces, random)
         if number % WATCHED_INPUTS == 0:
-            faulthandler.dump_traceback_later(WATCHED_S, exit=True)
+            faulthandler.dump_traceback_later(
+                WATCHED_S, exit=True, file=sys.__stderr__ or sys.stderr
+            )
         with Try(count, data):
             target.check(data)
         if len(count.findings) >= FINDINGS_MAX:

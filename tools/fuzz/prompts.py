@@ -11,7 +11,6 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 
 from edged import config
 from edged.admission import CancelOrder, Refused, Sender, Submission, admit, read
@@ -20,10 +19,9 @@ from edged.contract import Inbound, Outbound
 from edged.engine.frames import Work, decode, encode
 from edged.errors import Refusal
 from edged.mqtt import packets
-from edged.rows import Candidate, Job, Row, work_of
+from edged.rows import Job, Row, queued_row, work_of
 from edged.site import Site, site_of
 from edged.topics import is_id, is_publishable, matches
-from tools.fuzz.frames import ROW
 from tools.fuzz.target import Target
 
 CONTEXT_TOKENS = 1024
@@ -103,27 +101,13 @@ def _check_submission(submission: Submission) -> None:
         message = Answers("edge-1").refused(sender.id, sender.destination, refusal)
         _check_reply(message, sender.client, "refused")
         return
-    row = _row(candidate)
+    row = queued_row(candidate, 1, 0.0)
     job = Job.from_json(candidate.job.to_json().encode())
     assert job == candidate.job, "the spool would give another prompt back"
     work = decode(encode(work_of(row, job))[4:])
     assert isinstance(work, Work)
     for message in _replies(row):
         _check_reply(message, candidate.client, json.loads(message.payload)["event"])
-
-
-def _row(candidate: Candidate) -> Row:
-    return replace(
-        ROW,
-        client=candidate.client,
-        id=candidate.id,
-        destination=candidate.destination,
-        deadline_s=candidate.ttl_s,
-        priority=candidate.priority,
-        stream=candidate.stream,
-        receipt=candidate.receipt,
-        replace=candidate.replace,
-    )
 
 
 def _replies(row: Row) -> Iterator[Outbound]:

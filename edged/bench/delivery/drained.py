@@ -93,7 +93,8 @@ class _Taking:
         client = paho.Client(
             CallbackAPIVersion.VERSION2, client_id="plain-paho", protocol=paho.MQTTv5
         )
-        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call] # paho annotates none
+        kind = PacketTypes.CONNECT
+        properties = Properties(kind)  # type: ignore[no-untyped-call] # paho annotates none
         properties.SessionExpiryInterval = SESSION_S
         # As many under way as MQTT allows: else mosquitto waits for an acknowledgement after 20.
         properties.ReceiveMaximum = 65_535
