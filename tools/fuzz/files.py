@@ -26,7 +26,9 @@ from tools.fuzz.target import Target
 @functools.cache
 def folder() -> Path:
     """Return a folder for the files, gone with the process."""
-    made = tempfile.TemporaryDirectory(prefix="edged-fuzz-")
+    memory = Path("/dev/shm")  # where there is one, no disk has to wait for each input
+    parent = memory if memory.is_dir() else None
+    made = tempfile.TemporaryDirectory(prefix="edged-fuzz-", dir=parent)
     _KEPT.append(made)
     return Path(made.name)
 
