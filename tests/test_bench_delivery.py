@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -137,7 +138,7 @@ def test_a_library_that_slows_nothing_is_refused(
     empty.write_text("int nothing;\n")
     monkeypatch.setattr(disk, "SOURCE", empty)
     monkeypatch.setattr(disk, "VARIABLE", "NOBODY_READS_IT")
-    if disk.shutil.which("cc") is None:
+    if shutil.which("cc") is None:
         pytest.skip("no C compiler here")
     with pytest.raises(ConfigError, match="does not sync through libc"):
         disk.slow_fsync(tmp_path)
