@@ -145,6 +145,7 @@ def _add_bench(commands: _Commands[argparse.ArgumentParser]) -> None:
     engine.add_argument("--quick", action="store_true", help="few prompts: a trial, no figures")
     engine.add_argument("--json", type=Path, metavar="FILE", help="write the whole report here")
     engine.set_defaults(command=_bench_engine)
+    _add_bench_delivery(kinds)
     power = kinds.add_parser("power", help="the power governor on virtual boards (simulated)")
     power.add_argument(
         "--board",
@@ -163,6 +164,19 @@ def _add_bench(commands: _Commands[argparse.ArgumentParser]) -> None:
     power.add_argument("--json", type=Path, metavar="FILE", help="write the figures")
     power.add_argument("--plot", type=Path, metavar="FILE", help="draw them (SVG or PNG)")
     power.set_defaults(command=_bench_power)
+
+
+def _add_bench_delivery(kinds: _Commands[argparse.ArgumentParser]) -> None:
+    parser = kinds.add_parser("delivery", help="the daemon with a real broker and a real disk")
+    parser.add_argument("--model", type=Path, metavar="FILE", help="of the end-to-end share")
+    parser.add_argument(
+        "--figure", action="append", default=[], metavar="NAME", help="default: all of them"
+    )
+    parser.add_argument("--folder", type=Path, help="on the disk to measure (default: $TMPDIR)")
+    parser.add_argument("--quick", action="store_true", help="little of all: a trial, no figures")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures")
+    parser.add_argument("--table", type=Path, metavar="FILE", help="write the table")
+    parser.set_defaults(command=_bench_delivery)
 
 
 def _add_config(commands: _Commands[argparse.ArgumentParser]) -> None:
@@ -269,6 +283,12 @@ def _bench_engine(given: argparse.Namespace) -> int:
         given.json.write_text(engine.as_json(found), encoding="utf-8")
     print(table(found))
     return 0
+
+
+def _bench_delivery(given: argparse.Namespace) -> int:
+    from edged.bench.delivery.run import run
+
+    return run(given)
 
 
 def _bench_power(given: argparse.Namespace) -> int:

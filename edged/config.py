@@ -138,7 +138,8 @@ def load(path: Path | None) -> Config:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    # Other ValueErrors of tomllib: a number of thousands of digits, a date that no calendar has.
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: cannot be read as TOML: {error}") from error
     return parse(table, str(path))
 

@@ -33,7 +33,7 @@ from edged.power.governor import Governor, Grant
 from edged.power.grant import Granted
 from edged.quota import Quotas, Use
 from edged.rows import Job, Row, Settlement, State, work_of
-from edged.scheduler import URGENT_OVER, Room, next_deadline_s, overdue
+from edged.scheduler import URGENT_OVER, Room
 from edged.spool import Spool
 
 log = logging.getLogger(__name__)
@@ -153,7 +153,7 @@ class Dispatch:
 
     async def cancel(self, order: CancelOrder) -> Outbound | None:
         """Cancel a prompt; return what is to be said at once, if the outcome does not say it."""
-        row = self._spool.find(order.client, order.id)
+        row = self._spool.rows.find(order.client, order.id)
         if row is not None:
             await self._stop(row, "cancelled")
             return None
@@ -166,8 +166,7 @@ class Dispatch:
     async def _start(self) -> None:
         while True:
             self._woken.clear()
-            now_s = self._spool.clock.now_s()
-            for row in overdue(self._spool.rows.values(), now_s):
+            for row in self._spool.rows.overdue(self._spool.clock.now_s()):
                 await self._stop(row, "expired")
             await self._start_picked()
             await self._wait_for_work()
@@ -214,9 +213,9 @@ class Dispatch:
         await self._settle({row.serial: self._answers.failed(row, detail) for row in rows})
 
     async def _wait_for_work(self) -> None:
-        waiting = [row for row in self._spool.rows.values() if row.serial not in self._stopping()]
-        deadline_s = next_deadline_s(waiting)
-        now_s = self._spool.clock.now_s()
+        stopping, rows = self._stopping(), self._spool.rows.by_deadline()
+        going_on = (row.deadline_s for row in rows if row.serial not in stopping)
+        deadline_s, now_s = next(going_on, None), self._spool.clock.now_s()
         try:
             async with asyncio.timeout(None if deadline_s is None else deadline_s - now_s):
                 await self._woken.wait()

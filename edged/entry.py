@@ -42,16 +42,16 @@ class Entry:
         self, candidates: Iterable[Candidate], sequences: int
     ) -> list[Charged | Refusal]:
         """Return what becomes of each candidate, in their order; `sequences` share the batch."""
-        unfinished = Counter(row.client for row in self._spool.rows.values())
+        taken = Counter[str]()
         judged: list[Charged | Refusal] = []
         for candidate in candidates:
-            refusal = self._refusal(candidate, unfinished, sequences)
+            refusal = self._refusal(candidate, taken[candidate.client], sequences)
             if refusal is not None and not await self._is_known(candidate):
                 judged.append(refusal)
                 continue
             use = NOTHING if refusal is not None else self._use(candidate)
             self._quotas.take(candidate.client, use)
-            unfinished[candidate.client] += 1
+            taken[candidate.client] += 1
             judged.append(Charged(candidate, use))
         return judged
 
@@ -63,16 +63,17 @@ class Entry:
                 continue
             self._quotas.begun(verdict.row.serial, one.candidate.client, one.use)
 
-    def _refusal(
-        self, candidate: Candidate, unfinished: Counter[str], sequences: int
-    ) -> Refusal | None:
+    def _refusal(self, candidate: Candidate, taken: int, sequences: int) -> Refusal | None:
+        """Return why a prompt is not taken; so many of its client were, of the same group."""
         client = candidate.client
         limit = self._quotas.of(client).outstanding_max
-        if unfinished[client] >= limit:
+        unfinished = self._spool.rows.count_of(client) + taken
+        if unfinished >= limit:
             # Clients take turns, so one of its own ends about once in a round of them all.
             relief_s = self._line.relief_s(sequences)
-            retry_s = UNKNOWN_RETRY_S if relief_s is None else relief_s * len(unfinished)
-            detail = f"{client} has {unfinished[client]} unfinished prompts"
+            rounds = max(1, self._spool.rows.clients)
+            retry_s = UNKNOWN_RETRY_S if relief_s is None else relief_s * rounds
+            detail = f"{client} has {unfinished} unfinished prompts"
             return Refusal("quota", f"{detail}, limit outstanding_max = {limit}", retry_s)
         short = self._quotas.short(client, self._use(candidate))
         if short is None:
@@ -83,7 +84,7 @@ class Entry:
 
     async def _is_known(self, candidate: Candidate) -> bool:
         client, id = candidate.client, candidate.id
-        if self._spool.find(client, id) is not None:
+        if self._spool.rows.find(client, id) is not None:
             return True
         return await self._spool.settled(client, id) is not None
 

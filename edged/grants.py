@@ -6,15 +6,15 @@ for the engine, `Granted` for a prompt, None where nobody forecasts.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from edged import config
 from edged.costs import Counted
 from edged.engine.client import EngineClient
 from edged.power.governor import Governor, Grant
 from edged.power.grant import Ask, Granted
-from edged.rows import Row
 from edged.scheduler import Queued, next_rows
+from edged.unfinished import Flow, FlowRows
 
 # So many waiting rows are forecast, those that start next, each time that one can start.
 FORECAST_ROWS = 32
@@ -62,13 +62,13 @@ class Grants:
         ask = Ask(counted.prompt_tokens, counted.answer_tokens, left_s, is_trimmable=False)
         return self._power.granted(ask, self.whole, ahead)
 
-    def next(self, rows: Iterable[Row], queued: Queued) -> dict[int, Granted]:
+    def next(self, flows: Mapping[Flow, FlowRows], queued: Queued) -> dict[int, Granted]:
         """Return what the waiting rows that start next would get if they ran now, where known."""
         if not self._forecasts:
             return {}
         found = {
             row.serial: self.granted(row, row.deadline_s - queued.now_s, 0)
-            for row in next_rows(rows, queued, FORECAST_ROWS)
+            for row in next_rows(flows, queued, FORECAST_ROWS)
         }
         return {serial: granted for serial, granted in found.items() if granted is not None}
 

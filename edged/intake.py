@@ -3,7 +3,8 @@
 In:  deliveries from mqtt.     Out: rows in the spool; refusals, `accepted` and repeated outcomes.
 Order of a group: read, measure, commit, refusals and repeats (until the broker has them), PUBACKs
 in arrival order, `accepted`. Whatever fails before the PUBACK comes again from the broker.
-Two tasks: one makes durable, one tells and acknowledges.
+Three tasks: one reads and measures, one makes durable, one tells and acknowledges. So a group is
+measured while the one before it is on its way to the disk.
 """
 
 from __future__ import annotations
@@ -51,6 +52,16 @@ OVER_BUDGET_RETRY_S = 300.0
 
 
 @dataclass(frozen=True, slots=True)
+class _Judged:
+    """Deliveries that were read and measured: what each asks for, candidates, the refused."""
+
+    deliveries: Sequence[Delivery]
+    heard: Sequence[tuple[Delivery, Heard]]
+    admitted: Sequence[tuple[Delivery, Candidate]]
+    refused: Sequence[tuple[Delivery, Refused]]
+
+
+@dataclass(frozen=True, slots=True)
 class _Group:
     """Deliveries whose prompts are durable or refused, on their way to the PUBACK.
 
@@ -86,6 +97,8 @@ class Intake:
         self._diary = diary
         self._entry = Entry(spool, dispatch.line, dispatch.quotas)
         self._serials = itertools.count(1)
+        # More would only be measured sooner than it can be stored.
+        self._read: asyncio.Queue[_Judged] = asyncio.Queue(1)
         # Never longer than the broker's window of unacknowledged prompts.
         self._taken: asyncio.Queue[_Group] = asyncio.Queue()
         self.unanswerable = 0
@@ -93,14 +106,21 @@ class Intake:
     async def run(self) -> None:
         """Take groups of deliveries and acknowledge them, for ever."""
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._read_groups(), name="read")
             tasks.create_task(self._take_groups(), name="take")
             tasks.create_task(self._acknowledge_groups(), name="acknowledge")
+
+    async def _read_groups(self) -> None:
+        while True:
+            group = await self._session.deliveries()
+            heard = [(item, read(item.inbound, self._site, self._fresh_id())) for item in group]
+            admitted, refused = await self._admitted(heard)
+            await self._read.put(_Judged(group, heard, admitted, refused))
 
     async def _take_groups(self) -> None:
         """Make groups durable. This waits for no PUBACK: while it stands, none would be read."""
         while True:
-            group = await self._session.deliveries()
-            self._taken.put_nowait(await self._take(group))
+            self._taken.put_nowait(await self._take(await self._read.get()))
 
     async def _acknowledge_groups(self) -> None:
         while True:
@@ -120,26 +140,23 @@ class Intake:
             *(self._session.publish(told) for told in self._accepted(group.accepted))
         )
 
-    async def _take(self, deliveries: Sequence[Delivery]) -> _Group:
-        heard = [(item, read(item.inbound, self._site, self._fresh_id())) for item in deliveries]
-        admitted, refused = await self._admitted(heard)
-        candidates, verdicts, over = await self._accept(admitted)
-        refused += over
+    async def _take(self, judged: _Judged) -> _Group:
+        candidates, verdicts, over = await self._accept(judged.admitted)
         accepted = [row for row in map(_to_accept, candidates, verdicts) if row is not None]
         for (_, candidate), verdict in zip(candidates, verdicts, strict=True):
             if isinstance(verdict, Fresh):
                 self._took(candidate, verdict)
-        told = [(item, self._refusal(refusal)) for item, refusal in refused]
+        told = [(item, self._refusal(refusal)) for item, refusal in (*judged.refused, *over)]
         for (item, candidate), verdict in zip(candidates, verdicts, strict=True):
             told.append((item, self._told(candidate, verdict)))
-        for item, order in heard:
+        for item, order in judged.heard:
             if isinstance(order, CancelOrder):
                 told.append((item, await self._dispatch.cancel(order)))
         first = [message for item, message in told if message is not None and item.qos]
         for item, message in told:
             if message is not None and not item.qos:  # no PUBACK waits for this one
                 self._session.publish_unacknowledged(message)
-        return _Group(deliveries, first, accepted)
+        return _Group(judged.deliveries, first, accepted)
 
     async def _accept(
         self, admitted: Sequence[tuple[Delivery, Candidate]]
@@ -168,7 +185,7 @@ class Intake:
         submitted = [(item, message) for item, message in heard if isinstance(message, Submission)]
         refused = [(item, message) for item, message in heard if isinstance(message, Refused)]
         candidates: list[tuple[Delivery, Candidate]] = []
-        judged = await asyncio.gather(*(self._judged(message) for _, message in submitted))
+        judged = await self._judged([message for _, message in submitted])
         for (item, _), judgement in zip(submitted, judged, strict=True):
             if isinstance(judgement, Refused):
                 refused.append((item, judgement))
@@ -176,22 +193,32 @@ class Intake:
                 candidates.append((item, judgement))
         return candidates, refused
 
-    async def _judged(self, submission: Submission) -> Candidate | Refused:
-        """Return whether a prompt is taken, trimmed where it is too long and asks for that."""
-        first = measured = await self._measure(submission)
-        while True:
-            lost = first.prompt_tokens - measured.prompt_tokens if first and measured else 0
-            try:
-                return self._candidate(submission, measured, lost)
-            except Refusal as refusal:
-                shorter = trimmed(submission, refusal)
-                if shorter is None:
-                    return Refused(submission.sender, refusal)
-            submission, measured = shorter, await self._measure(shorter)
+    async def _judged(self, submissions: Sequence[Submission]) -> list[Candidate | Refused]:
+        """Return whether prompts are taken, trimmed where one is too long and asks for that.
 
-    async def _measure(self, submission: Submission) -> Measured | None:
-        job = submission.job
-        return await self._engine.measure(job.prompt, job.schema, job.wire, MEASURE_S_MAX)
+        All are measured together, then those together that were trimmed, and so on.
+        """
+        found: list[Submission | Candidate | Refused] = list(submissions)
+        tokens: dict[int, int] = {}
+        while trying := [
+            (place, one) for place, one in enumerate(found) if isinstance(one, Submission)
+        ]:
+            asks = [(one.job.prompt, one.job.schema, one.job.wire) for _, one in trying]
+            counts = await self._engine.measure(asks, MEASURE_S_MAX)
+            for (place, one), measured in zip(trying, counts, strict=True):
+                now = 0 if measured is None else measured.prompt_tokens
+                lost = tokens.setdefault(place, now) - now if measured is not None else 0
+                found[place] = self._judgement(one, measured, lost)
+        return [one for one in found if not isinstance(one, Submission)]
+
+    def _judgement(
+        self, submission: Submission, measured: Measured | None, lost_tokens: int
+    ) -> Submission | Candidate | Refused:
+        """Return what becomes of a prompt: it is taken, refused, or to be measured trimmed."""
+        try:
+            return self._candidate(submission, measured, lost_tokens)
+        except Refusal as refusal:
+            return trimmed(submission, refusal) or Refused(submission.sender, refusal)
 
     def _candidate(
         self, submission: Submission, measured: Measured | None, trimmed_tokens: int
@@ -206,6 +233,8 @@ class Intake:
         job, ahead = candidate.job, self._dispatch.unfinished
         granted = self._dispatch.grants.granted(job, candidate.ttl_s, ahead)
         check_grant(job, granted, submission.request.on_long)
+        if not trimmed_tokens:
+            return candidate
         return replace(candidate, job=replace(candidate.job, trimmed_tokens=trimmed_tokens))
 
     def _took(self, candidate: Candidate, fresh: Fresh) -> None:

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 
 from edged.costs import JOULES, Costs, Counted
 from edged.grants import Grants, late_of
+from edged.places import places
 from edged.power.grant import Granted
 from edged.rows import Row, State
-from edged.scheduler import Queued, Room, pick, queue_positions
+from edged.scheduler import Queued, Room, pick
 from edged.spool import Spool
 from edged.turns import Turns
 
@@ -74,9 +75,10 @@ class Line:
 
     def next(self, room: Room) -> Next:
         """Return what starts now; their clients have had their turns."""
-        rows, queued = self._spool.rows.values(), self._queued()
-        granted = self._grants.next(rows, queued)
-        picked = pick(rows, room, queued, late_of(granted))
+        rows, queued = self._spool.rows, self._queued()
+        flows = rows.flows(queued.now_s)
+        granted = self._grants.next(flows, queued)
+        picked = pick(rows.running.values(), flows, room, queued, late_of(granted))
         self._turns = picked.turns
         return Next(picked.serials, granted, queued.now_s)
 
@@ -125,17 +127,18 @@ class Line:
             running: so many are in the batch.
             sequences: so many may be; None: nothing starts, and nobody knows for how long.
         """
-        positions = queue_positions(self._spool.rows.values(), self._queued(), serials)
-        found = {}
-        for serial, position in positions.items():
-            row = self._spool.rows.get(serial)
+        queued = self._queued()
+        rows = [self._spool.rows[serial] for serial in serials if serial in self._spool.rows]
+        positions = places(rows, self._spool.rows.flows(queued.now_s), queued)
+        found = dict.fromkeys(serials, Outlook(0, None))
+        for row in rows:
+            position = positions[row.serial]
             estimated_s = None
-            if row is not None and sequences is not None:
+            if sequences is not None:
                 estimated_s = self._estimated_s(row, position + running, max(1, sequences))
             if estimated_s is not None:
-                told = Told(self._spool.clock.now_s(), estimated_s)
-                self._told.setdefault(serial, told)
-            found[serial] = Outlook(position, estimated_s)
+                self._told.setdefault(row.serial, Told(queued.now_s, estimated_s))
+            found[row.serial] = Outlook(position, estimated_s)
         return found
 
     def _estimated_s(self, row: Row, ahead: int, sequences: int) -> float | None:

@@ -6,13 +6,13 @@ Times are seconds of the spool's clock (`*_s`).
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from edged.contract import Destination
-from edged.engine.frames import Message, OnCap, Prompt, Sampling, Wire, Work
+from edged.engine.frames import OnCap, Prompt, Sampling, Wire, Work
 
 
 class State(StrEnum):
@@ -51,33 +51,21 @@ class Job:
 
     def to_json(self) -> str:
         """Return the text that the spool keeps until the outcome."""
-        return json.dumps(asdict(self), ensure_ascii=False, separators=(",", ":"))
+        return _JOB.dump_json(self).decode()
 
     @staticmethod
     def from_json(text: bytes) -> Job | None:
-        """Return the job that `to_json` wrote; None if a disk changed it."""
+        """Return the job that `to_json` wrote, by this version or an earlier one.
+
+        None if a disk changed it: whatever comes back is one that the engine can be told.
+        """
         try:
-            return _job(json.loads(text.decode()))
-        except (ValueError, TypeError, LookupError, AttributeError):
+            return _JOB.validate_json(text)
+        except ValidationError:
             return None
 
 
-def _job(table: dict[str, Any]) -> Job:
-    prompt, sampling = table["prompt"], table["sampling"]
-    messages = tuple(Message(**message) for message in prompt["messages"])
-    return Job(
-        prompt=Prompt(**(prompt | {"messages": messages})),
-        schema=table["schema"],
-        max_tokens=table["max_tokens"],
-        sampling=Sampling(**(sampling | {"stop": tuple(sampling["stop"])})),
-        template=tuple(table["template"]) if table["template"] else None,
-        # Rows of earlier versions lack one or the other of these.
-        trimmed_tokens=table.get("trimmed_tokens", 0),
-        wire=table.get("wire", "json"),
-        on_cap=table.get("on_cap", "close"),
-        prompt_tokens=table.get("prompt_tokens"),
-        answer_tokens=table.get("answer_tokens"),
-    )
+_JOB: TypeAdapter[Job] = TypeAdapter(Job)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +125,28 @@ class Row:
     def attempt(self) -> int:
         """Return the number of the inference that runs or would run next, from 1."""
         return 1 + self.attempts + self.restarts
+
+
+def queued_row(candidate: Candidate, serial: int, now_s: float) -> Row:
+    """Return the row of a prompt that is accepted now."""
+    return Row(
+        serial=serial,
+        client=candidate.client,
+        id=candidate.id,
+        state=State.QUEUED,
+        destination=candidate.destination,
+        accepted_s=now_s,
+        deadline_s=now_s + candidate.ttl_s,
+        deadline_certain=True,
+        priority=candidate.priority,
+        stream=candidate.stream,
+        receipt=candidate.receipt,
+        replace=candidate.replace,
+        attempts=0,
+        restarts=0,
+        prompt_tokens=candidate.job.prompt_tokens,
+        answer_tokens=candidate.job.answer_tokens,
+    )
 
 
 @dataclass(frozen=True, slots=True)

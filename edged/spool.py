@@ -14,7 +14,6 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
 
 from edged import config
 from edged.clock import BoardClock, MachineClock, SpoolClock
@@ -22,6 +21,7 @@ from edged.errors import SpoolUnwritable
 from edged.rows import Candidate, Fresh, Full, Job, Known, Letter, Row, Settlement, State, Verdict
 from edged.spool_file import Pace, SpoolFile
 from edged.spool_table import Table
+from edged.unfinished import Unfinished
 
 PACE = Pace()
 DRAINING = Full(
@@ -51,7 +51,7 @@ class Spool:
         self._file = SpoolFile(directory, limits.bytes_max, pace, machine)
         self._limits = limits
         self._supersede = supersede
-        self._rows: dict[int, Row] = {}
+        self._rows = Unfinished()
 
     async def open(self) -> None:
         """Open and recover: what ran when the daemon ended is queued again.
@@ -63,7 +63,7 @@ class Spool:
         """
         rows = await self._file.open(_recovered)
         self.clock, self.boot = self._file.clock, self._file.boot
-        self._rows = {row.serial: row for row in rows}
+        self._rows = Unfinished(rows)
         self.note = self._file.note
 
     async def close(self) -> None:
@@ -94,9 +94,9 @@ class Spool:
         return self._file.changed
 
     @property
-    def rows(self) -> Mapping[int, Row]:
-        """Return the rows without an outcome, by serial."""
-        return MappingProxyType(self._rows)
+    def rows(self) -> Unfinished:
+        """Return the rows without an outcome; only the spool changes them."""
+        return self._rows
 
     async def accept(
         self, candidates: Sequence[Candidate], *, is_closed: bool = False
@@ -109,9 +109,11 @@ class Spool:
             return []
         now_s = self.clock.now_s()
         limits = self._limits.model_copy(update={"rows_max": 0}) if is_closed else self._limits
+        # What is settled meanwhile only makes room.
+        unfinished = len(self._rows)
         try:
             verdicts: list[Verdict] = await self._file.write_new(
-                lambda table: table.accept(candidates, now_s, limits, self._supersede)
+                lambda table: table.accept(candidates, now_s, limits, unfinished, self._supersede)
             )
         except SpoolUnwritable as trouble:
             return [Full("spool_full", str(trouble))] * len(candidates)
@@ -153,7 +155,8 @@ class Spool:
                 table.keep_note(note)
 
         await self._file.write(work)
-        return [self._rows.pop(serial) for serial in settlements if serial in self._rows]
+        ended = (self._rows.drop(serial) for serial in settlements)
+        return [row for row in ended if row is not None]
 
     async def keep_note(self, note: str) -> None:
         """Write a note without an outcome, unless the disk will not; the next open has it."""
@@ -167,12 +170,6 @@ class Spool:
         """Mark outcomes as acknowledged by the broker; `claimed` False: nobody subscribed."""
         await self._file.write(lambda table: table.delivered(claimed))
 
-    def find(self, client: str, id: str) -> Row | None:
-        """Return the unfinished row of (client, id)."""
-        return next(
-            (row for row in self._rows.values() if row.client == client and row.id == id), None
-        )
-
     async def settled(self, client: str, id: str) -> Letter | None:
         """Return the outcome of (client, id), while it is kept."""
         return await self._file.read(lambda table: table.letter(client, id))
@@ -181,15 +178,15 @@ class Spool:
         match verdict:
             case Fresh(row, superseded):
                 for old in superseded:
-                    self._rows.pop(old.serial, None)
-                self._rows[row.serial] = row
+                    self._rows.drop(old.serial)
+                self._rows.put(row)
             case Known(row):
                 self._set([row.serial], lambda old: replace(old, destination=row.destination))
 
     def _set(self, serials: Iterable[int], change: Callable[[Row], Row]) -> None:
         for serial in serials:
             if serial in self._rows:
-                self._rows[serial] = change(self._rows[serial])
+                self._rows.put(change(self._rows[serial]))
 
 
 def _recovered(table: Table, clock: SpoolClock) -> list[Row]:

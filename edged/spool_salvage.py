@@ -36,6 +36,8 @@ FAILURES_MAX = 200_000
 ROWS_PER_COMMIT = 256
 # Larger serials are damage; after 2^63 - 1 SQLite would take no row.
 SERIAL_MAX = 2**53
+# The second one where SQLite's words on the damage are none.
+_UNREADABLE = (sqlite3.DatabaseError, UnicodeDecodeError)
 _COMPANIONS = ("-wal", "-journal")
 _NAMES = f"{HEAD}, {TEXTS}".split(", ")
 
@@ -238,7 +240,7 @@ def _scanned(source: sqlite3.Connection, highest: int) -> Iterator[Found]:
                 found = _named(columns)
                 first = max(first, found["serial"] + 1)
                 yield found
-        except sqlite3.DatabaseError:
+        except _UNREADABLE:
             failures += 1
             middle = (first + last) // 2
             if first < last:
@@ -262,7 +264,7 @@ def _one(source: sqlite3.Connection, statement: str, *values: object) -> tuple[A
     """Return the one row of a statement; None if there is none, or it cannot be read."""
     try:
         found: tuple[Any, ...] | None = source.execute(statement, values).fetchone()
-    except sqlite3.DatabaseError:
+    except _UNREADABLE:
         return None
     return found
 

@@ -119,6 +119,9 @@ def open_database(path: Path) -> sqlite3.Connection:
     database.text_factory = lambda raw: raw.decode("utf-8", "replace")
     try:
         _prepare(database, path)
+    except UnicodeDecodeError as error:  # of SQLite's own words on a damaged name
+        database.close()
+        raise SpoolDamaged(f"{path}: damaged: its definitions cannot be read") from error
     except (sqlite3.Error, ConfigError, SpoolDamaged) as error:
         database.close()
         if isinstance(error, sqlite3.Error) and _is_damage(error):

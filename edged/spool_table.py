@@ -29,6 +29,7 @@ from edged.rows import (
     Settlement,
     State,
     Verdict,
+    queued_row,
 )
 from edged.spool_salvage import open_sound
 
@@ -50,9 +51,7 @@ _LETTER = "serial, client, id, event, status, outcome, topic, correlation, settl
 
 
 class Table:
-    """An open spool file.
-
-    What cannot be read of a damaged one is set aside.
+    """An open spool file; what cannot be read of a damaged one is set aside.
 
     Raises:
         sqlite3.Error, OSError: it cannot be opened or written now.
@@ -95,10 +94,17 @@ class Table:
         candidates: Sequence[Candidate],
         now_s: float,
         limits: config.Spool,
+        unfinished: int,
         supersede: Callable[[Row], Settlement],
     ) -> list[Verdict]:
-        """Return a verdict for each candidate; fresh ones are queued."""
-        return [self._accept(candidate, now_s, limits, supersede) for candidate in candidates]
+        """Return a verdict for each candidate; `unfinished` prompts are here already."""
+        verdicts = []
+        for candidate in candidates:
+            verdict = self._accept(candidate, now_s, limits, unfinished, supersede)
+            if isinstance(verdict, Fresh):
+                unfinished += 1 - len(verdict.superseded)
+            verdicts.append(verdict)
+        return verdicts
 
     def recover(self, *, deadlines_certain: bool) -> None:
         """Queue again what ran when the daemon ended; mark deadlines that no clock kept."""
@@ -156,8 +162,7 @@ class Table:
     def purge(self, before_s: float, now_s: float) -> bool:
         """Delete delivered rows that were settled before `before_s`, never inside their ttl.
 
-        Returns:
-            Whether there may be more of them.
+        Return whether there may be more of them.
         """
         deleted = self._db.execute(
             "DELETE FROM prompt WHERE serial IN (SELECT serial FROM prompt WHERE "
@@ -206,13 +211,14 @@ class Table:
         candidate: Candidate,
         now_s: float,
         limits: config.Spool,
+        unfinished: int,
         supersede: Callable[[Row], Settlement],
     ) -> Verdict:
         known = self._known(candidate)
         if known is not None:
             return known
         superseded = self._superseded(candidate)
-        full = self._full(now_s, limits, len(superseded))
+        full = self._full(now_s, limits, unfinished - len(superseded))
         if full is not None:
             return full
         self.settle({row.serial: supersede(row) for row in superseded}, now_s)
@@ -252,13 +258,10 @@ class Table:
             (to.topic, to.correlation, serial),
         )
 
-    def _full(self, now_s: float, limits: config.Spool, leaving: int) -> Full | None:
-        """Return why there is no room for a prompt, though `leaving` rows make place for it."""
-        (rows,) = self._one("SELECT count(*) FROM prompt WHERE state IN ('queued', 'running')") or (
-            0,
-        )
-        if rows - leaving >= limits.rows_max:
-            return Full("queue_full", f"{rows} prompts wait, limit spool.rows_max")
+    def _full(self, now_s: float, limits: config.Spool, staying: int) -> Full | None:
+        """Return why there is no room for a prompt beside those that stay."""
+        if staying >= limits.rows_max:
+            return Full("queue_full", f"{staying} prompts wait, limit spool.rows_max")
         bytes_max = limits.bytes_max - outcome_bytes(limits.bytes_max)
         while self._used_bytes() > bytes_max:
             if not self._drop_oldest(now_s):
@@ -317,7 +320,7 @@ class Table:
         )
         serial = cursor.lastrowid
         assert serial is not None
-        return self._row(serial)[0]
+        return queued_row(candidate, serial, now_s)
 
     def _row(self, serial: int) -> tuple[Row, str]:
         found = self._one(f"SELECT {_ROW}, fingerprint FROM prompt WHERE serial = ?", serial)

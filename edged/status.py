@@ -27,7 +27,6 @@ from edged.metrics import Figures
 from edged.mqtt import Session
 from edged.orders import Mode
 from edged.power.governor import Governor
-from edged.rows import State
 from edged.service import Service
 from edged.site import Site
 from edged.spool import Spool
@@ -140,7 +139,7 @@ class Status:
         """Return the board's state as the contract's `state` topic carries it."""
         engine, allowed = self._engine.state, self._dispatch.grant
         ready = engine.ready
-        rows = self._spool.rows.values()
+        rows = self._spool.rows
         return {
             "node": self._site.topics.node,
             "version": edged.__version__,
@@ -163,8 +162,8 @@ class Status:
                 },
             },
             "queue": {
-                "queued": sum(row.state is State.QUEUED for row in rows),
-                "running": sum(row.state is State.RUNNING for row in rows),
+                "queued": len(rows) - len(rows.running),
+                "running": len(rows.running),
                 "estimate_error_share": _share(self._dispatch.line.error_share),
             },
             "spool": {

@@ -17,11 +17,11 @@ priority that both wait all the time differ by less than one prompt's worth.
 from __future__ import annotations
 
 import heapq
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
 
 from edged.rows import Row
+from edged.unfinished import Flow, FlowRows, flow_of
 
 # A flow at the default priority, 5, passes all fresh ones of priority 9 after the default ttl,
 # 300 s: so what waits for its usual deadline hardly ever delays the most urgent ones.
@@ -29,8 +29,6 @@ AGE_S = 60.0
 # So many debts are kept of clients that have nothing here.
 DEBTS_MAX = 1000
 
-# The client and the priority.
-Flow = tuple[str, int]
 # Of a flow's next row; the smallest is first.
 _Urgency = tuple[int, float, int]
 
@@ -66,11 +64,6 @@ class Turns:
         debts = heapq.nsmallest(DEBTS_MAX, (one for one in gone if one[0] < 0))
         kept = {flow: Turn(owed_j) for owed_j, flow in debts}
         return Turns(kept | {flow: turn for flow, turn in self.of.items() if flow in waiting})
-
-
-def flow_of(row: Row) -> Flow:
-    """Return the flow that a row belongs to."""
-    return row.client, row.priority
 
 
 @dataclass(slots=True)
@@ -116,16 +109,30 @@ class _Waiting:
     """A flow while its rows are taken.
 
     Attributes:
-        rows: by deadline, then by arrival.
+        all: its rows.
+        taken: so many of them were taken; the next one follows.
         level: where it waits now.
         had_j: what it had, on the scale of its level's `given_j`.
         served_s: as in `Turn`.
     """
 
-    rows: list[tuple[float, int, Row]]
+    all: FlowRows
+    taken: int
     level: int
     had_j: float
     served_s: float | None
+
+    @property
+    def next(self) -> Row:
+        """The row that is next."""
+        return self.all.rows[self.taken]
+
+    @property
+    def rest(self) -> FlowRows:
+        """What was not taken."""
+        if not self.taken:
+            return self.all
+        return replace(self.all, rows=self.all.rows[self.taken :])
 
 
 def aged(row: Row, now_s: float) -> int:
@@ -137,7 +144,7 @@ class Queue:
     """Waiting rows, taken one by one in the order of their turns.
 
     Args:
-        rows: those that wait.
+        flows: those that wait; not changed here, so that a long queue costs nothing to look at.
         now_s: of the spool's clock.
         turns: what each flow has had.
         forecast_j: joules of a row.
@@ -145,7 +152,7 @@ class Queue:
 
     def __init__(
         self,
-        rows: Iterable[Row],
+        flows: Mapping[Flow, FlowRows],
         now_s: float,
         turns: Turns,
         forecast_j: Callable[[Row], float],
@@ -156,14 +163,10 @@ class Queue:
         self._levels: dict[int, _Level] = {}
         self._flows: dict[Flow, _Waiting] = {}
         self._done: dict[Flow, Turn] = {}
-        gathered: defaultdict[Flow, list[tuple[float, int, Row]]] = defaultdict(list)
-        for row in rows:
-            gathered[row.client, row.priority].append((row.deadline_s, row.serial, row))
-        for flow, waiting in gathered.items():
-            heapq.heapify(waiting)
+        for flow, waiting in flows.items():
             turn = turns.of.get(flow, Turn())
-            level = flow[1] + _age(waiting, turn, now_s)
-            self._enter(flow, _Waiting(waiting, level, -turn.deficit_j, turn.served_s))
+            level = flow[1] + age(waiting, turn, now_s)
+            self._enter(flow, _Waiting(waiting, 0, level, -turn.deficit_j, turn.served_s))
 
     def __iter__(self) -> Iterator[Row]:
         """Take the rows in their order."""
@@ -174,7 +177,7 @@ class Queue:
         """Return the row that is next, and leave it; None when none waits."""
         if not self._flows:
             return None
-        return self._flows[self._highest().next()].rows[0][2]
+        return self._flows[self._highest().next()].next
 
     def take(self) -> Row:
         """Take the next row; its flow has had its turn, and waits anew if it has another."""
@@ -182,18 +185,18 @@ class Queue:
         flow = level.next()
         heapq.heappop(level.ready)
         waiting = self._flows[flow]
-        _, _, row = heapq.heappop(waiting.rows)
+        row, taken = waiting.next, waiting.taken + 1
         deficit_j = level.given_j - waiting.had_j - self._forecast_j(row)
-        if waiting.rows:
-            self._enter(flow, _Waiting(waiting.rows, flow[1], -deficit_j, self._now_s))
+        if taken < len(waiting.all.rows):
+            self._enter(flow, _Waiting(waiting.all, taken, flow[1], -deficit_j, self._now_s))
         else:
             del self._flows[flow]
             self._done[flow] = Turn(deficit_j, self._now_s)
         return row
 
-    def rows(self) -> list[Row]:
-        """Return the rows that still wait, in no order."""
-        return [row for waiting in self._flows.values() for _, _, row in waiting.rows]
+    def rest(self) -> dict[Flow, FlowRows]:
+        """Return the rows that still wait."""
+        return {flow: waiting.rest for flow, waiting in self._flows.items()}
 
     def turns(self) -> Turns:
         """Return what each flow has had by now."""
@@ -210,12 +213,12 @@ class Queue:
         level = self._levels.setdefault(waiting.level, _Level())
         waiting.had_j += level.given_j
         self._flows[flow] = waiting
-        level.enter(flow, waiting.had_j, waiting.rows[0][2])
+        level.enter(flow, waiting.had_j, waiting.next)
 
 
-def _age(waiting: Iterable[tuple[float, int, Row]], turn: Turn, now_s: float) -> int:
+def age(waiting: FlowRows, turn: Turn, now_s: float) -> int:
     """Return how many levels a flow has risen: it waits since its last turn, or its first row."""
-    since_s = min([row.accepted_s for _, _, row in waiting])
+    since_s = waiting.since_s
     if turn.served_s is not None:
         since_s = max(since_s, turn.served_s)
     return max(0, int((now_s - since_s) / AGE_S))

@@ -17,7 +17,7 @@ from edged.bench.report import Need, Spread
 from edged.bench.system import Answer, PeerFailed, Run, counted_rss_bytes, is_right
 from edged.bench.table import table
 from edged.bench.workload import WORKLOADS, Ask, as_json, measured
-from tools.fill_benchmarks import BEGIN, END, filled
+from tools.fill_benchmarks import DELIVERY, filled
 
 INSIDE = Inside(prefill_tokens_per_s=1000, row_s=0.001, overhead_share=0.05, buffers_bytes=0)
 ROOT = Path(__file__).parent.parent
@@ -235,6 +235,9 @@ def test_all_lines_of_the_table_have_the_same_cells() -> None:
     assert len({line.count("|") for line in rows}) == 1
 
 
+BEGIN, END = "<!-- engine: begin -->", "<!-- engine: end -->"
+
+
 def test_results_take_the_place_of_the_old_ones() -> None:
     page = f"above\n{BEGIN}\nold\n{END}\nbelow\n"
     once = filled(page, "new")
@@ -251,3 +254,6 @@ def test_a_page_without_one_place_for_results_is_refused(page: str) -> None:
 def test_the_page_of_benchmarks_can_be_filled() -> None:
     page = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
     assert table(REPORT) in filled(page, table(REPORT))
+    both = filled(filled(page, table(REPORT)), "how it is delivered", DELIVERY)
+    assert "how it is delivered" in both
+    assert table(REPORT) in both

@@ -158,7 +158,7 @@ def test_a_hung_step_is_found_even_while_tokens_are_counted(
             await event(client, Ready)
             client.expect("a")
             clock.now_s += HANG_S_UNKNOWN - 1
-            assert await client.measure(Prompt(payload="x"), None, "json", WAIT_S) is not None
+            assert None not in await client.measure([(Prompt(payload="x"), None, "json")], WAIT_S)
             client.end_hung()
             assert bystander.poll() is None
             clock.now_s += 2

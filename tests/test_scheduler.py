@@ -8,17 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edged.rows import Row, State
-from edged.scheduler import (
-    URGENT_OVER,
-    Queued,
-    Room,
-    next_deadline_s,
-    next_rows,
-    overdue,
-    pick,
-    queue_positions,
-)
+from edged.scheduler import URGENT_OVER, Queued, Room, next_rows, pick
 from edged.turns import Turns
+from edged.unfinished import Unfinished
 from tests.prompt_fixtures import row
 
 NOW_S = 50.0
@@ -38,7 +30,9 @@ def suspect(serial: int, **more: Any) -> Row:
 
 
 def started(rows: Iterable[Row], sequences: int, late: Set[int] = frozenset()) -> list[int]:
-    return list(pick(rows, Room(sequences), QUEUED, late).serials)
+    known = Unfinished(rows)
+    running, flows = known.running.values(), known.flows(NOW_S)
+    return list(pick(running, flows, Room(sequences), QUEUED, late).serials)
 
 
 @pytest.mark.parametrize(
@@ -148,25 +142,6 @@ def test_whoever_gets_in_over_the_room_is_more_urgent_than_one_that_is_in(
         inside.append(mine)
 
 
-def test_rows_may_come_from_an_iterator() -> None:
-    assert started(iter([running(1), queued(2)]), 2) == [2]
-
-
-def test_a_row_is_overdue_at_its_deadline() -> None:
-    rows = [queued(1, deadline_s=49), running(2, deadline_s=50), queued(3, deadline_s=50.5)]
-    assert [item.serial for item in overdue(rows, NOW_S)] == [1, 2]
-
-
-def test_the_next_deadline_is_the_earliest() -> None:
-    assert next_deadline_s([queued(1, deadline_s=9), running(2, deadline_s=5)]) == 5
-    assert next_deadline_s([]) is None
-
-
-def test_the_queue_position_counts_who_would_start_before() -> None:
-    rows = [queued(1), running(2, priority=9), queued(3, priority=9), queued(4, deadline_s=51)]
-    assert queue_positions(rows, QUEUED, (3, 4, 1, 2)) == {3: 0, 4: 1, 1: 2, 2: 0}
-
-
 @pytest.mark.parametrize(
     ("rule", "rows", "late", "expected"),
     [
@@ -186,5 +161,6 @@ def test_a_row_that_would_be_late_waits_as_long_as_that_can_help(
 @given(st.lists(st.integers(0, 9), max_size=20), st.integers(0, 8))
 def test_the_next_rows_are_those_that_would_be_picked(priorities: list[int], count: int) -> None:
     rows = [queued(serial, priority=priority) for serial, priority in enumerate(priorities)]
-    found = [one.serial for one in next_rows(rows, QUEUED, count)]
+    flows = Unfinished(rows).flows(NOW_S)
+    found = [one.serial for one in next_rows(flows, QUEUED, count)]
     assert found == started(rows, count)

@@ -674,10 +674,10 @@ def test_a_serial_is_never_given_twice(tmp_path: Path) -> None:
 def test_find_knows_only_what_has_no_outcome(tmp_path: Path) -> None:
     async def scenario(spool: Spool) -> None:
         (row,) = await fresh(spool, candidate())
-        assert spool.find("c1", "p1") == row
-        assert spool.find("c2", "p1") is None
+        assert spool.rows.find("c1", "p1") == row
+        assert spool.rows.find("c2", "p1") is None
         await spool.settle({row.serial: DONE})
-        assert spool.find("c1", "p1") is None
+        assert spool.rows.find("c1", "p1") is None
 
     in_spool(tmp_path, scenario)
 
@@ -802,7 +802,7 @@ class SpoolMachine(RuleBasedStateMachine):
     def every_prompt_has_one_row_or_its_first_outcome(self) -> None:
         for id in self.texts:
             letter = self.do(self.spool.settled("c1", id))
-            assert (letter is None) == (self.spool.find("c1", id) is not None)
+            assert (letter is None) == (self.spool.rows.find("c1", id) is not None)
             assert (None if letter is None else letter.settlement) == self.outcomes.get(id)
 
     def running(self) -> list[int]:

@@ -298,7 +298,7 @@ def test_a_row_in_no_known_state_is_queued_again(folded: Path, tmp_path: Path) -
     changed(path, "UPDATE prompt SET state = 'quexed' WHERE id = 'p3'")
 
     async def scenario(spool: Spool) -> None:
-        row = spool.find("c1", "p3")
+        row = spool.rows.find("c1", "p3")
         assert row is not None
         assert row.state is State.QUEUED
 
@@ -329,7 +329,7 @@ def test_a_prompt_whose_text_was_altered_is_kept_and_has_no_job(
     changed(path, "UPDATE prompt SET job = CAST(x'7bff22' AS TEXT) WHERE id = 'p3'")
 
     async def scenario(spool: Spool) -> None:
-        row = spool.find("c1", "p3")
+        row = spool.rows.find("c1", "p3")
         assert row is not None
         assert await spool.start([row.serial]) == {}
         await spool.settle({row.serial: DONE})
@@ -348,11 +348,11 @@ def test_a_prompt_whose_text_lay_on_a_lost_page_is_kept_without_it(
         await fresh(spool, candidate("short"), long)
 
     async def second(spool: Spool) -> None:
-        row = spool.find("c1", "long")
+        row = spool.rows.find("c1", "long")
         assert row is not None
         assert row.destination.topic == "res/c1/long"
         assert await spool.start([row.serial]) == {}
-        short = spool.find("c1", "short")
+        short = spool.rows.find("c1", "short")
         assert short is not None
         assert len(await spool.start([short.serial])) == 1
 

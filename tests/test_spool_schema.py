@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from edged import spool_table
+from edged.bench.delivery.spool_view import fill
 from edged.engine.frames import Prompt
 from edged.errors import ConfigError
 from edged.rows import Job, State
@@ -193,6 +194,25 @@ def test_no_statement_reads_a_whole_table(tmp_path: Path) -> None:
             if step.startswith("SCAN")
         }
     assert scans == {}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("is_analysed", [False, True])
+def test_with_100_000_rows_no_statement_reads_a_whole_table(
+    tmp_path: Path, is_analysed: bool
+) -> None:
+    """Also where somebody let SQLite count: it then plans by what is there."""
+    fill(tmp_path, waiting=10_000, delivered=90_000)
+    with closing(sqlite3.connect(tmp_path / "spool.db")) as database:
+        if is_analysed:
+            database.execute("ANALYZE")
+        scans = [
+            (statement, step)
+            for statement in statements()
+            for *_, step in explained(database, statement)
+            if step.startswith("SCAN")
+        ]
+    assert scans == []
 
 
 def test_a_statement_that_reads_a_whole_table_is_found(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edged.rows import Row
-from edged.turns import AGE_S, DEBTS_MAX, Flow, Queue, Turn, Turns, flow_of
+from edged.turns import AGE_S, DEBTS_MAX, Queue, Turn, Turns
+from edged.unfinished import Flow, flow_of, flows_of
 from tests.prompt_fixtures import row
 
 FOREVER_S = 1e9
@@ -27,7 +28,7 @@ def ask(serial: int, client: str = "a", *, cost_j: int = 1, **more: Any) -> Row:
 
 
 def order(rows: list[Row], now_s: float = 0.0, turns: Turns | None = None) -> list[int]:
-    return [item.serial for item in Queue(rows, now_s, turns or Turns(), forecast_j)]
+    return [item.serial for item in Queue(flows_of(rows), now_s, turns or Turns(), forecast_j)]
 
 
 def test_of_one_priority_the_earliest_deadline_is_first_whoever_asks() -> None:
@@ -86,7 +87,7 @@ def test_two_that_wait_all_the_time_have_the_same_joules_but_for_one_prompt(
     for number in range(taken):
         if {item.client for item in rows} != set("abc"):
             break
-        queue = Queue(rows, 0.0, turns, forecast_j)
+        queue = Queue(flows_of(rows), 0.0, turns, forecast_j)
         item = queue.take()
         rows.remove(item)
         measured_j = off[number % len(off)] * forecast_j(item)
@@ -123,7 +124,7 @@ def test_nobody_starves(
                 deadline_s=now_s + left_s)
             for client, level, one_j, left_s in others
         ]  # fmt: skip
-        queue = Queue([mine, *fresh], now_s, turns, forecast_j)
+        queue = Queue(flows_of([mine, *fresh]), now_s, turns, forecast_j)
         taken = queue.take()
         if taken is mine:
             break
@@ -146,7 +147,7 @@ def test_the_largest_debts_are_kept_and_not_more_than_a_bounded_number() -> None
 
 
 def test_who_owes_nothing_more_is_forgotten_once_nobody_waits() -> None:
-    queue = Queue([ask(1)], 0.0, Turns(), forecast_j)
+    queue = Queue(flows_of([ask(1)]), 0.0, Turns(), forecast_j)
     queue.take()
     assert queue.next() is None
     assert queue.turns().among(set()).of == {("a", 5): Turn(-1.0)}

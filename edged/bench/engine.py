@@ -36,7 +36,6 @@ from edged.errors import ConfigError
 SCRIPT_KEY = "edged.bench.script"
 # What a figure depends on, beside edged itself.
 PACKAGES = ("llama-cpp-python", "llguidance")
-CPUINFO = Path("/proc/cpuinfo")
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +210,7 @@ def _circumstances(
 ) -> dict[str, Any]:
     setting = order.setting
     return {
-        "machine": {"cpu": _cpu_name(), "system": platform.platform()},
+        "machine": {"cpu": system.cpu_name(), "system": platform.platform()},
         "build": {
             "edged": edged.__version__,
             "python": platform.python_version(),
@@ -232,12 +231,6 @@ def _circumstances(
         "repeat": order.repeat,
         "inside": asdict(inside),
     }
-
-
-def _cpu_name() -> str:
-    lines = CPUINFO.read_text(encoding="utf-8").splitlines()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"{len(names)} x {names[0]}" if names else platform.machine()
 
 
 def as_json(found: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import platform
 import re
 import time
 from collections.abc import Sequence
@@ -181,3 +182,10 @@ def counted_rss_bytes(smaps: Sequence[str], without: str) -> int:
         elif line.startswith("Rss:") and is_counted:
             total_kb += int(line.split()[1])
     return total_kb * 1024
+
+
+def cpu_name() -> str:
+    """Return how many processors of which kind this machine has."""
+    lines = (PROC / "cpuinfo").read_text(encoding="utf-8").splitlines()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{len(names)} x {names[0]}" if names else platform.machine()

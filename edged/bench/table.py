@@ -15,7 +15,7 @@ DOES_NOT_FIT = "does not fit"
 
 def table(report: Mapping[str, Any]) -> str:
     """Return the whole report."""
-    return "\n".join([*_head(report), "", *_grid(_rows(report)), "", *_figures(report)])
+    return "\n".join([*_head(report), "", *grid(_rows(report)), "", *_figures(report)])
 
 
 def _head(report: Mapping[str, Any]) -> list[str]:
@@ -67,7 +67,7 @@ def _spread(median: float, extremes: Sequence[float]) -> str:
     return f"{median:.2f} ({extremes[0]:.2f} to {extremes[1]:.2f})"
 
 
-def _grid(rows: Sequence[Sequence[str]]) -> list[str]:
+def grid(rows: Sequence[Sequence[str]]) -> list[str]:
     """Return a Markdown table whose columns are aligned as text too."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [

@@ -17,7 +17,7 @@ import signal
 import socket
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -96,6 +96,21 @@ class EngineState:
     pid: int | None = None
 
 
+class _Measuring:
+    """Prompts that are measured together: what the engine said so far."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self.found: dict[str, Measured] = {}
+        self.is_whole = asyncio.Event()
+
+    def take(self, measured: Measured) -> None:
+        """Note one; the last one wakes who waits."""
+        self.found[measured.id] = measured
+        if len(self.found) == self._count:
+            self.is_whole.set()
+
+
 class EngineClient:
     """One engine process, over any number of its lives.
 
@@ -127,7 +142,7 @@ class EngineClient:
         self._stuck_problem = ""
         self._writer: asyncio.StreamWriter | None = None
         self._is_spawned = False
-        self._measures: dict[str, asyncio.Future[Measured]] = {}
+        self._measures: dict[str, _Measuring] = {}
         self._names = itertools.count()
         self._in_flight: set[str] = set()
         self._heard_s = clock()
@@ -161,10 +176,10 @@ class EngineClient:
         finally:
             await self._end_spawned()
 
-    def send(self, frame: ToEngine) -> None:
-        """Send a frame; without an engine it is dropped, and `Lost` tells."""
+    def send(self, *frames: ToEngine) -> None:
+        """Send frames; without an engine they are dropped, and `Lost` tells."""
         if self._writer is not None and not self._writer.is_closing():
-            self._writer.write(encode(frame))
+            self._writer.write(b"".join(map(encode, frames)))
 
     def expect(self, id: str) -> None:
         """From now on the engine works on `id`; its silence is a hang."""
@@ -180,22 +195,26 @@ class EngineClient:
         self._in_flight.discard(id)
 
     async def measure(
-        self, prompt: Prompt, schema: str | None, wire: Wire, wait_s: float
-    ) -> Measured | None:
-        """Return what a prompt would take; None if the engine does not say within `wait_s`."""
-        if self.state.phase != "ready":
-            return None
-        name = str(next(self._names))
-        future: asyncio.Future[Measured] = asyncio.get_running_loop().create_future()
-        self._measures[name] = future
-        self.send(Measure(name, prompt, schema, wire))
-        try:
+        self, asks: Sequence[tuple[Prompt, str | None, Wire]], wait_s: float
+    ) -> list[Measured | None]:
+        """Return what each prompt would take; None where the engine does not say in time.
+
+        Args:
+            asks: prompt, schema, and the form that the model writes it in.
+            wait_s: for all of them together.
+        """
+        if self.state.phase != "ready" or not asks:
+            return [None] * len(asks)
+        names = [str(next(self._names)) for _ in asks]
+        measuring = _Measuring(len(names))
+        self._measures |= dict.fromkeys(names, measuring)
+        self.send(*(Measure(name, *ask) for name, ask in zip(names, asks, strict=True)))
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(wait_s):
-                return await future
-        except TimeoutError:
-            return None
-        finally:
+                await measuring.is_whole.wait()
+        for name in names:
             self._measures.pop(name, None)
+        return [measuring.found.get(name) for name in names]
 
     def excuse(self) -> None:
         """Take the engine's silence for ours: the power budget makes it wait."""
@@ -326,9 +345,9 @@ class EngineClient:
                 self._become(replace(self.state, phase="broken", problem=detail))
                 raise EngineLost(detail)
             case Measured():
-                future = self._measures.get(frame.id)
-                if future is not None and not future.done():
-                    future.set_result(frame)
+                measuring = self._measures.get(frame.id)
+                if measuring is not None:
+                    measuring.take(frame)
             case Step():
                 self._is_held = False
                 self._patience.stepped(frame.step_s)

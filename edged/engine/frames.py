@@ -14,7 +14,7 @@ import struct
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, FiniteFloat, TypeAdapter, ValidationError
 
 from edged.errors import EngineLost
 
@@ -57,11 +57,11 @@ class Prompt:
 class Sampling:
     """How tokens are chosen. `temperature` 0 is greedy; an unset `seed` is drawn and reported."""
 
-    temperature: float = 0.0
-    top_p: float = 1.0
+    temperature: FiniteFloat = 0.0
+    top_p: FiniteFloat = 1.0
     top_k: int | None = None
-    min_p: float = 0.0
-    repeat_penalty: float = 1.0
+    min_p: FiniteFloat = 0.0
+    repeat_penalty: FiniteFloat = 1.0
     seed: int | None = None
     stop: tuple[str, ...] = ()
 
@@ -135,7 +135,7 @@ class Limits:
 
     context_tokens: int
     sequences: int
-    lease_s: float
+    lease_s: FiniteFloat
     chunk_tokens: int | None = None
     is_paced: bool = False
     kind: Literal["limits"] = "limits"
@@ -158,7 +158,7 @@ class Go:
 class Loading:
     """Engine to daemon: the model is being loaded; `progress` is 0..1."""
 
-    progress: float
+    progress: FiniteFloat
     kind: Literal["loading"] = "loading"
 
 
@@ -179,7 +179,7 @@ class Ready:
     backend: str
     context_tokens: int
     sequences: int
-    load_s: float
+    load_s: FiniteFloat
     kind: Literal["ready"] = "ready"
 
 
@@ -219,8 +219,8 @@ class FieldScore:
     """
 
     name: str
-    log_p_sum: float
-    log_p_min: float
+    log_p_sum: FiniteFloat
+    log_p_min: FiniteFloat
     is_closed: bool = False
 
 
@@ -252,11 +252,11 @@ class Outcome:
     cached_tokens: int = 0
     output_tokens: int = 0
     forced_tokens: int = 0
-    ttft_s: float | None = None
-    total_s: float = 0.0
-    prefill_s: float | None = None
-    decode_s: float | None = None
-    confidence: float | None = None
+    ttft_s: FiniteFloat | None = None
+    total_s: FiniteFloat = 0.0
+    prefill_s: FiniteFloat | None = None
+    decode_s: FiniteFloat | None = None
+    confidence: FiniteFloat | None = None
     fields: tuple[FieldScore, ...] = ()
     filled: tuple[str, ...] = ()
     seed: int | None = None
@@ -275,11 +275,11 @@ class Step:
             tokens; they sum to 1, or are empty when it served no request (a root, the canary).
     """
 
-    step_s: float
-    cpu_s: float
+    step_s: FiniteFloat
+    cpu_s: FiniteFloat
     prefill_tokens: int = 0
     decode_tokens: int = 0
-    shares: dict[str, float] = field(default_factory=dict)
+    shares: dict[str, FiniteFloat] = field(default_factory=dict)
     deltas: tuple[Delta, ...] = ()
     outcomes: tuple[Outcome, ...] = ()
     kind: Literal["step"] = "step"
@@ -320,6 +320,7 @@ class Broken:
     kind: Literal["broken"] = "broken"
 
 
+# JSON writes no number that is not finite: the other side would read a frame without it.
 ToEngine = Hello | Measure | Work | Cancel | Limits | Go
 FromEngine = Hello | Loading | Ready | Measured | Step | Held | Wish | Broken
 Frame = ToEngine | FromEngine

@@ -19,6 +19,9 @@ from typing import Any
 from edged.errors import EngineUnusable
 
 COUNT_MAX = 1_000_000  # tensors, keys; a vocabulary has some 250,000 strings
+NUMBER_MAX = 2**31 - 1  # of anything that a model has so many of
+LAYERS_MAX = 10_000
+LISTS_DEEP_MAX = 4  # lists inside lists; nobody writes any
 SCALARS_MAX = 1024  # a list of one number per layer is kept, one of a number per token skipped
 _SCALARS = {
     0: "B",
@@ -90,17 +93,34 @@ class GgufHeader:
     tensors: tuple[Tensor, ...] = ()
 
     def number(self, name: str) -> int:
-        """Return a number of this architecture, or 0 when it has none; of a list, the greatest."""
+        """Return a number of this architecture, or 0 when it has none; of a list, the greatest.
+
+        Raises:
+            EngineUnusable: it is none, or far from what any model has.
+        """
         value = self.keys.get(f"{self.architecture}.{name}", 0)
-        if isinstance(value, list):
-            return max((int(one) for one in value), default=0)
-        return int(value)
+        listed = value if isinstance(value, list) else [value]
+        return max((self._sane(name, one) for one in listed), default=0)
 
     def numbers(self, name: str, count: int) -> list[int]:
-        """Return a number for each of `count` layers: a list's own, or the same for all."""
+        """Return a number for each of `count` layers: a list's own, or the same for all.
+
+        Raises:
+            EngineUnusable: as for `number`; or there are too many layers.
+        """
+        if count > LAYERS_MAX:
+            raise EngineUnusable(f"the model's header is damaged: it counts {count} layers")
         value = self.keys.get(f"{self.architecture}.{name}", 0)
         listed = value if isinstance(value, list) else [value] * count
-        return [int(one) for one in [*listed, *[0] * count][:count]]
+        return [self._sane(name, one) for one in [*listed, *[0] * count][:count]]
+
+    def _sane(self, name: str, value: object) -> int:
+        if isinstance(value, int | float) and 0 <= value <= NUMBER_MAX:
+            return int(value)
+        raise EngineUnusable(
+            f"the model's header is damaged: {self.architecture[:40]}.{name} = {str(value)[:40]}; "
+            "copy the file again"
+        )
 
 
 def read_header(path: Path) -> GgufHeader:
@@ -132,7 +152,9 @@ class _Reader:
         n_tensors, n_keys = self._count(), self._count()
         keys = dict(self._pair() for _ in range(n_keys))
         tensors = tuple(self._tensor() for _ in range(n_tensors))
-        alignment = int(keys.get("general.alignment", 32)) or 32
+        alignment = keys.get("general.alignment", 32)
+        if not isinstance(alignment, int) or not 0 < alignment <= NUMBER_MAX:
+            raise EngineUnusable(f"{self._path}: the header is damaged: general.alignment")
         start = -(-self._at // alignment) * alignment
         ends = [one.offset + one.size_bytes for one in tensors]
         if ends:
@@ -151,19 +173,21 @@ class _Reader:
         name = self._string()
         return name, self._value(self._number("I"))
 
-    def _value(self, kind: int) -> Any:
+    def _value(self, kind: int, deep: int = 0) -> Any:
         if kind == _STRING:
             return self._string()
         if kind == _ARRAY:
-            return self._array(self._number("I"))
+            return self._array(self._number("I"), deep + 1)
         return self._number(self._scalar(kind))
 
-    def _array(self, kind: int) -> list[Any]:
+    def _array(self, kind: int, deep: int) -> list[Any]:
         count = self._count()
+        if deep > LISTS_DEEP_MAX:
+            raise EngineUnusable(f"{self._path}: the header is damaged: lists in lists in lists")
         if kind == _STRING and count > SCALARS_MAX:
             return self._skipped(count)
         if kind in (_STRING, _ARRAY) or count <= SCALARS_MAX:
-            return [self._value(kind) for _ in range(count)]
+            return [self._value(kind, deep) for _ in range(count)]
         self._at += count * struct.calcsize(self._scalar(kind))
         return []
 

@@ -152,7 +152,8 @@ def _compute_bytes(header: GgufHeader, n_cells: int, n_batch: int, n_sequences: 
     experts = header.number("expert_used_count")
     expert_floats = experts * (width + header.number("expert_feed_forward_length"))
     activation_floats = n_batch * (3 * width + 4 * (inner or 4 * width) + expert_floats)
-    logit_floats = n_sequences * len(header.keys.get("tokenizer.ggml.tokens", ()))
+    tokens = header.keys.get("tokenizer.ggml.tokens")
+    logit_floats = n_sequences * (len(tokens) if isinstance(tokens, list) else 0)
     caches = 2 if header.number("attention.sliding_window") else 1
     mask_bytes = int(n_batch * n_cells * (2 * caches + 0.4))
     return mask_bytes + 4 * (max(activation_floats, logit_floats) + logit_floats)

@@ -136,7 +136,7 @@ def written_schema(frame: Work | Measure) -> str | None:
         return frame.schema
     try:
         schema = json.loads(frame.schema)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Refusal("bad_schema", f"schema is not JSON: {error}") from error
     problem = obstacle(schema)
     if problem is not None:

@@ -13,7 +13,6 @@ import asyncio
 import contextlib
 import logging
 import socket
-import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -26,7 +25,7 @@ from edged.config import Broker
 from edged.contract import Outbound
 from edged.errors import BrokerGone
 from edged.mqtt import packets
-from edged.mqtt.dial import Call, Unanswered, refused
+from edged.mqtt.dial import Call, Unanswered, has_decrypted, refused
 from edged.mqtt.packets import Acknowledged, Delivery, Protocol, Will
 from edged.mqtt.presence import presence_of
 from edged.mqtt.rivals import End, Rivals
@@ -39,8 +38,8 @@ GOODBYE_S = 2.0
 
 # paho's own limit of QoS 1 messages in flight; at or under it paho never queues one itself.
 INFLIGHT_MAX = 20
-# QoS 0 messages that wait for a slow socket; further ones are dropped.
-UNWRITTEN_MAX = 256
+PACKETS_AT_ONCE = 64  # are read before the event loop goes its round
+UNWRITTEN_MAX = 256  # QoS 0 messages that wait for a slow socket; further ones are dropped
 
 # Source: MQTT 5, table 2-6.
 _NO_MATCHING_SUBSCRIBERS = 0x10
@@ -104,6 +103,7 @@ class Connection:
         self._socket: paho.SocketLike | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._is_paused = False
+        self._taken = 0
         self._unacknowledged: set[int] = set()
         self._pending: dict[int, asyncio.Future[Acknowledged]] = {}
         self._unwritten: set[int] = set()
@@ -275,12 +275,15 @@ class Connection:
     # The packets of a standing connection.
 
     def _read(self) -> None:
-        while not self._is_paused and not self._ended.done():
-            self._drive(lambda client: client.loop_read())
-            # Source: docs.python.org, ssl, "Notes on non-blocking sockets": select does not see
-            # the bytes that TLS has already decrypted.
-            if not isinstance(self._socket, ssl.SSLSocket) or not self._socket.pending():
+        """Take packets as long as there are whole ones; a round of the event loop costs more."""
+        for _ in range(PACKETS_AT_ONCE):
+            if self._is_paused or self._ended.done():
                 return
+            taken = self._taken
+            self._drive(lambda client: client.loop_read())
+            if self._taken == taken and not has_decrypted(self._socket):
+                return
+        self._loop.call_soon(self._read)
 
     def _write(self) -> None:
         self._drive(lambda client: client.loop_write())
@@ -304,6 +307,7 @@ class Connection:
                 on_error.pop_all()
 
     def _on_message(self, _: Any, __: Any, message: paho.MQTTMessage) -> None:
+        self._taken += 1
         if self._number is None:
             return
         inbound = packets.inbound(message)
@@ -334,6 +338,7 @@ class Connection:
         return packets.publish_properties(message) if self._protocol == "5" else None
 
     def _on_publish(self, _: Any, __: Any, packet: int, reason: ReasonCode, ___: Any) -> None:
+        self._taken += 1
         self._unwritten.discard(packet)  # at QoS 0 this means: written to the socket
         pending = self._pending.pop(packet, None)
         if pending is None or pending.done():

@@ -199,3 +199,11 @@ def refused(broker: Broker, protocol: Protocol, reason: ReasonCode) -> BrokerGon
         advice = "check broker.username, broker.password_file and the broker's own list"
         return BrokerGone(f"{where} does not let {name} in ({reason}): {advice}")
     return BrokerGone(f"{where} refused the connection: {reason}")
+
+
+def has_decrypted(connected: object) -> bool:
+    """Return whether TLS has bytes of a connection that the event loop does not see.
+
+    Source: docs.python.org, ssl, "Notes on non-blocking sockets".
+    """
+    return isinstance(connected, ssl.SSLSocket) and connected.pending() > 0

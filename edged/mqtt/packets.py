@@ -22,8 +22,9 @@ from edged.topics import is_publishable
 
 Protocol = Literal["5", "3.1.1"]
 
-# The most prompts the broker may have under way to us without a PUBACK: one group of the spool.
-RECEIVE_MAX = 64
+# The most prompts the broker may have under way to us without a PUBACK: a group that is committed,
+# and one that is read and measured meanwhile.
+RECEIVE_MAX = 128
 
 
 @dataclass(frozen=True, slots=True)

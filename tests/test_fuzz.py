@@ -1,0 +1,114 @@
+"""Everything that reads what others wrote, on seeds and on inputs made of them.
+
+`python -m tools.fuzz` runs many more of the same.
+"""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edged.engine.gguf_file import GgufHeader
+from edged.errors import EngineUnusable
+from edged.rows import Job
+from tools.fuzz import daemon
+from tools.fuzz.__main__ import TARGETS, main, run
+from tools.fuzz.mutate import LENGTH_MAX, mutated
+from tools.fuzz.target import Target
+
+NAMED = {one.name: one for one in TARGETS}
+# One input takes some 10 ms.
+SLOW = "spool"
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+def test_every_seed_keeps_the_rules(target: Target) -> None:
+    seeds = target.seeds()
+    assert len(seeds) >= 2
+    for seed in seeds:
+        target.check(seed)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMED if name != SLOW])
+@given(st.randoms(use_true_random=False))
+def test_every_input_made_of_seeds_keeps_the_rules(name: str, random: Random) -> None:
+    target = NAMED[name]
+    target.check(mutated(target.seeds(), target.pieces, random))
+
+
+@pytest.mark.parametrize("name", [name for name in NAMED if name != SLOW])
+@given(st.binary(max_size=200))
+def test_any_bytes_keep_the_rules(name: str, data: bytes) -> None:
+    NAMED[name].check(data)
+
+
+@pytest.mark.slow
+def test_a_spool_with_changed_bytes_is_served_or_refused() -> None:
+    assert run(NAMED[SLOW], 200, seed=1).findings == {}
+
+
+@pytest.mark.slow
+@pytest.mark.broker
+def test_a_real_daemon_answers_every_prompt_and_says_nothing_else() -> None:
+    assert not daemon.fuzzed(600, seed=1)
+
+
+@given(st.randoms(use_true_random=False))
+def test_an_input_is_never_longer_than_the_bound(random: Random) -> None:
+    assert len(mutated([b"x" * LENGTH_MAX, b""], [], random)) <= LENGTH_MAX
+
+
+def test_a_broken_rule_is_found_and_its_input_kept() -> None:
+    def check(data: bytes) -> None:
+        assert b"9" not in data
+
+    found = run(Target("payload", check), 200, seed=1).findings
+    assert [where.partition(" ")[0] for where in found] == ["AssertionError"]
+    assert all(b"9" in data for data in found.values())
+
+
+def test_the_command_counts_what_it_ran(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--inputs", "30", "--target", "order"]) == 0
+    assert capsys.readouterr().out.startswith("order: 30 inputs, 0 findings, ")
+
+
+# What was found, each with its input.
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("block_count", "two"),
+        ("block_count", 2**64 - 1),
+        ("block_count", float("inf")),
+        ("attention.head_count", ["a"]),
+        ("embedding_length", -1),
+    ],
+)
+def test_a_number_of_a_model_that_is_none_is_refused(key: str, value: object) -> None:
+    header = GgufHeader("llama", {f"llama.{key}": value}, 0)
+    with pytest.raises(EngineUnusable, match=f"damaged: llama.{key} = "):
+        header.number(key)
+
+
+def test_a_model_of_a_billion_layers_is_refused_before_they_are_counted() -> None:
+    header = GgufHeader("llama", {"llama.block_count": 10**9}, 0)
+    with pytest.raises(EngineUnusable, match="1000000000 layers"):
+        header.numbers("attention.head_count_kv", header.number("block_count"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'{"prompt":{"payload":7},"sampling":{}}',
+        b'{"prompt":{"payload":"hi","messages":[{"role":"user"}]},"sampling":{}}',
+        b'{"prompt":{"payload":"hi"},"sampling":{"temperature":NaN}}',
+        b'{"prompt":{"payload":"hi"},"sampling":{},"wire":"yaml"}',
+        b"\xff",
+    ],
+)
+def test_a_stored_prompt_that_the_engine_could_not_read_counts_as_lost(text: bytes) -> None:
+    assert Job.from_json(text) is None
