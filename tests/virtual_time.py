@@ -102,14 +102,15 @@ class NearEngine(EngineClient):
     def _sleep(self, duration_s: float) -> None:
         self._slept_s += duration_s
 
-    def send(self, frame: ToEngine) -> None:
-        """Put a frame into the engine's inbox, as its intake thread would."""
+    def send(self, *frames: ToEngine) -> None:
+        """Put frames into the engine's inbox, as its intake thread would."""
         now_s = self._loop.time()
-        match frame:
-            case Work():
-                self._inbox.put(self._preparer.sequence(frame, now_s), now_s)
-            case Cancel() | Limits() | Go():
-                self._inbox.put(frame, now_s)
+        for frame in frames:
+            match frame:
+                case Work():
+                    self._inbox.put(self._preparer.sequence(frame, now_s), now_s)
+                case Cancel() | Limits() | Go():
+                    self._inbox.put(frame, now_s)
         self._mail.set()
 
     async def run(self) -> None:

@@ -10,7 +10,6 @@ Does not know: rows, MQTT, watts.
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
 import os
 import signal
@@ -30,7 +29,6 @@ from edged.engine.frames import (
     Held,
     Hello,
     Loading,
-    Measure,
     Measured,
     Prompt,
     Ready,
@@ -40,6 +38,7 @@ from edged.engine.frames import (
     Wish,
     encode,
 )
+from edged.engine.measures import Measures
 from edged.engine.patience import REST_S, Patience, Restarts
 from edged.engine.processes import OwnProcesses, Processes
 from edged.engine.stream import read_frame
@@ -96,21 +95,6 @@ class EngineState:
     pid: int | None = None
 
 
-class _Measuring:
-    """Prompts that are measured together: what the engine said so far."""
-
-    def __init__(self, count: int) -> None:
-        self._count = count
-        self.found: dict[str, Measured] = {}
-        self.is_whole = asyncio.Event()
-
-    def take(self, measured: Measured) -> None:
-        """Note one; the last one wakes who waits."""
-        self.found[measured.id] = measured
-        if len(self.found) == self._count:
-            self.is_whole.set()
-
-
 class EngineClient:
     """One engine process, over any number of its lives.
 
@@ -142,8 +126,7 @@ class EngineClient:
         self._stuck_problem = ""
         self._writer: asyncio.StreamWriter | None = None
         self._is_spawned = False
-        self._measures: dict[str, _Measuring] = {}
-        self._names = itertools.count()
+        self._measures = Measures()
         self._in_flight: set[str] = set()
         self._heard_s = clock()
         self._is_held = False
@@ -205,16 +188,9 @@ class EngineClient:
         """
         if self.state.phase != "ready" or not asks:
             return [None] * len(asks)
-        names = [str(next(self._names)) for _ in asks]
-        measuring = _Measuring(len(names))
-        self._measures |= dict.fromkeys(names, measuring)
-        self.send(*(Measure(name, *ask) for name, ask in zip(names, asks, strict=True)))
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(wait_s):
-                await measuring.is_whole.wait()
-        for name in names:
-            self._measures.pop(name, None)
-        return [measuring.found.get(name) for name in names]
+        with self._measures.asked(asks) as (frames, measuring):
+            self.send(*frames)
+            return await measuring.told(wait_s)
 
     def excuse(self) -> None:
         """Take the engine's silence for ours: the power budget makes it wait."""
@@ -345,9 +321,7 @@ class EngineClient:
                 self._become(replace(self.state, phase="broken", problem=detail))
                 raise EngineLost(detail)
             case Measured():
-                measuring = self._measures.get(frame.id)
-                if measuring is not None:
-                    measuring.take(frame)
+                self._measures.take(frame)
             case Step():
                 self._is_held = False
                 self._patience.stepped(frame.step_s)

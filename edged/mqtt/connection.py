@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -25,7 +24,7 @@ from edged.config import Broker
 from edged.contract import Outbound
 from edged.errors import BrokerGone
 from edged.mqtt import packets
-from edged.mqtt.dial import Call, Unanswered, has_decrypted, refused
+from edged.mqtt.dial import Call, Unanswered, has_decrypted, refused, send_at_once
 from edged.mqtt.packets import Acknowledged, Delivery, Protocol, Will
 from edged.mqtt.presence import presence_of
 from edged.mqtt.rivals import End, Rivals
@@ -224,9 +223,7 @@ class Connection:
         if self._socket is None:
             self._end(f"the connection to {self._where} broke")
             return
-        if isinstance(self._socket, socket.socket) and not self._broker.is_near:
-            # Else a small answer waits for the ACK of the PUBACK before it (Nagle's algorithm).
-            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        send_at_once(self._socket)
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe
         client.on_message = self._on_message

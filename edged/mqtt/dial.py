@@ -207,3 +207,12 @@ def has_decrypted(connected: object) -> bool:
     Source: docs.python.org, ssl, "Notes on non-blocking sockets".
     """
     return isinstance(connected, ssl.SSLSocket) and connected.pending() > 0
+
+
+def send_at_once(connected: object) -> None:
+    """Let small packets go when they are written; a UNIX socket does so anyway.
+
+    Else a small answer waits for the ACK of the PUBACK before it (Nagle's algorithm).
+    """
+    if isinstance(connected, socket.socket) and connected.family != socket.AF_UNIX:
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
