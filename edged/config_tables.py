@@ -272,6 +272,27 @@ class Power(Section):
     )
 
 
+class Plug(Section):
+    """A plug or metering relay on MQTT, for `edged calibrate` alone."""
+
+    kind: Literal["shelly", "tasmota"] = Field(
+        "shelly", description="whose payloads it sends: Shelly Gen2 and later, or Tasmota"
+    )
+    topic: str | None = Field(
+        None,
+        min_length=1,
+        max_length=200,
+        pattern=r"^[^$/+#][^+#]*$",
+        description="Shelly's MQTT prefix, Tasmota's topic; unset: there is no plug",
+    )
+    boundary: Literal["wall", "board_input"] = Field(
+        "wall", description="where it sits: before the board's supply, or behind it"
+    )
+    period_s: float = Field(
+        300.0, ge=1, le=3600, description="how often it tells; Tasmota's TelePeriod is 300 s"
+    )
+
+
 class Quota(Section):
     """What each client may ask, where its own table does not say otherwise."""
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from edged.admin.server import AdminServer, admin_listener
 from edged.answers import Answers
-from edged.board.sysfs import SYS
+from edged.board.use import use_of
 from edged.budgets import check_schedule
 from edged.config import Config
 from edged.diary import Diary
@@ -34,8 +34,7 @@ from edged.outbox import Outbox
 from edged.power.account import Account, from_note
 from edged.power.governor import Governor
 from edged.power.kept import FILE, Kept
-from edged.power.meters import EstimateMeter
-from edged.power.outfit import Outfit, outfit, parts_here
+from edged.power.outfit import Outfit, estimate_here, outfit, parts_here
 from edged.service import Service
 from edged.site import site_of
 from edged.spool import Spool
@@ -145,10 +144,10 @@ def _outfit(config: Config) -> Outfit:
 
 def _governor(config: Config, held: Outfit, engine: EngineClient, spool: Spool) -> Governor:
     """Return who holds the budget and keeps the books that the spool kept."""
-    cpufreq = (config.power.sysfs or SYS) / "devices/system/cpu/cpufreq"
-    estimate = EstimateMeter(config.power, lambda: engine.state.pid, cpufreq)
+    table, clock = held.parts.table, time.monotonic
+    estimate = estimate_here(config, lambda: use_of(engine.state.pid), table, clock)
     joules = from_note(spool.note, moment(spool.clock), held.floor_w(config.power))
-    return Governor(held, estimate, engine, Account(joules), time.monotonic)
+    return Governor(held, estimate, engine, Account(joules), clock)
 
 
 async def _until_told_to_end(

@@ -15,18 +15,17 @@ from edged.board.meters.calibration import (
     CalibrationRefused,
     Pair,
     fit,
-    load,
-    save,
 )
 from edged.board.meters.dynamic import Coefficients, State, board_w, of_cores, of_soc
-from edged.board.meters.estimate import EstimateMeter, Use
-from edged.board.meters.fault import MeterFault
+from edged.board.meters.estimate import EstimateMeter
 from edged.board.soc import RK3576, RK3588, Soc, operating_points
-from edged.errors import ConfigError
+from edged.board.use import Use
 from tests.golden_tree import EACH_BOARD, Ticks, tree
 from tests.golden_tree import tmp_path as tmp_path
 
 PC = of_cores(idle_w=2.0, core_w=0.5, core_hz=1e9, error_share=0.3)
+CPU_S = st.floats(0, 1000)
+NOWHERE = Path("/nonexistent")
 NPU_DEVFREQ = "class/devfreq/fdab0000.npu"
 SHARE = st.floats(0, 1)
 
@@ -75,8 +74,7 @@ def test_another_engine_counts_from_the_start(tmp_path: Path) -> None:
     meter = EstimateMeter(tmp_path, PC, engine, clock=clock)
     clock.step(1.0)
     engine.cpu_s = 0.1
-    with pytest.raises(MeterFault, match="settling"):
-        meter.read()
+    assert meter.read().watts_w == PC.idle_w  # what it used before is not the new window's
     clock.step(1.0)
     engine.cpu_s = 1.1
     assert meter.read().watts_w == pytest.approx(PC.idle_w + 0.5)
@@ -171,6 +169,59 @@ def test_a_faster_clock_never_draws_less(first_hz: float, second_hz: float) -> N
         assert fast_w >= slow_w - 1e-9
 
 
+@pytest.mark.parametrize(
+    ("clock_khz", "expected_j"), [(None, 2.0), (1_000_000, 2.0), (500_000, 0.5), (2_000_000, 8.0)]
+)
+def test_joules_of_a_step_follow_the_square_of_the_clock(
+    tmp_path: Path, clock_khz: int | None, expected_j: float
+) -> None:
+    policy = tmp_path / "devices/system/cpu/cpufreq/policy0"
+    policy.mkdir(parents=True)
+    (policy / "cpuinfo_max_freq").write_text("2000000\n")
+    (policy / "scaling_cur_freq").write_text(f"{clock_khz or '<unknown>'}\n")
+    assert EstimateMeter(tmp_path, PC, Engine()).step_j(4.0) == pytest.approx(expected_j)
+
+
+@given(CPU_S, CPU_S)
+def test_joules_are_linear_in_cpu_seconds(first_s: float, second_s: float) -> None:
+    meter = EstimateMeter(NOWHERE, PC, Engine())
+    whole_j = meter.step_j(first_s + second_s)
+    assert whole_j == pytest.approx(meter.step_j(first_s) + meter.step_j(second_s))
+
+
+@given(st.lists(st.tuples(st.floats(0.1, 100), st.floats(0, 4)), max_size=8))
+def test_joules_are_those_of_idling_and_of_the_work(looks: list[tuple[float, float]]) -> None:
+    clock, engine = Ticks(), Engine()
+    meter = EstimateMeter(NOWHERE, PC, engine, clock=clock)
+    for length_s, cores in looks:
+        clock.step(length_s)
+        engine.cpu_s += cores * length_s
+        meter.read()
+    passed_s = sum(length_s for length_s, _ in looks)
+    assert meter.idle_j == pytest.approx(PC.idle_w * passed_s)
+    assert meter.counter_j == pytest.approx(meter.idle_j + meter.step_j(engine.cpu_s))
+
+
+def test_what_a_new_engine_used_before_is_counted_for_nobody() -> None:
+    clock, engine = Ticks(), Engine()
+    engine.cpu_s = 1000.0
+    meter = EstimateMeter(NOWHERE, PC, engine, clock=clock)
+    clock.step(10.0)
+    engine.cpu_s = 5.0
+    meter.read()
+    assert meter.counter_j == meter.idle_j == PC.idle_w * 10.0
+
+
+def test_an_idle_hour_is_not_in_the_mean_of_the_window_after_it() -> None:
+    clock, engine = Ticks(), Engine()
+    meter = EstimateMeter(NOWHERE, PC, engine, clock=clock, window_s=10.0)
+    clock.step(3600.0)
+    meter.read()
+    clock.step(5.0)
+    engine.cpu_s = 10.0
+    assert meter.read().watts_w == pytest.approx(PC.idle_w + 0.5)
+
+
 def test_a_machine_that_tells_no_clock_is_taken_at_its_top(tmp_path: Path) -> None:
     assert estimate(tmp_path, PC, cores=2.0) == pytest.approx(2.0 + 2 * 0.5)
 
@@ -222,21 +273,3 @@ def test_a_calibration_corrects_the_reading_and_gives_its_band(tmp_path: Path) -
     taught = Calibration(offset_w=1.0, gain=2.0, error_share=0.07, against="plug")
     reading = resting(tmp_path, taught).read()
     assert (reading.watts_w, reading.error_share) == (1.0 + 2.0 * PC.idle_w, 0.07)
-
-
-def test_a_calibration_is_kept(tmp_path: Path) -> None:
-    taught = fit(pairs(0.4, 1.2), "shelly plug")
-    save(tmp_path / "calibration.json", taught)
-    assert load(tmp_path / "calibration.json") == taught
-
-
-def test_a_board_without_a_calibration_has_none(tmp_path: Path) -> None:
-    assert load(tmp_path / "calibration.json") == UNCALIBRATED
-
-
-@pytest.mark.parametrize("text", ["", "{}x", '{"gain": "much"}', '{"offset_w": 1e400}'])
-def test_a_broken_calibration_is_named(tmp_path: Path, text: str) -> None:
-    path = tmp_path / "calibration.json"
-    path.write_text(text)
-    with pytest.raises(ConfigError, match="remove it or calibrate again"):
-        load(path)

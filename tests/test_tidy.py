@@ -29,7 +29,7 @@ BANNED_WORDS = {"manager", "handler", "helper", "helpers", "util", "utils", "com
 LAYERS = (
     ("__main__",),
     ("cli",),
-    ("ask", "bench", "check", "doctor", "evaluation", "example"),
+    ("ask", "bench", "check", "doctor", "evaluation", "example", "sweep"),
     ("fitting",),
     ("cases", "reliability"),
     ("daemon",),
