@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edged.board.domains import compatible
 from edged.board.meters.calibration import Calibration
 from edged.board.soc import RK3588, Clocks, Point, on_cpu, operating_points
+from edged.doctor import calibrated, meters
 from edged.power.forecast import Forecast, Learned, Phase, Step
 from edged.power.table import (
     BAND_MIN,
@@ -23,6 +25,9 @@ from edged.power.table import (
     recall,
     save,
 )
+from tests.doctor_fixtures import board as golden
+from tests.doctor_fixtures import config, write
+from tests.golden_tree import tmp_path as tmp_path
 
 SOC = on_cpu(RK3588)
 POINTS = operating_points(SOC, frozenset({"cpu", "ddr"}))
@@ -152,6 +157,23 @@ def test_a_broken_table_is_not_used_and_it_is_said(tmp_path: Path, text: str) ->
 def test_figures_that_no_board_has_are_not_used(tmp_path: Path, change: dict[str, float]) -> None:
     save(tmp_path / FILE, table(replace(row(POINTS[0], "decode"), **change)))  # type: ignore[arg-type]  # by name
     assert "figures that no board has" in recall(tmp_path / FILE, HERE).warning
+
+
+@pytest.mark.parametrize(("kernel", "level"), [("6.1.115", "ok"), ("6.1.120", "warning")])
+def test_the_doctor_tells_a_table_that_is_used_from_a_stale_one(
+    tmp_path: Path, kernel: str, level: str
+) -> None:
+    root = golden(tmp_path, "orangepi_5", "orangepi_5.ina226")
+    settings = config({"node": {"state_dir": str(tmp_path)}})
+    seen = meters.look(root, settings.power)
+    here = calibrated.look(root, settings, seen)
+    assert calibrated.judge(here) == []
+    write(root, "/proc/sys/kernel/osrelease", f"{kernel}\n")
+    board = compatible(root.sys)[0]
+    save(tmp_path / FILE, replace(everywhere(1.0, 1.0), key=replace(HERE, board=board)))
+    (found,) = calibrated.judge(calibrated.look(root, settings, seen))
+    assert found.level == level
+    assert found.mend == (None if level == "ok" else "edged calibrate")
 
 
 def test_every_table_has_a_name_of_its_own() -> None:

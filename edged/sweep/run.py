@@ -106,9 +106,8 @@ async def _readings(read_s: float, least: int, bench: Bench) -> list[Taken]:
     while (passed_s := bench.clock() - begun_s) < read_s or len(taken) < least:
         if passed_s > PATIENCE * read_s:
             why = gauge.fault or "it told nothing new"
-            raise MeterLost(
-                f"the meter gave {len(taken)} readings of {least} needed: {why}; what was seen is kept"
-            )
+            few = f"the meter gave {len(taken)} readings of {least} needed"
+            raise MeterLost(f"{few}: {why}; what was seen before is kept")
         await asyncio.sleep(gauge.period_s)
         reading = await gauge.read()
         estimated = await asyncio.to_thread(bench.estimate.read)
