@@ -1,4 +1,4 @@
-"""The estimate is near the truth of boards that nobody knows, once one point taught it (simulated)."""
+"""The estimate is near the truth of unknown boards, once one point taught it (simulated)."""
 
 from __future__ import annotations
 

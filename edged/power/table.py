@@ -19,6 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 from edged.board.meters.calibration import UNCALIBRATED, Calibration
 from edged.board.soc import Clocks, Point, Soc
 from edged.durable import write_durably
+from edged.errors import ConfigError
 from edged.power.forecast import Learned, Phase
 
 FILE = "power_table.json"
@@ -139,12 +140,25 @@ _FORM = TypeAdapter(Table)
 
 
 def save(path: Path, table: Table) -> None:
-    """Write the file anew, whole or not at all. Blocking.
+    """Write the file anew. Blocking.
 
     Raises:
-        OSError: the state directory cannot be written.
+        ConfigError: the state directory cannot be written.
     """
-    write_durably(path, _FORM.dump_json(table, indent=1).decode() + "\n")
+    keep(path, _FORM.dump_json(table, indent=1))
+
+
+def keep(path: Path, content: bytes) -> None:
+    """Put a file of the state directory in the place of the one before. Blocking.
+
+    Raises:
+        ConfigError: it cannot be written; names the file.
+    """
+    try:
+        write_durably(path, content.decode() + "\n")
+    except OSError as error:
+        says = f"{path}: {error.strerror}: what was measured cannot be kept; free or mend the disk"
+        raise ConfigError(says) from error
 
 
 def recall(path: Path, here: Key) -> Recalled:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from edged.durable import write_durably
-from edged.power.table import Key
+from edged.errors import ConfigError
+from edged.power.table import Key, keep
 from edged.sweep.plan import Plan
 from edged.sweep.sight import Sight
 
@@ -41,9 +41,9 @@ def save(path: Path, notes: Notes) -> None:
     """Keep what was seen.
 
     Raises:
-        OSError: the state directory cannot be written.
+        ConfigError: the state directory cannot be written.
     """
-    write_durably(path, _FORM.dump_json(notes).decode() + "\n")
+    keep(path, _FORM.dump_json(notes))
 
 
 def resumed(path: Path, fresh: Notes) -> Notes:
@@ -61,6 +61,9 @@ def forget(path: Path) -> None:
     """Remove what was seen.
 
     Raises:
-        OSError: the state directory cannot be written.
+        ConfigError: the state directory cannot be written.
     """
-    path.unlink(missing_ok=True)
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}: remove it by hand") from error
