@@ -219,6 +219,11 @@ class Admin(Section):
     mode: Literal["0600", "0660"] = Field(
         "0660", description="who may use it: 0600 edged's user and root, 0660 also edged's group"
     )
+    mqtt: bool = Field(
+        False,
+        description="whether the budget may be ordered over MQTT too, by whoever the broker lets "
+        "publish to cmd/budget/{id}",
+    )
 
 
 class Power(Section):

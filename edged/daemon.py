@@ -24,7 +24,7 @@ from edged.engine.client import EngineClient
 from edged.errors import BrokerGone, ConfigError, SpoolDamaged
 from edged.exposition import Exposition
 from edged.helm import Helm
-from edged.intake import Intake
+from edged.intake import Intake, leave
 from edged.lock import only_holder
 from edged.metrics import Metrics
 from edged.mqtt import Session, Will
@@ -35,6 +35,7 @@ from edged.power.account import Account, from_note
 from edged.power.governor import Governor
 from edged.power.kept import FILE, Kept
 from edged.power.outfit import Outfit, estimate_here, outfit, parts_here
+from edged.remote import Remote
 from edged.service import Service
 from edged.site import site_of
 from edged.spool import Spool
@@ -93,16 +94,22 @@ async def _serve(config: Config, config_path: Path | None, held: Outfit) -> None
     session = Session(
         config.broker,
         client_id=f"edged-{config.node.site}-{config.node.name}",
-        filters=site.topics.inbound_filters + site.inputs.filters,
+        filters=(
+            *site.topics.inbound_filters,
+            *site.inputs.filters,
+            *([site.topics.command_filter] if config.admin.mqtt else []),
+        ),
         will=Will(site.topics.availability, b"offline"),
     )
     metrics = Metrics()
     diary = Diary(metrics)
     outbox = Outbox(session, spool, answers, diary, site.outcome_ttl_s)
     dispatch = Dispatch(config, spool, engine, session, outbox, answers, diary, power)
-    intake = Intake(session, spool, engine, dispatch, site, answers, diary)
     orders = OrdersFile(config.state_dir / ORDERS_FILE)
     helm = Helm(config, orders, spool.clock, dispatch, power)
+    remote = Remote(site.topics, helm, session)
+    ordered = remote.hear if config.admin.mqtt else leave
+    intake = Intake(session, spool, engine, dispatch, site, answers, diary, ordered)
     status = Status(
         config, site, session, spool, engine, dispatch, diary, intake, power, service, helm
     )
@@ -119,6 +126,7 @@ async def _serve(config: Config, config_path: Path | None, held: Outfit) -> None
         "metrics": exposition.run(),
         "helm": helm.run(),
         "admin": admin.run(),
+        "remote": remote.run(),
         "spool": spool.keep_tending(),
         "watchdog": service.feed_watchdog(),
     }

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
 
@@ -27,7 +27,7 @@ from edged.admission import (
     trimmed,
 )
 from edged.answers import Answers
-from edged.contract import Outbound
+from edged.contract import Inbound, Outbound
 from edged.diary import Diary
 from edged.dispatch import Dispatch
 from edged.engine.client import EngineClient
@@ -64,8 +64,12 @@ class _Group:
     accepted: Sequence[Row]
 
 
+def leave(inbound: Inbound) -> None:
+    """Leave an order: the configuration allows none, though the broker may know of times it did."""
+
+
 class Intake:
-    """Takes deliveries until it is cancelled."""
+    """Takes deliveries until it is cancelled; `ordered` hears each of them first."""
 
     def __init__(
         self,
@@ -76,7 +80,9 @@ class Intake:
         site: Site,
         answers: Answers,
         diary: Diary,
+        ordered: Callable[[Inbound], None] = leave,
     ) -> None:
+        self._ordered = ordered
         self._session = session
         self._spool = spool
         self._engine = engine
@@ -100,6 +106,8 @@ class Intake:
         """Make groups durable. This waits for no PUBACK: while it stands, none would be read."""
         while True:
             group = await self._session.deliveries()
+            for item in group:
+                self._ordered(item.inbound)  # it stays retained: no PUBACK waits for it
             self._taken.put_nowait(await self._take(group))
 
     async def _acknowledge_groups(self) -> None:

@@ -33,7 +33,7 @@ LAYERS = (
     ("fitting",),
     ("cases", "reliability"),
     ("daemon",),
-    ("exposition", "admin"),
+    ("exposition", "admin", "remote"),
     ("status",),
     ("intake", "helm"),
     ("dispatch", "entry"),
