@@ -66,13 +66,13 @@ def plot(table: Table) -> str:
 def tail(table: Table, refused: str, skipped: Sequence[Sight]) -> str:
     """Return what came of it."""
     lines = [plot(table), "", f"table: {table.sentence}"]
-    line_of = table.estimate
-    if line_of.error_share is None:
+    taught = table.estimate
+    if taught.error_share is None:
         lines.append(f"estimate: not calibrated: {refused}")
     else:
         lines.append(
-            f"estimate: {line_of.offset_w:+.2f} W and {line_of.gain:.2f} times what the "
-            f"coefficients say, +-{line_of.error_share:.0%}"
+            f"estimate: {taught.offset_w:+.2f} W and {taught.gain:.2f} times what the "
+            f"coefficients say, +-{taught.error_share:.0%}"
         )
     if skipped:
         lines.append(f"{len(skipped)} stops were skipped; the points near them stand in")
