@@ -153,7 +153,9 @@ def _outfit(config: Config) -> Outfit:
 def _governor(config: Config, held: Outfit, engine: EngineClient, spool: Spool) -> Governor:
     """Return who holds the budget and keeps the books that the spool kept."""
     table, clock = held.parts.table, time.monotonic
-    estimate = estimate_here(config, lambda: use_of(engine.state.pid), table, clock)
+    estimate = estimate_here(
+        config, lambda: use_of(engine.state.pid, engine.decode_s), table, clock
+    )
     joules = from_note(spool.note, moment(spool.clock), held.floor_w(config.power))
     return Governor(held, estimate, engine, Account(joules), clock)
 

@@ -34,11 +34,11 @@ class Engine:
     """An engine whose work the test sets."""
 
     def __init__(self) -> None:
-        self.cpu_s = self.npu_s = 0.0
+        self.cpu_s = self.npu_s = self.decode_s = 0.0
         self.is_there = True
 
     def __call__(self) -> Use | None:
-        return Use(self.cpu_s, self.npu_s) if self.is_there else None
+        return Use(self.cpu_s, self.npu_s, self.decode_s) if self.is_there else None
 
 
 def estimate(root: Path, coefficients: Coefficients, cores: float, npu_busy: float = 0.0) -> float:
@@ -135,6 +135,19 @@ def test_a_busy_npu_draws_by_its_clock(tmp_path: Path) -> None:
     assert found_w == pytest.approx(expected_w / RK3588.rail_efficiency)
 
 
+def test_decode_steps_read_the_model_from_memory(tmp_path: Path) -> None:
+    clock, engine = Ticks(), Engine()
+    meter = EstimateMeter(tree(tmp_path, "rock_5b"), of_soc(RK3588), engine, clock=clock)
+    (tmp_path / "class/devfreq/dmc/cur_freq").write_text("2112000000\n")
+    clock.step(2.0)
+    rest_w = meter.read().watts_w
+    clock.step(2.0)
+    engine.decode_s = 1.0
+    traffic_w = RK3588.ddr_traffic_j_gb * RK3588.ddr_decode_gb_s / RK3588.rail_efficiency
+    assert meter.read().watts_w - rest_w == pytest.approx(0.5 * traffic_w)
+    assert meter.step_j(0.0, decode_s=2.0) == pytest.approx(2 * traffic_w)
+
+
 def test_a_fast_memory_clock_costs_watts_at_rest(tmp_path: Path) -> None:
     root = tree(tmp_path, "rock_5b")
     (root / "class/devfreq/dmc/cur_freq").write_text("2112000000\n")
@@ -146,10 +159,8 @@ def test_a_fast_memory_clock_costs_watts_at_rest(tmp_path: Path) -> None:
 @pytest.mark.parametrize("soc", [RK3588, RK3576], ids=lambda soc: soc.name)
 def test_the_estimate_is_the_forecast_of_the_same_work(soc: Soc) -> None:
     full = operating_points(soc)[-1]
-    state = State(4 * soc.cpu_busy.decode, soc.npu_busy.decode, None, None, None, None, None)
-    traffic_w = soc.ddr_traffic_j_gb * soc.ddr_decode_gb_s / soc.rail_efficiency
-    found_w = board_w(of_soc(soc), state) - soc.idle_w
-    assert found_w == pytest.approx(full.decode_w - traffic_w)
+    state = State(4 * soc.cpu_busy.decode, soc.npu_busy.decode, decoding=1.0)
+    assert board_w(of_soc(soc), state) - soc.idle_w == pytest.approx(full.decode_w)
 
 
 @given(SHARE, SHARE, st.floats(0, 8), st.floats(3e8, 2.4e9))

@@ -70,9 +70,10 @@ def gone_pid() -> int:
 def test_busy_cores_are_the_mean_of_the_window(
     samples: list[tuple[float, float]], cores: float
 ) -> None:
-    taken = [Sample(at_s, Use(cpu_s, cpu_s / 2)) for at_s, cpu_s in samples]
+    taken = [Sample(at_s, Use(cpu_s, cpu_s / 2, cpu_s / 4)) for at_s, cpu_s in samples]
     found = busy_of(taken, window_s=10)
     assert (found.cores, found.npu) == pytest.approx((cores, cores / 2))
+    assert found.decode == pytest.approx(cores / 4)
 
 
 def test_without_a_look_nothing_is_busy() -> None:

@@ -45,22 +45,26 @@ BRIEF = Wanted(points=4, dwell_s=4)
 
 
 class Cores:
-    """The engine's processor seconds: four cores, while a phase runs."""
+    """The engine's work: four cores while a phase runs, and the seconds of decode."""
 
     def __init__(self, plant: SysfsPlant, loop: VirtualLoop) -> None:
         self._plant = plant
         self._loop = loop
-        self._cpu_s = 0.0
-        self._since_s: float | None = None
+        self._used = Use(0.0)
+        self._phase: Phase | None = None
+        self._since_s = 0.0
 
     def run(self, phase: Phase | None) -> None:
         """Note what runs from now on."""
-        self._cpu_s, self._since_s = self().cpu_s, None if phase is None else self._loop.time()
+        self._used, self._phase, self._since_s = self(), phase, self._loop.time()
         self._plant.live.run(phase)
 
     def __call__(self) -> Use:
-        began_s, now_s = self._since_s, self._loop.time()
-        return Use(self._cpu_s + (0.0 if began_s is None else 4 * (now_s - began_s)))
+        if self._phase is None:
+            return self._used
+        passed_s, used = self._loop.time() - self._since_s, self._used
+        decode_s = passed_s if self._phase == "decode" else 0.0
+        return Use(used.cpu_s + 4 * passed_s, 0.0, used.decode_s + decode_s)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,12 +18,13 @@ from pathlib import Path
 from edged.board.meters.calibration import Calibration, Pair, fit
 from edged.board.meters.dynamic import of_soc
 from edged.board.meters.estimate import EstimateMeter
-from edged.board.soc import RK3576, RK3588, Clocks, Soc, on_cpu, operating_points
+from edged.board.soc import KNOBS, RK3576, RK3588, Clocks, Soc, on_cpu, operating_points
 from edged.board.use import Use
 from edged.board.virtual.plant import Board, Plant, drawn
 from edged.power.choice import ladder
 from edged.power.forecast import Forecast, Learned, Phase
 from edged.power.law import Settings
+from edged.sweep.plan import POINTS_MAX, thinned
 
 AMBIENT_C = 25.0
 # A trial, and the time before it in which clocks and window become its own.
@@ -72,13 +73,14 @@ class Rig:
 
     def __init__(self, folder: Path, nominal: Soc, plant: Plant) -> None:
         self._soc = nominal
+        self._shown: dict[Path, float] = {}
         self._cpu = folder / "devices/system/cpu/cpufreq/policy4"
         self._npu = folder / "class/devfreq/fdab0000.npu"
         self._ddr = folder / "class/devfreq/dmc"
         for one in (self._cpu, self._npu, self._ddr):
             one.mkdir(parents=True, exist_ok=True)
         (self._cpu / "cpuinfo_max_freq").write_text("2400000\n")
-        self.board = Board(plant, plant.points(frozenset({"npu", "cpu", "ddr"})), AMBIENT_C)
+        self.board = Board(plant, plant.points(knobs_of(nominal)), AMBIENT_C)
         self._use = Use(0.0)
         self._show(self.board.points[-1].clocks, None)
         self._meter = EstimateMeter(
@@ -109,14 +111,20 @@ class Rig:
             soc, use = self._soc, self._use
             cpu = soc.cpu_busy.prefill if phase == "prefill" else soc.cpu_busy.decode
             npu = soc.npu_busy.prefill if phase == "prefill" else soc.npu_busy.decode
-            self._use = Use(use.cpu_s + 4 * cpu * TICK_S, use.npu_s + npu * TICK_S)
+            decode_s = TICK_S if phase == "decode" else 0.0
+            self._use = Use(
+                use.cpu_s + 4 * cpu * TICK_S, use.npu_s + npu * TICK_S, use.decode_s + decode_s
+            )
 
     def _show(self, clocks: Clocks, phase: Phase | None) -> None:
         """Write the clocks; without work the memory's governor lowers its own."""
         ddr_hz = self._soc.ddr[0].clock_hz if phase is None else clocks.ddr_hz
-        (self._cpu / "scaling_cur_freq").write_text(f"{clocks.cpu_hz / 1e3:.0f}\n")
-        (self._npu / "cur_freq").write_text(f"{clocks.npu_hz:.0f}\n")
-        (self._ddr / "cur_freq").write_text(f"{ddr_hz:.0f}\n")
+        shown = (clocks.cpu_hz / 1e3, clocks.npu_hz, ddr_hz)
+        files = (self._cpu / "scaling_cur_freq", self._npu / "cur_freq", self._ddr / "cur_freq")
+        for file, count in zip(files, shown, strict=True):
+            if self._shown.get(file) != count:
+                self._shown[file] = count
+                file.write_text(f"{count:.0f}\n")
 
 
 def errors(nominal: Soc, seed: int) -> Errors:
@@ -141,14 +149,19 @@ def one_point(rig: Rig) -> Calibration:
 
 
 def every_trial(rig: Rig, nominal: Soc) -> Iterator[Trial]:
-    """Yield idling, and each phase at each point of the ladder, without pauses and with."""
-    points = operating_points(nominal)
+    """Yield idling, and each phase at the points of a calibration, without pauses and with."""
+    points, settings = operating_points(nominal, knobs_of(nominal)), Settings()
     forecast = Forecast(nominal, points, Learned())
-    settings = Settings()
+    worth = [points[at] for at in ladder(forecast, settings.step_s_max, settings.bunch_s)]
+    chosen = thinned(sorted(worth, key=lambda point: point.decode_w), POINTS_MAX)
     yield rig.trial(len(points) - 1, None)
-    places = ladder(forecast, settings.step_s_max, settings.bunch_s)
-    for place, phase, duty in itertools.product(places, PHASES, DUTIES):
-        yield rig.trial(place, phase, duty)
+    for point, phase, duty in itertools.product(chosen, PHASES, DUTIES):
+        yield rig.trial(points.index(point), phase, duty)
+
+
+def knobs_of(soc: Soc) -> frozenset[str]:
+    """Return the clocks that matter: not the NPU's where the cores compute."""
+    return KNOBS if soc.npu_busy.decode > 0 else KNOBS - {"npu"}
 
 
 def table(found: Sequence[tuple[Soc, Sequence[Errors]]]) -> list[str]:

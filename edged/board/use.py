@@ -19,10 +19,13 @@ class Use:
     Attributes:
         cpu_s: CPU seconds of all its threads.
         npu_s: seconds that the NPU computed for it.
+        decode_s: seconds of its decode steps, which read the whole model from memory; of any engine
+            before it too.
     """
 
     cpu_s: float
     npu_s: float = 0.0
+    decode_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,19 +41,21 @@ class Busy:
     """The work of a stretch of time.
 
     Attributes:
-        cores, npu: cores' worth of CPU time; share of the time that the NPU computes.
+        cores: cores' worth of CPU time.
+        npu, decode: share of the time that the NPU computes, that decode steps run.
         covered_s: the time that they are the mean of.
     """
 
     cores: float = 0.0
     npu: float = 0.0
+    decode: float = 0.0
     covered_s: float = 0.0
 
 
-def use_of(pid: int | None) -> Use | None:
-    """Return what a process has used; None where there is none."""
+def use_of(pid: int | None, decode_s: float = 0.0) -> Use | None:
+    """Return what a process has used, its decode steps as its client counts; None: it ended."""
     cpu_s = None if pid is None else process_cpu_s(pid)
-    return None if cpu_s is None else Use(cpu_s)
+    return None if cpu_s is None else Use(cpu_s, decode_s=decode_s)
 
 
 def busy_of(samples: Sequence[Sample], window_s: float) -> Busy:
@@ -62,18 +67,24 @@ def busy_of(samples: Sequence[Sample], window_s: float) -> Busy:
     if not samples:
         return Busy()
     began_s = samples[-1].at_s - window_s
-    cpu_s = npu_s = covered_s = 0.0
+    cpu_s = npu_s = decode_s = covered_s = 0.0
     for earlier, later in itertools.pairwise(samples):
         length_s = later.at_s - earlier.at_s
         inside_s = later.at_s - max(earlier.at_s, began_s)
         if length_s > 0 and inside_s > 0:
-            cpu_s += (later.use.cpu_s - earlier.use.cpu_s) * inside_s / length_s
-            npu_s += (later.use.npu_s - earlier.use.npu_s) * inside_s / length_s
+            share = inside_s / length_s
+            cpu_s += (later.use.cpu_s - earlier.use.cpu_s) * share
+            npu_s += (later.use.npu_s - earlier.use.npu_s) * share
+            decode_s += (later.use.decode_s - earlier.use.decode_s) * share
             covered_s += inside_s
     if covered_s <= 0:
         return Busy()
-    npu = min(1.0, max(0.0, npu_s / covered_s))
-    return Busy(max(0.0, cpu_s / covered_s), npu, covered_s)
+    cores = max(0.0, cpu_s / covered_s)
+    return Busy(cores, _share(npu_s / covered_s), _share(decode_s / covered_s), covered_s)
+
+
+def _share(value: float) -> float:
+    return min(1.0, max(0.0, value))
 
 
 def process_cpu_s(pid: int) -> float | None:

@@ -97,6 +97,7 @@ class EngineClient:
 
     Attributes:
         pulse: called with each `Pulse` as it arrives, before `events` has it.
+        decode_s: seconds of all steps so far in which nothing was prefilled.
     """
 
     def __init__(
@@ -117,6 +118,7 @@ class EngineClient:
         self._heard_s = clock()
         self._is_held = False
         self.life = 0
+        self.decode_s = 0.0
         self.pulse: Callable[[Pulse], None] = _unheard
         self.events: asyncio.Queue[Ready | Step | Held | Lost] = asyncio.Queue()
         self.state = EngineState()
@@ -267,6 +269,7 @@ class EngineClient:
                     future.set_result(frame)
             case Step():
                 self._is_held = False
+                self.decode_s += frame.step_s if decodes(frame) else 0.0
                 self.pulse(frame)
                 self.events.put_nowait(frame)
             case Held(sequences):
@@ -316,6 +319,11 @@ class EngineClient:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(END_S_MAX):
                     await self._process.wait()  # reaped while the loop lives
+
+
+def decodes(step: Step) -> bool:
+    """Return whether a step did nothing but give sequences their next token."""
+    return bool(step.decode_tokens) and not step.prefill_tokens
 
 
 async def _ended(pid: int, number: signal.Signals, wait_s: float) -> bool:

@@ -17,7 +17,7 @@ from typing import Protocol
 
 from edged.board.meter import Origin, Reading
 from edged.board.meters.estimate import EstimateMeter
-from edged.engine.client import Lost, Pulse
+from edged.engine.client import Lost, Pulse, decodes
 from edged.engine.frames import Go, Ready, ToEngine, Wish
 from edged.engine.frames import Step as StepFrame
 from edged.power.account import Account, Counted
@@ -377,7 +377,8 @@ class Governor:
     def step_j(self, frame: StepFrame) -> float:
         """Return the joules above idle of a step, as forecast with what was learned."""
         if not self._outfit.is_paced:
-            return self._estimate.step_j(frame.cpu_s)
+            decode_s = frame.step_s if decodes(frame) else 0.0
+            return self._estimate.step_j(frame.cpu_s, decode_s)
         forecast, law = self._law.forecast, self._law
         is_decode = not frame.prefill_tokens and frame.decode_tokens <= max(1, len(frame.shares))
         step_w = forecast.step_w(forecast.points[law.point], "decode" if is_decode else "prefill")

@@ -122,7 +122,12 @@ async def _calibrate(order: _Order) -> None:
         print("waiting for the model", file=sys.stderr)
         ready = await load.ready()
         estimate = await asyncio.to_thread(
-            estimate_here, settings, lambda: use_of(engine.state.pid), None, clock, ESTIMATE_S
+            estimate_here,
+            settings,
+            lambda: use_of(engine.state.pid, engine.decode_s),
+            None,
+            clock,
+            ESTIMATE_S,
         )
         bench = Bench(Gauge(against.meter), estimate, parts.knobs, load, parts.runs, clock)
         fresh = Notes(against.key, ready.digest, planned(settings, parts, against, order.wanted))

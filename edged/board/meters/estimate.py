@@ -110,16 +110,19 @@ class EstimateMeter:
             origin="estimated",
         )
 
-    def step_j(self, cpu_s: float) -> float:
-        """Return the joules above idle of `cpu_s` CPU seconds; no I/O.
+    def step_j(self, cpu_s: float, decode_s: float = 0.0) -> float:
+        """Return the joules above idle of so many CPU seconds, and seconds of decode; no I/O.
 
         The clocks are those of the last reading: steps are counted on the event loop.
         """
-        return cpu_s * (self._watts(Busy(cores=1.0)) - self._watts(Busy()))
+        rest_w = self._watts(Busy())
+        at_work_j = cpu_s * (self._watts(Busy(cores=1.0)) - rest_w)
+        return at_work_j + decode_s * (self._watts(Busy(decode=1.0)) - rest_w)
 
     def _watts(self, busy: Busy) -> float:
         """Return the watts of such work at the clocks of the last look."""
-        state = replace(self._rest, busy_cores=busy.cores, npu_busy=busy.npu)
+        work = {"busy_cores": busy.cores, "npu_busy": busy.npu, "decoding": busy.decode}
+        state = replace(self._rest, **work)
         if busy.npu > 0:
             # cur_freq of the NPU is what devfreq remembers: reading it powers nothing up.
             npu_hz = _clock_hz(self._npu)
