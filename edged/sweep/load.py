@@ -25,8 +25,9 @@ from edged.sweep.sight import Stepped
 LEASE_S = 3600.0
 # One prompt is prefilled, the next one waits: the engine never runs dry.
 PREFILL_WAITING = 2
-# Of the context, so that a byte may be a token.
+# Of the context, so that a byte may be a token; longer ones show nothing more.
 PROMPT_SHARE, ANSWER_SHARE = 0.75, 0.125
+PROMPT_CHARS_MAX, ANSWER_CHARS_MAX = 4096, 512
 END_S_MAX = 30.0
 
 
@@ -149,9 +150,9 @@ class Load:
     def _work(self, id: str) -> Work:
         context_tokens = self._config.model.context_tokens
         if self._phase == "prefill":
-            text = f"{id} pallets at dock " * context_tokens
-            payload = text[: int(PROMPT_SHARE * context_tokens)]
+            chars = min(PROMPT_CHARS_MAX, int(PROMPT_SHARE * context_tokens))
+            payload = (f"{id} pallets at dock " * chars)[:chars]
             return Work(id, Prompt(payload=payload), max_tokens=1)
-        chars = int(ANSWER_SHARE * context_tokens)
+        chars = min(ANSWER_CHARS_MAX, int(ANSWER_SHARE * context_tokens))
         schema = {"type": "string", "minLength": chars, "maxLength": chars}
         return Work(id, Prompt(payload=f"{id} pallets"), json.dumps(schema))
