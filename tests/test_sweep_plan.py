@@ -12,7 +12,15 @@ from edged.power.gauge import PERIOD_S_MAX
 from edged.power.table import Key
 from edged.sweep import screen
 from edged.sweep.plan import Plan, Stop, Wanted, plan, thinned
-from edged.sweep.sight import NothingSeen, Sight, Stepped, Taken, seen, table_of
+from edged.sweep.sight import (
+    FEW_POINTS_SHARE,
+    NothingSeen,
+    Sight,
+    Stepped,
+    Taken,
+    seen,
+    table_of,
+)
 
 SOC = on_cpu(RK3588)
 FORECAST = Forecast(SOC, operating_points(SOC, frozenset({"cpu", "ddr"})), Learned())
@@ -150,3 +158,18 @@ def test_the_plot_has_a_bar_for_each_row_longer_for_more_watts() -> None:
     assert low.count("#") * 4 == pytest.approx(high.count("#"), abs=4)
     assert low.endswith("3.00 W")
     assert high.endswith("6.00 W")
+
+
+@pytest.mark.parametrize(
+    ("points", "left_out", "is_wider"), [(1, 9, True), (1, 0, False), (4, 9, False)]
+)
+def test_few_points_that_stand_for_others_widen_the_band(
+    points: int, left_out: int, is_wider: bool
+) -> None:
+    pairs = tuple(Pair(2.0 + at, 2.0 + at, 0.02) for at in range(8))
+    sights = [Sight(Stop(), 2.0, 0.02, pairs=pairs)]
+    for place in range(points):
+        stop = Stop("decode", FORECAST.points[place].clocks)
+        sights.append(Sight(stop, 4.0, 0.02, 4.0, 0.05))
+    table, _ = table_of(sights, Key("b", "k", "m"), "dock-mini", "", left_out)
+    assert table.estimate.error_share == pytest.approx(FEW_POINTS_SHARE if is_wider else 0.02)

@@ -230,7 +230,8 @@ def _conclude(settings: Config, taken: Notes, model: str) -> None:
     instant = BoardClock().instant()
     when = datetime.fromtimestamp(instant.wall_s, UTC) if instant.synchronised else None
     made = "" if when is None else f"{when:%Y-%m-%d %H:%M} UTC"
-    table, refused = table_of(taken.sights, taken.key, model, made)
+    left_out = taken.plan.left_out
+    table, refused = table_of(taken.sights, taken.key, model, made, left_out)
     save(settings.state_dir / FILE, table)
     notes.forget(settings.state_dir / notes.FILE)
     skipped = [sight for sight in taken.sights if sight.skipped]

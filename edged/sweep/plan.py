@@ -53,12 +53,14 @@ class Plan:
     Attributes:
         idle_s, dwell_s: how long idling is read, and each other stop.
         readings_min: so many make a mean; a stop takes longer until they are there.
+        left_out: points that are worth a look and get none.
     """
 
     stops: tuple[Stop, ...]
     idle_s: float
     dwell_s: float
     readings_min: int
+    left_out: int = 0
 
     def settle_s(self, stop: Stop) -> float:
         """Return how long a stop runs before it is read."""
@@ -105,6 +107,7 @@ def plan(worth: Sequence[Point], period_s: float, wanted: Wanted) -> Plan:
         idle_s=wanted.dwell_s or max(IDLE_S, dwell_s),
         dwell_s=wanted.dwell_s or max(DWELL_S, dwell_s),
         readings_min=SLOW_READINGS if is_slow else READINGS_MIN,
+        left_out=len(worth) - len(chosen),
     )
 
 
