@@ -21,6 +21,7 @@ from edged.board.soc import RK3588, Clocks, on_cpu, operating_points
 from edged.board.use import Use
 from edged.board.virtual.plant import Board
 from edged.config import Config
+from edged.engine.client import Pulse
 from edged.errors import EngineUnusable, MeterLost
 from edged.power.forecast import Phase
 from edged.power.gauge import PERIOD_S_MAX, Gauge
@@ -58,6 +59,10 @@ class Cores:
         """Note what runs from now on."""
         self._used, self._phase, self._since_s = self(), phase, self._loop.time()
         self._plant.live.run(phase)
+
+    def step(self, _: Pulse) -> None:
+        """Note that a step ended: clocks change between two of them."""
+        self._plant.live.run(self._phase)
 
     def __call__(self) -> Use:
         if self._phase is None:
@@ -99,6 +104,7 @@ async def rig(
     assert parts.meter is not None
     assert parts.key is not None
     engine = NearEngine(config_of(state), plant.live, loop)
+    engine.pulse = cores.step
     try:
         async with running(engine, parts):
             load = Load(engine, config_of(state), loop.time)

@@ -210,7 +210,8 @@ async def _first_of(stepping: asyncio.Future[None], looking: Coroutine[None, Non
     """Return what a look finds, unless the engine goes away meanwhile."""
     task = asyncio.ensure_future(looking)
     try:
-        await asyncio.wait({stepping, task}, return_when=asyncio.FIRST_COMPLETED)
+        both: set[asyncio.Future[None] | asyncio.Future[Sight]] = {stepping, task}
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         if stepping.done():
             stepping.result()
         return await task
