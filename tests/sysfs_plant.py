@@ -87,7 +87,9 @@ class SysfsPlant:
         for policy in POLICIES:
             put(self.root / policy / "scaling_cur_freq", round(running_hz / 1e3))
         if has_ddr:
-            put(self.root / DDR / "cur_freq", round(ddr_hz if self.obeys else top.ddr_hz))
+            lowest_hz = RK3588.ddr[0].clock_hz  # where its governor goes while nothing runs
+            busy_hz = ddr_hz if self.obeys else top.ddr_hz
+            put(self.root / DDR / "cur_freq", round(busy_hz if self.live.phase else lowest_hz))
 
     def _move_volts(self, cpu_hz: float) -> None:
         """Have the cores' rails follow the clock, as the table of the SoC has it."""

@@ -65,6 +65,11 @@ class LiveBoard:
             self.board.settle_clocks()
             self._phase = phase
 
+    @property
+    def phase(self) -> Phase | None:
+        """Return what runs now; None: a pause."""
+        return self._phase
+
     def step_s(self, phase: Phase, tokens: int) -> float:
         """Return the seconds of a step that starts now."""
         with self._turn:
