@@ -107,7 +107,7 @@ class Intake:
         while True:
             group = await self._session.deliveries()
             for item in group:
-                self._ordered(item.inbound)  # it stays retained: no PUBACK waits for it
+                self._ordered(item.inbound)  # its outcome tells: no PUBACK waits for it
             self._taken.put_nowait(await self._take(group))
 
     async def _acknowledge_groups(self) -> None:

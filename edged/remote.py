@@ -2,8 +2,8 @@
 
 In:  retained orders, as intake hears them.     Out: the helm's doing; the outcome, retained on the
 same topic in the place of the order.
-An order that was carried out is no order any more, so that a connection that is made anew repeats
-nothing; one that was not, as the board was away, is still there. Who may publish is the broker's
+An order that was carried out is no order any more; one without an outcome was not. The board's
+session brings what came while it was away, and no retained copies. Who may publish is the broker's
 business.
 """
 
@@ -24,8 +24,9 @@ from edged.topics import Topics, is_id
 
 log = logging.getLogger(__name__)
 
-# Orders that wait; one beyond is still retained, and comes again with the next connection.
+# Orders that wait; one beyond stays without an outcome.
 WAITING_MAX = 64
+AGAIN_S = 0.1
 
 
 class BudgetCommand(BaseModel):
@@ -89,17 +90,19 @@ class Remote:
             id, payload = await self._waiting.get()
             done = await self._carry_out(id, payload)
             body = done.model_dump_json(exclude_none=True).encode()
+            topic = self._topics.command(id)
+            await self._tell(Outbound(topic, body, retain=True, content_type="application/json"))
+
+    async def _tell(self, outcome: Outbound) -> None:
+        """Publish an outcome; a broker sends orders before it has acknowledged the subscription."""
+        while True:
+            await self._session.connected()
             try:
-                await self._session.publish(
-                    Outbound(
-                        self._topics.command(id),
-                        body,
-                        retain=True,
-                        content_type="application/json",
-                    )
-                )
+                await self._session.publish(outcome)
             except BrokerGone:
-                log.info("order %s: its outcome is not told, the connection ended", id)
+                await asyncio.sleep(AGAIN_S)  # the session has yet to notice
+            else:
+                return
 
     async def _carry_out(self, id: str, payload: bytes) -> Done:
         try:

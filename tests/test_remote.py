@@ -86,20 +86,20 @@ def test_an_order_that_means_nothing_is_refused_in_its_place(
 
 
 @pytest.mark.broker
-def test_an_order_given_while_the_board_was_away_is_carried_out_once(
-    tmp_path: Path,
-) -> None:
+def test_an_order_given_while_the_board_was_away_is_carried_out_once(tmp_path: Path) -> None:
     with Mosquitto(tmp_path / "broker") as broker, Asker(broker) as device:
         device.subscribe(f"{BOARD}/cmd/#")
-        order(device, "early", {"budget_w": 2.5})
-        daemon = Daemon(tmp_path / "board", broker, sections=ALLOWED)
-        with daemon:
-            assert outcome(device, "early")["state"] == "done"
+        with Daemon(tmp_path / "board", broker, sections=ALLOWED) as daemon:
+            daemon.wait_for_log("connected to the broker")
+            daemon.stop()
+            order(device, "away", {"budget_w": 2.5})
+            daemon.start()
+            assert outcome(device, "away")["state"] == "done"
             daemon.stop()
             daemon.start()
             order(device, "next", {"reset": True})
             assert outcome(device, "next")["budget_w"] == 4.0
-        assert daemon.log.read_text().count("budget 2.5 W by mqtt early") == 1
+        assert daemon.log.read_text().count("budget 2.5 W by mqtt away") == 1
 
 
 @pytest.mark.broker
