@@ -32,6 +32,7 @@ class Findings:
     state_dir: str
     power: str
     meter: str
+    calibration: str
 
     def as_json(self) -> str:
         """Return the findings for a machine."""
@@ -69,6 +70,7 @@ def check(path: Path) -> Findings:
         state_dir=str(settings.state_dir),
         power=_power(settings, parts),
         meter=parts.told.meter,
+        calibration=parts.told.calibration_warning or parts.told.calibration or "none",
     )
 
 

@@ -47,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_bench(commands)
     _add_config(commands)
     _add_restore_clocks(commands)
+    _add_calibrate(commands)
     add_commands(commands)
     return parser
 
@@ -161,6 +162,11 @@ def _add_bench(commands: _Commands[argparse.ArgumentParser]) -> None:
     )
     power.add_argument("--plants", type=int, default=16, help="drawn plants per oracle share")
     power.add_argument("--scenario", metavar="NAME", help="this one alone")
+    power.add_argument(
+        "--estimate",
+        action="store_true",
+        help="only the estimate: its error on drawn plants, before and after a calibration",
+    )
     power.add_argument("--json", type=Path, metavar="FILE", help="write the figures")
     power.add_argument("--plot", type=Path, metavar="FILE", help="draw them (SVG or PNG)")
     power.set_defaults(command=_bench_power)
@@ -193,6 +199,40 @@ def _add_restore_clocks(commands: _Commands[argparse.ArgumentParser]) -> None:
     parser.add_argument("--state-dir", type=Path, help="in place of node.state_dir")
     parser.add_argument("--root", type=Path, help=argparse.SUPPRESS)
     parser.set_defaults(command=_restore_clocks)
+
+
+def _add_calibrate(commands: _Commands[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "calibrate", help="measure this board's watts and speed at each clock, against a meter"
+    )
+    _add_config_option(parser)
+    parser.add_argument("--state-dir", type=Path, help="in place of node.state_dir")
+    parser.add_argument(
+        "--meter",
+        choices=("auto", "mqtt"),
+        default="auto",
+        help="auto: the board's own meter, else the plug of [plug]; mqtt: that plug",
+    )
+    parser.add_argument("--points", type=_at_least_one, metavar="N", help="clock settings, at most")
+    parser.add_argument(
+        "--dwell",
+        type=_at_least_one,
+        metavar="S",
+        help="seconds of readings at each (default: 12, with a plug two of its periods)",
+    )
+    parser.add_argument("--fresh", action="store_true", help="forget an interrupted calibration")
+    parser.set_defaults(command=_calibrate)
+
+
+def _at_least_one(text: str) -> int:
+    """Return a count.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: a whole number, 1 or more")
+    return int(text)
 
 
 def _add_config_option(parser: argparse.ArgumentParser) -> None:
@@ -306,6 +346,12 @@ def _config(_: argparse.Namespace) -> int:
 
     print(example(), end="")
     return 0
+
+
+def _calibrate(given: argparse.Namespace) -> int:
+    from edged.sweep.command import calibrate
+
+    return calibrate(given)
 
 
 def _restore_clocks(given: argparse.Namespace) -> int:

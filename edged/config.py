@@ -25,6 +25,7 @@ from edged.config_tables import KvType as KvType
 from edged.config_tables import Metrics as Metrics
 from edged.config_tables import Model as Model
 from edged.config_tables import Node as Node
+from edged.config_tables import Plug as Plug
 from edged.config_tables import Power as Power
 from edged.config_tables import Quota as Quota
 from edged.config_tables import Requests as Requests
@@ -47,6 +48,7 @@ class Config(Section):
     spool: Spool = Spool()
     admin: Admin = Admin()
     power: Power = Power()
+    plug: Plug = Plug()
     quota: Quota = Quota()
     metrics: Metrics = Metrics()
     clients: dict[Id, Client] = Field(default_factory=dict)

@@ -233,6 +233,11 @@ class Admin(Section):
     mode: Literal["0600", "0660"] = Field(
         "0660", description="who may use it: 0600 edged's user and root, 0660 also edged's group"
     )
+    mqtt: bool = Field(
+        False,
+        description="whether the budget may be ordered over MQTT too, by whoever the broker lets "
+        "publish to cmd/budget/{id}",
+    )
 
 
 class Power(Section):
@@ -283,6 +288,27 @@ class Power(Section):
     )
     error_share: float = Field(
         0.4, ge=0, le=1, description="estimate: its error band as a share, said in state"
+    )
+
+
+class Plug(Section):
+    """A plug or metering relay on MQTT, for `edged calibrate` alone."""
+
+    kind: Literal["shelly", "tasmota"] = Field(
+        "shelly", description="whose payloads it sends: Shelly Gen2 and later, or Tasmota"
+    )
+    topic: str | None = Field(
+        None,
+        min_length=1,
+        max_length=200,
+        pattern=r"^[^$/+#][^+#]*$",
+        description="Shelly's MQTT prefix, Tasmota's topic; unset: there is no plug",
+    )
+    boundary: Literal["wall", "board_input"] = Field(
+        "wall", description="where it sits: before the board's supply, or behind it"
+    )
+    period_s: float = Field(
+        300.0, ge=1, le=3600, description="how often it tells; Tasmota's TelePeriod is 300 s"
     )
 
 

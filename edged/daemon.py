@@ -16,7 +16,7 @@ from pathlib import Path
 
 from edged.admin.server import AdminServer, admin_listener
 from edged.answers import Answers
-from edged.board.sysfs import SYS
+from edged.board.use import use_of
 from edged.budgets import check_schedule
 from edged.clock import BoardClock, MachineClock
 from edged.config import Config
@@ -27,7 +27,7 @@ from edged.engine.processes import Processes
 from edged.errors import BrokerGone, ConfigError, SpoolDamaged
 from edged.exposition import Exposition
 from edged.helm import Helm
-from edged.intake import Intake
+from edged.intake import Intake, leave
 from edged.lock import only_holder
 from edged.metrics import Metrics
 from edged.mqtt import Session, Will
@@ -37,8 +37,8 @@ from edged.outbox import Outbox
 from edged.power.account import Account, from_note
 from edged.power.governor import Governor
 from edged.power.kept import FILE, Kept
-from edged.power.meters import EstimateMeter
-from edged.power.outfit import Outfit, Parts, outfit, parts_here
+from edged.power.outfit import Outfit, Parts, estimate_here, outfit, parts_here
+from edged.remote import Remote
 from edged.service import Service
 from edged.site import site_of
 from edged.spool import Spool
@@ -126,16 +126,22 @@ async def serve(config: Config, config_path: Path | None, ground: Ground, held: 
     session = Session(
         config.broker,
         client_id=f"edged-{config.node.site}-{config.node.name}",
-        filters=site.topics.inbound_filters + site.inputs.filters,
+        filters=(
+            *site.topics.inbound_filters,
+            *site.inputs.filters,
+            *([site.topics.command_filter] if config.admin.mqtt else []),
+        ),
         will=Will(site.topics.availability, b"offline"),
     )
     metrics = Metrics()
     diary = Diary(metrics)
     outbox = Outbox(session, spool, answers, diary, site.outcome_ttl_s)
     dispatch = Dispatch(config, spool, engine, session, outbox, answers, diary, power)
-    intake = Intake(session, spool, engine, dispatch, site, answers, diary)
     orders = OrdersFile(config.state_dir / ORDERS_FILE)
     helm = Helm(config, orders, spool.clock, dispatch, power)
+    remote = Remote(site.topics, helm, session)
+    ordered = remote.hear if config.admin.mqtt else leave
+    intake = Intake(session, spool, engine, dispatch, site, answers, diary, ordered)
     status = Status(
         config, site, session, spool, engine, dispatch, diary, intake, power, service, helm
     )
@@ -152,6 +158,7 @@ async def serve(config: Config, config_path: Path | None, ground: Ground, held: 
         "metrics": exposition.run(),
         "helm": helm.run(),
         "admin": admin.run(),
+        "remote": remote.run(),
         "spool": spool.keep_tending(),
         "watchdog": service.feed_watchdog(),
     }
@@ -179,8 +186,9 @@ def _governor(
     config: Config, ground: Ground, held: Outfit, engine: EngineClient, spool: Spool
 ) -> Governor:
     """Return who holds the budget and keeps the books that the spool kept."""
-    cpufreq = (config.power.sysfs or SYS) / "devices/system/cpu/cpufreq"
-    estimate = EstimateMeter(config.power, lambda: engine.state.pid, cpufreq, ground.clock)
+    estimate = estimate_here(
+        config, lambda: use_of(engine.state.pid, engine.decode_s), held.parts.table, ground.clock
+    )
     joules = from_note(spool.note, moment(spool.clock), held.floor_w(config.power))
     return Governor(held, estimate, engine, Account(joules), ground.clock)
 

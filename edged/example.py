@@ -25,6 +25,7 @@ _TABLES: tuple[tuple[str, type[config.Section]], ...] = (
     ("spool", config.Spool),
     ("admin", config.Admin),
     ("power", config.Power),
+    ("plug", config.Plug),
     ("quota", config.Quota),
     ("metrics", config.Metrics),
     ("clients.NAME", config.Client),

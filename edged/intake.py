@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
 
@@ -28,7 +28,7 @@ from edged.admission import (
     trimmed,
 )
 from edged.answers import Answers
-from edged.contract import Outbound
+from edged.contract import Inbound, Outbound
 from edged.diary import Diary
 from edged.dispatch import Dispatch
 from edged.engine.client import EngineClient
@@ -75,8 +75,12 @@ class _Group:
     accepted: Sequence[Row]
 
 
+def leave(inbound: Inbound) -> None:
+    """Leave an order: the configuration allows none, though the broker may know of times it did."""
+
+
 class Intake:
-    """Takes deliveries until it is cancelled."""
+    """Takes deliveries until it is cancelled; `ordered` hears each of them first."""
 
     def __init__(
         self,
@@ -87,7 +91,9 @@ class Intake:
         site: Site,
         answers: Answers,
         diary: Diary,
+        ordered: Callable[[Inbound], None] = leave,
     ) -> None:
+        self._ordered = ordered
         self._session = session
         self._spool = spool
         self._engine = engine
@@ -113,6 +119,8 @@ class Intake:
     async def _read_groups(self) -> None:
         while True:
             group = await self._session.deliveries()
+            for item in group:
+                self._ordered(item.inbound)  # its outcome tells: no PUBACK waits for it
             heard = [(item, read(item.inbound, self._site, self._fresh_id())) for item in group]
             admitted, refused = await self._admitted(heard)
             await self._read.put(_Judged(group, heard, admitted, refused))

@@ -206,6 +206,8 @@ class Status:
             "meter": hands.told.meter,
             "meter_passed_over": list(hands.told.passed_over),
             "meter_fault": hands.fault or None,
+            "calibration": hands.told.calibration,
+            "calibration_warning": hands.told.calibration_warning,
             "clocks": hands.clocks,
             "supply_w": hands.told.supply_w,
             "above_idle_j": round(joules.outcomes_j + joules.overhead_j, 1),

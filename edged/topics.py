@@ -68,6 +68,20 @@ class Topics:
         """Return what the board subscribes: requests with and without id, and cancels."""
         return (f"{self.board}/req/+", f"{self.board}/req/+/+", f"{self.board}/cancel/+/+")
 
+    @property
+    def command_filter(self) -> str:
+        """Return what the board subscribes too, where it takes orders over MQTT."""
+        return self.command("+")
+
+    def command(self, id: str) -> str:
+        """Return the retained topic of an order, and of what became of it."""
+        return f"{self.board}/cmd/budget/{id}"
+
+    def commanded(self, topic: str) -> str | None:
+        """Return the id of the order that `topic` is of, or None when it is of none."""
+        front, _, id = topic.rpartition("/")
+        return id if f"{front}/+" == self.command_filter else None
+
     def address(self, topic: str) -> Address | None:
         """Return who `topic` speaks for, or None when it is none of this board's inbound topics."""
         front = f"{self.board}/"

@@ -82,11 +82,21 @@ class SysfsPlant:
             return  # the daemon writes just now
         if self.obeys:
             self.live.set_clocks(Clocks(top.npu_hz, cpu_hz, ddr_hz))
+        running_hz = cpu_hz if self.obeys else top.cpu_hz
+        self._move_volts(running_hz)
         for policy in POLICIES:
-            running_hz = cpu_hz if self.obeys else top.cpu_hz
             put(self.root / policy / "scaling_cur_freq", round(running_hz / 1e3))
         if has_ddr:
-            put(self.root / DDR / "cur_freq", round(ddr_hz if self.obeys else top.ddr_hz))
+            lowest_hz = RK3588.ddr[0].clock_hz  # where its governor goes while nothing runs
+            busy_hz = ddr_hz if self.obeys else top.ddr_hz
+            put(self.root / DDR / "cur_freq", round(busy_hz if self.live.phase else lowest_hz))
+
+    def _move_volts(self, cpu_hz: float) -> None:
+        """Have the cores' rails follow the clock, as the table of the SoC has it."""
+        volts = [opp.supply_v for opp in RK3588.cpu if opp.clock_hz >= cpu_hz] or [1.0]
+        for node in (self.root / "class/regulator").iterdir():
+            if (node / "name").read_text().startswith("vdd_cpu_big"):
+                put(node / "microvolts", round(volts[0] * 1e6))
 
     def _cpu_hz(self, policy: str) -> float:
         """Return the cap in force; the file shows the kernel's where that is lower."""

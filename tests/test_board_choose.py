@@ -12,10 +12,11 @@ import pytest
 from edged.board.meters.calibration import Calibration
 from edged.board.meters.choose import Chosen, Wish, choose_meter
 from edged.board.meters.dynamic import of_cores
-from edged.board.meters.estimate import EstimateMeter, Use
+from edged.board.meters.estimate import EstimateMeter
 from edged.board.meters.fault import MeterFault
 from edged.board.meters.powercap import PowercapMeter, find_zones
 from edged.board.meters.supply import find_contracts
+from edged.board.use import Use
 from tests.golden_tree import BOARDS, EACH_BOARD, EAR, Ticks, hwmon, metered, tree
 from tests.golden_tree import tmp_path as tmp_path
 

@@ -15,18 +15,17 @@ from edged.board.meters.calibration import (
     CalibrationRefused,
     Pair,
     fit,
-    load,
-    save,
 )
 from edged.board.meters.dynamic import Coefficients, State, board_w, of_cores, of_soc
-from edged.board.meters.estimate import EstimateMeter, Use
-from edged.board.meters.fault import MeterFault
+from edged.board.meters.estimate import EstimateMeter
 from edged.board.soc import RK3576, RK3588, Soc, operating_points
-from edged.errors import ConfigError
+from edged.board.use import Use
 from tests.golden_tree import EACH_BOARD, Ticks, tree
 from tests.golden_tree import tmp_path as tmp_path
 
 PC = of_cores(idle_w=2.0, core_w=0.5, core_hz=1e9, error_share=0.3)
+CPU_S = st.floats(0, 1000)
+NOWHERE = Path("/nonexistent")
 NPU_DEVFREQ = "class/devfreq/fdab0000.npu"
 SHARE = st.floats(0, 1)
 
@@ -35,11 +34,11 @@ class Engine:
     """An engine whose work the test sets."""
 
     def __init__(self) -> None:
-        self.cpu_s = self.npu_s = 0.0
+        self.cpu_s = self.npu_s = self.decode_s = 0.0
         self.is_there = True
 
     def __call__(self) -> Use | None:
-        return Use(self.cpu_s, self.npu_s) if self.is_there else None
+        return Use(self.cpu_s, self.npu_s, self.decode_s) if self.is_there else None
 
 
 def estimate(root: Path, coefficients: Coefficients, cores: float, npu_busy: float = 0.0) -> float:
@@ -75,8 +74,7 @@ def test_another_engine_counts_from_the_start(tmp_path: Path) -> None:
     meter = EstimateMeter(tmp_path, PC, engine, clock=clock)
     clock.step(1.0)
     engine.cpu_s = 0.1
-    with pytest.raises(MeterFault, match="settling"):
-        meter.read()
+    assert meter.read().watts_w == PC.idle_w  # what it used before is not the new window's
     clock.step(1.0)
     engine.cpu_s = 1.1
     assert meter.read().watts_w == pytest.approx(PC.idle_w + 0.5)
@@ -137,6 +135,19 @@ def test_a_busy_npu_draws_by_its_clock(tmp_path: Path) -> None:
     assert found_w == pytest.approx(expected_w / RK3588.rail_efficiency)
 
 
+def test_decode_steps_read_the_model_from_memory(tmp_path: Path) -> None:
+    clock, engine = Ticks(), Engine()
+    meter = EstimateMeter(tree(tmp_path, "rock_5b"), of_soc(RK3588), engine, clock=clock)
+    (tmp_path / "class/devfreq/dmc/cur_freq").write_text("2112000000\n")
+    clock.step(2.0)
+    rest_w = meter.read().watts_w
+    clock.step(2.0)
+    engine.decode_s = 1.0
+    traffic_w = RK3588.ddr_traffic_j_gb * RK3588.ddr_decode_gb_s / RK3588.rail_efficiency
+    assert meter.read().watts_w - rest_w == pytest.approx(0.5 * traffic_w)
+    assert meter.step_j(0.0, decode_s=2.0) == pytest.approx(2 * traffic_w)
+
+
 def test_a_fast_memory_clock_costs_watts_at_rest(tmp_path: Path) -> None:
     root = tree(tmp_path, "rock_5b")
     (root / "class/devfreq/dmc/cur_freq").write_text("2112000000\n")
@@ -148,10 +159,8 @@ def test_a_fast_memory_clock_costs_watts_at_rest(tmp_path: Path) -> None:
 @pytest.mark.parametrize("soc", [RK3588, RK3576], ids=lambda soc: soc.name)
 def test_the_estimate_is_the_forecast_of_the_same_work(soc: Soc) -> None:
     full = operating_points(soc)[-1]
-    state = State(4 * soc.cpu_busy.decode, soc.npu_busy.decode, None, None, None, None, None)
-    traffic_w = soc.ddr_traffic_j_gb * soc.ddr_decode_gb_s / soc.rail_efficiency
-    found_w = board_w(of_soc(soc), state) - soc.idle_w
-    assert found_w == pytest.approx(full.decode_w - traffic_w)
+    state = State(4 * soc.cpu_busy.decode, soc.npu_busy.decode, decoding=1.0)
+    assert board_w(of_soc(soc), state) - soc.idle_w == pytest.approx(full.decode_w)
 
 
 @given(SHARE, SHARE, st.floats(0, 8), st.floats(3e8, 2.4e9))
@@ -169,6 +178,59 @@ def test_a_faster_clock_never_draws_less(first_hz: float, second_hz: float) -> N
     for of in (of_soc(RK3588), PC):
         slow_w, fast_w = (board_w(of, State(4.0, 0.0, hz)) for hz in (slow_hz, fast_hz))
         assert fast_w >= slow_w - 1e-9
+
+
+@pytest.mark.parametrize(
+    ("clock_khz", "expected_j"), [(None, 2.0), (1_000_000, 2.0), (500_000, 0.5), (2_000_000, 8.0)]
+)
+def test_joules_of_a_step_follow_the_square_of_the_clock(
+    tmp_path: Path, clock_khz: int | None, expected_j: float
+) -> None:
+    policy = tmp_path / "devices/system/cpu/cpufreq/policy0"
+    policy.mkdir(parents=True)
+    (policy / "cpuinfo_max_freq").write_text("2000000\n")
+    (policy / "scaling_cur_freq").write_text(f"{clock_khz or '<unknown>'}\n")
+    assert EstimateMeter(tmp_path, PC, Engine()).step_j(4.0) == pytest.approx(expected_j)
+
+
+@given(CPU_S, CPU_S)
+def test_joules_are_linear_in_cpu_seconds(first_s: float, second_s: float) -> None:
+    meter = EstimateMeter(NOWHERE, PC, Engine())
+    whole_j = meter.step_j(first_s + second_s)
+    assert whole_j == pytest.approx(meter.step_j(first_s) + meter.step_j(second_s))
+
+
+@given(st.lists(st.tuples(st.floats(0.1, 100), st.floats(0, 4)), max_size=8))
+def test_joules_are_those_of_idling_and_of_the_work(looks: list[tuple[float, float]]) -> None:
+    clock, engine = Ticks(), Engine()
+    meter = EstimateMeter(NOWHERE, PC, engine, clock=clock)
+    for length_s, cores in looks:
+        clock.step(length_s)
+        engine.cpu_s += cores * length_s
+        meter.read()
+    passed_s = sum(length_s for length_s, _ in looks)
+    assert meter.idle_j == pytest.approx(PC.idle_w * passed_s)
+    assert meter.counter_j == pytest.approx(meter.idle_j + meter.step_j(engine.cpu_s))
+
+
+def test_what_a_new_engine_used_before_is_counted_for_nobody() -> None:
+    clock, engine = Ticks(), Engine()
+    engine.cpu_s = 1000.0
+    meter = EstimateMeter(NOWHERE, PC, engine, clock=clock)
+    clock.step(10.0)
+    engine.cpu_s = 5.0
+    meter.read()
+    assert meter.counter_j == meter.idle_j == PC.idle_w * 10.0
+
+
+def test_an_idle_hour_is_not_in_the_mean_of_the_window_after_it() -> None:
+    clock, engine = Ticks(), Engine()
+    meter = EstimateMeter(NOWHERE, PC, engine, clock=clock, window_s=10.0)
+    clock.step(3600.0)
+    meter.read()
+    clock.step(5.0)
+    engine.cpu_s = 10.0
+    assert meter.read().watts_w == pytest.approx(PC.idle_w + 0.5)
 
 
 def test_a_machine_that_tells_no_clock_is_taken_at_its_top(tmp_path: Path) -> None:
@@ -222,21 +284,3 @@ def test_a_calibration_corrects_the_reading_and_gives_its_band(tmp_path: Path) -
     taught = Calibration(offset_w=1.0, gain=2.0, error_share=0.07, against="plug")
     reading = resting(tmp_path, taught).read()
     assert (reading.watts_w, reading.error_share) == (1.0 + 2.0 * PC.idle_w, 0.07)
-
-
-def test_a_calibration_is_kept(tmp_path: Path) -> None:
-    taught = fit(pairs(0.4, 1.2), "shelly plug")
-    save(tmp_path / "calibration.json", taught)
-    assert load(tmp_path / "calibration.json") == taught
-
-
-def test_a_board_without_a_calibration_has_none(tmp_path: Path) -> None:
-    assert load(tmp_path / "calibration.json") == UNCALIBRATED
-
-
-@pytest.mark.parametrize("text", ["", "{}x", '{"gain": "much"}', '{"offset_w": 1e400}'])
-def test_a_broken_calibration_is_named(tmp_path: Path, text: str) -> None:
-    path = tmp_path / "calibration.json"
-    path.write_text(text)
-    with pytest.raises(ConfigError, match="remove it or calibrate again"):
-        load(path)

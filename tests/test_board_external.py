@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from edged.board.meters.doubt import Doubted
 from edged.board.meters.external import (
     PLUG_SHARE,
+    ROUNDED_W,
     SUPPLY_EFFICIENCY,
     SUPPLY_SHARE,
     ExternalMeter,
@@ -139,12 +140,18 @@ def test_what_the_plug_sends_is_subscribed(kind: Kind, topics: list[str]) -> Non
 def test_watts_of_the_wall_are_less_at_the_board() -> None:
     reading = told_meter(Plug("tasmota", "plug")).read()
     assert reading.watts_w == pytest.approx(5 * SUPPLY_EFFICIENCY)
-    assert reading.error_share == PLUG_SHARE + SUPPLY_SHARE
+    assert reading.error_share == pytest.approx(PLUG_SHARE + SUPPLY_SHARE + ROUNDED_W / 5)
+
+
+def test_watts_with_decimals_are_not_rounded_by_half_a_watt() -> None:
+    meter = ExternalMeter(Plug("shelly", "plug", "board_input"))
+    meter.take("plug/status/switch:0", json.dumps(SWITCH).encode())
+    assert meter.read().error_share == PLUG_SHARE
 
 
 def test_watts_after_the_supply_are_the_boards() -> None:
     reading = told_meter(Plug("tasmota", "plug", "board_input")).read()
-    assert (reading.watts_w, reading.error_share) == (5.0, PLUG_SHARE)
+    assert (reading.watts_w, reading.error_share) == (5.0, PLUG_SHARE + ROUNDED_W / 5)
 
 
 def test_a_reading_is_as_old_as_its_message() -> None:

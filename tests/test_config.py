@@ -126,6 +126,7 @@ SECTIONS: dict[str, type[config.Section]] = {
     "spool": config.Spool,
     "admin": config.Admin,
     "power": config.Power,
+    "plug": config.Plug,
     "quota": config.Quota,
     "metrics": config.Metrics,
     "clients.NAME": config.Client,

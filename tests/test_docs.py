@@ -66,7 +66,9 @@ def test_the_contract_names_every_topic() -> None:
 
 def test_the_contract_names_every_topic_that_the_board_listens_to() -> None:
     named = incoming(code(row["topic"]) for row in today(table(CONTRACT, "Topics")))
-    filters = {name.replace("edged/v1/s/n", "{board}") for name in Topics("s", "n").inbound_filters}
+    board = Topics("s", "n")
+    every = (*board.inbound_filters, board.command_filter)
+    filters = {name.replace(board.board, "{board}") for name in every}
     assert {name for name in filters if any(matches(name, topic) for topic in named)} == filters
     assert {topic for topic in named if not any(matches(name, topic) for name in filters)} == set()
 
@@ -292,7 +294,7 @@ def outgoing_topics(board: Topics) -> Iterator[str]:
 
 def incoming(topics: Any) -> list[str]:
     """Return the topics that devices publish to."""
-    return [topic for topic in topics if re.match(r"\{board\}/(req|cancel)/", topic)]
+    return [topic for topic in topics if re.match(r"\{board\}/(req|cancel|cmd)/", topic)]
 
 
 def request_fields() -> dict[str, Any]:

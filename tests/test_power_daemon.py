@@ -35,8 +35,7 @@ from edged.power.account import Account, Joules, from_note
 from edged.power.budget import BLIND_DUTY, Standing
 from edged.power.governor import Governor
 from edged.power.kept import FILE, Kept
-from edged.power.meters import EstimateMeter
-from edged.power.outfit import Parts, outfit
+from edged.power.outfit import Parts, estimate_here, outfit
 from edged.rows import Candidate, Job, State
 from edged.spool import Spool
 from tests.virtual_time import NearEngine, VirtualLoop, config_of, run_virtually
@@ -101,7 +100,7 @@ async def board(
     engine = NearEngine(config, live, loop)
     parts = parts or Parts(live.board.plant.soc, live, live, live.run)
     held = outfit(config, parts, Kept(config.state_dir / FILE), loop.time)
-    estimate = EstimateMeter(config.power, lambda: None)
+    estimate = estimate_here(config, lambda: None, parts.table, loop.time)
     power = Governor(held, estimate, engine, Account(Joules()), loop.time)
     answers = Answers("edge-1")
     spool = Spool(config.state_dir, config.spool, answers.superseded)

@@ -15,7 +15,7 @@ from edged.board.meters.doubt import Bounds, Doubted
 from edged.board.soc import Clocks, Domain
 from edged.board.virtual.live import LiveBoard
 from edged.engine.client import Lost
-from edged.engine.frames import Limits
+from edged.engine.frames import Limits, ToEngine
 from edged.errors import KnobRefused, MeterLost
 from edged.power.forecast import Learned
 from edged.power.governor import Watts
@@ -226,10 +226,9 @@ def test_the_first_limits_an_engine_hears_pace_it(tmp_path: Path) -> None:
         async with board(loop, config_of(tmp_path), virtual_board(loop)) as one:
             send = one.engine.send
 
-            def hear(frame: object) -> None:
-                if isinstance(frame, Limits):
-                    heard.append(frame)
-                send(frame)  # type: ignore[arg-type]  # whatever it is, it is passed on
+            def hear(*frames: ToEngine) -> None:
+                heard.extend(frame for frame in frames if isinstance(frame, Limits))
+                send(*frames)
 
             one.engine.send = hear  # type: ignore[method-assign]  # listening in
             await one.accept(1)

@@ -124,8 +124,13 @@ def leave(one: Trial) -> None:
 
 def unplug(one: Trial) -> None:
     """Take the chip away."""
-    folder = hwmon(one.plant.root, CHIP)
-    (one.plant.root / "class/hwmon" / folder.name).unlink()
+    unplug_chip(one.plant)
+
+
+def unplug_chip(plant: SysfsPlant) -> None:
+    """Take the chip of a plant away."""
+    folder = hwmon(plant.root, CHIP)
+    (plant.root / "class/hwmon" / folder.name).unlink()
     shutil.rmtree(folder)
 
 

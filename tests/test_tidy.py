@@ -29,11 +29,11 @@ BANNED_WORDS = {"manager", "handler", "helper", "helpers", "util", "utils", "com
 LAYERS = (
     ("__main__",),
     ("cli",),
-    ("ask", "bench", "check", "doctor", "evaluation", "example"),
+    ("ask", "bench", "check", "doctor", "evaluation", "example", "sweep"),
     ("fitting",),
     ("cases", "reliability"),
     ("daemon",),
-    ("exposition", "admin"),
+    ("exposition", "admin", "remote"),
     ("status",),
     ("intake", "helm"),
     ("dispatch", "entry"),

@@ -109,6 +109,8 @@ def _doubtful(state: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield what somebody should look at."""
     if state["temperature_c"] is not None:
         yield "heat", f"{state['temperature_c']} degrees Celsius"
+    if state["power"]["calibration_warning"]:
+        yield "watts", state["power"]["calibration_warning"]
     if state["spool"]["problem"]:
         yield "disk", state["spool"]["problem"]
     for name in state["spool"]["set_aside"]:

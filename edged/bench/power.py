@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from edged.bench import power_estimate
 from edged.bench.power_judge import Figures, Truth, limit_cycle
 from edged.bench.power_play import ARMS, Played, cpu_share, play
 from edged.bench.power_scenarios import LEAD_S, SCENARIOS, Scenario
@@ -52,6 +53,8 @@ def run(given: argparse.Namespace) -> int:
         ConfigError: there is no such scenario.
     """
     soc = SOCS[given.board]
+    if given.estimate:
+        return _estimate(given)
     if given.scenario and given.scenario not in SCENARIOS:
         known = ", ".join(sorted(SCENARIOS))
         raise ConfigError(f"--scenario {given.scenario}: there is none; there are: {known}")
@@ -81,6 +84,20 @@ def run(given: argparse.Namespace) -> int:
 
         draw({name: played[name] for name in ("saturated", "budget_step") if name in played},
              SCENARIOS, given.plot)  # fmt: skip
+    return 0
+
+
+def _estimate(given: argparse.Namespace) -> int:
+    """Print the estimate's errors on every kind of board; return 0."""
+    seeds = range(1, max(1, given.plants) + 1)
+    found = [
+        (one, [power_estimate.errors(one, seed) for seed in seeds]) for one in power_estimate.BOARDS
+    ]
+    print(f"{LABEL}: simulated, nothing of this was measured on a board\n")
+    print("\n".join(power_estimate.table(found)))
+    if given.json:
+        report = {one.name: [asdict(plant) for plant in plants] for one, plants in found}
+        given.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     return 0
 
 

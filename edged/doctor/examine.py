@@ -15,6 +15,7 @@ from edged.config import Broker, Config, placed
 from edged.doctor import (
     board,
     broker,
+    calibrated,
     clocks,
     driver,
     heat,
@@ -115,6 +116,7 @@ def _power(root: Root, config: Config, person: Person) -> list[Finding]:
     return [
         *meters.judge(seen, is_rockchip=is_rockchip),
         *meters.judge_supply(seen, config.power),
+        *calibrated.judge(calibrated.look(root, config, seen)),
         *clocks.judge(clocks.look(root, person)),
         *owners.judge(owners.look(root)),
         heat.judge(heat.look(root)),

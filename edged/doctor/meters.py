@@ -15,6 +15,7 @@ from edged.board.meters.supply import Contract, find_contracts
 from edged.doctor.finding import Finding, warning, well
 from edged.doctor.root import Root
 from edged.power.budget import budget_of
+from edged.power.outfit import is_held_by
 
 WIRE_ONE = (
     "wire an INA226 to the board's supply, as firmware-config/README.md shows, and run "
@@ -32,12 +33,16 @@ class Meters:
         why: the sentence of the meter that would be used.
         passed_over: a sentence for each other one.
         contracts: of the USB-C ports; never meters.
+        holds: the one whose watts the budget is held by; None where there is none.
+        shunt_ohm: what those are reckoned with.
     """
 
     kind: Kind
     why: str
     passed_over: tuple[str, ...]
     contracts: tuple[Contract, ...]
+    holds: str | None = None
+    shunt_ohm: float | None = None
 
 
 def look(root: Root, settings: config.Power) -> Meters:
@@ -47,7 +52,10 @@ def look(root: Root, settings: config.Power) -> Meters:
     wish = Wish(cores, settings.meter, shunt_ohm=settings.shunt_ohm, period_s=0.0)
     sysfs = settings.sysfs or root.sys
     chosen = choose_meter(wish, lambda: None, sysfs)
-    return Meters(chosen.kind, chosen.why, chosen.passed_over, find_contracts(sysfs))
+    holds = chosen.name if is_held_by(chosen) else None
+    contracts = find_contracts(sysfs)
+    told = (chosen.kind, chosen.why, chosen.passed_over, contracts, holds, chosen.shunt_ohm)
+    return Meters(*told)
 
 
 def judge(meters: Meters, *, is_rockchip: bool) -> list[Finding]:

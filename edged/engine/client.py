@@ -106,6 +106,7 @@ class EngineClient:
 
     Attributes:
         pulse: called with each `Pulse` as it arrives, before `events` has it.
+        decode_s: seconds of all steps so far in which nothing was prefilled.
     """
 
     def __init__(
@@ -131,6 +132,7 @@ class EngineClient:
         self._heard_s = clock()
         self._is_held = False
         self.life = 0
+        self.decode_s = 0.0
         self.pulse: Callable[[Pulse], None] = _unheard
         self.events: asyncio.Queue[Ready | Step | Held | Lost] = asyncio.Queue()
         self.state = EngineState()
@@ -327,6 +329,7 @@ class EngineClient:
                 self._patience.stepped(frame.step_s)
                 if frame.outcomes:
                     self._restarts.answered()
+                self.decode_s += frame.step_s if frame.only_decodes else 0.0
                 self.pulse(frame)
                 self.events.put_nowait(frame)
             case Held(sequences):

@@ -284,6 +284,11 @@ class Step:
     outcomes: tuple[Outcome, ...] = ()
     kind: Literal["step"] = "step"
 
+    @property
+    def only_decodes(self) -> bool:
+        """Return whether it did nothing but give sequences their next token."""
+        return bool(self.decode_tokens) and not self.prefill_tokens
+
 
 @dataclass(frozen=True, slots=True)
 class Held:

@@ -16,17 +16,17 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from edged.board.meter import Origin, Reading
+from edged.board.meters.estimate import EstimateMeter
 from edged.engine.client import Lost, Pulse
 from edged.engine.frames import Go, Ready, ToEngine, Wish
 from edged.engine.frames import Step as StepFrame
-from edged.power.account import Account
+from edged.power.account import Account, Counted
 from edged.power.budget import Budget, Source, Standing, State
 from edged.power.caps import Caps
 from edged.power.forecast import Step
 from edged.power.gauge import PERIOD_S_MAX, Gauge, metered
 from edged.power.grant import Ask, Granted, Supply, alike_s, grant_request
 from edged.power.law import Law
-from edged.power.meters import EstimateMeter
 from edged.power.outfit import Outfit
 from edged.power.shown import Hands
 from edged.power.shown import Watts as Watts
@@ -128,6 +128,10 @@ class Governor:
         told = self._outfit.parts.told
         for sentence in (told.meter, *told.passed_over):
             log.info("meter: %s", sentence)
+        if told.calibration is not None:
+            log.info("calibration: %s", told.calibration)
+        if told.calibration_warning is not None:
+            log.warning("%s", told.calibration_warning)
         try:
             while True:
                 await self._tick()
@@ -373,7 +377,8 @@ class Governor:
     def step_j(self, frame: StepFrame) -> float:
         """Return the joules above idle of a step, as forecast with what was learned."""
         if not self._outfit.is_paced:
-            return self._estimate.step_j(frame.cpu_s)
+            decode_s = frame.step_s if frame.only_decodes else 0.0
+            return self._estimate.step_j(frame.cpu_s, decode_s)
         forecast, law = self._law.forecast, self._law
         is_decode = not frame.prefill_tokens and frame.decode_tokens <= max(1, len(frame.shares))
         step_w = forecast.step_w(forecast.points[law.point], "decode" if is_decode else "prefill")
@@ -382,4 +387,6 @@ class Governor:
     def count(self) -> None:
         """Bring the books up to now, or to the estimate's last reading."""
         is_paced = self._outfit.is_paced
-        self.account.count(self._law.counted(self._clock()) if is_paced else self._estimate.counted)
+        estimate = self._estimate
+        estimated = Counted(estimate.counter_j, estimate.idle_j)
+        self.account.count(self._law.counted(self._clock()) if is_paced else estimated)

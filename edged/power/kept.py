@@ -17,6 +17,7 @@ from edged.power.forecast import Learned
 log = logging.getLogger(__name__)
 
 FILE = "power.json"
+NOTHING = Learned()
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,26 +27,29 @@ class Kept:
     path: Path
     is_read_only: bool = False
 
-    def load(self, board: str) -> Learned:
-        """Return what this board taught; a fresh start where there is nothing of use.
+    def load(self, board: str, start: Learned = NOTHING) -> Learned:
+        """Return what this board taught; `start` where there is nothing of use.
 
         A file that cannot be read as ours is moved aside, and the log says where.
         """
         try:
             text = self.path.read_text(encoding="utf-8")
         except FileNotFoundError:
-            return Learned()
+            return start
         except (OSError, UnicodeDecodeError) as error:
-            return self._put_aside(str(error))
+            self._put_aside(str(error))
+            return start
         try:
             table = json.loads(text)
         except ValueError as error:
-            return self._put_aside(str(error))
+            self._put_aside(str(error))
+            return start
         if not isinstance(table, dict) or not isinstance(table.get("learned"), dict):
-            return self._put_aside("it is not what edged writes")
+            self._put_aside("it is not what edged writes")
+            return start
         if table.get("board") != board:
             log.info("%s was learned of %s, not of %s", self.path, table.get("board"), board)
-            return Learned()
+            return start
         return Learned.from_json(table["learned"])
 
     def save(self, board: str, learned: Learned) -> None:
@@ -59,13 +63,12 @@ class Kept:
         except OSError as error:
             log.warning("%s: what was learned is not kept: %s", self.path, error)
 
-    def _put_aside(self, why: str) -> Learned:
+    def _put_aside(self, why: str) -> None:
         if self.is_read_only:
-            return Learned()
+            return
         aside = self.path.with_suffix(".broken")
         try:
             self.path.replace(aside)
             log.warning("%s: %s; moved to %s, the forecast starts anew", self.path, why, aside)
         except OSError as error:
             log.warning("%s: %s; the forecast starts anew (%s)", self.path, why, error)
-        return Learned()

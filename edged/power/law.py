@@ -61,6 +61,7 @@ class Settings:
         enforce: whether steps are held at all.
         why_off: what is said where they are not.
         has_meter: whether there is a meter that could answer.
+        is_calibrated: the forecast's band is a calibration's, and stays while no meter checks it.
         bunch_s: usual pause. A longer one wastes less on spinning and on the DDR clock's tail; a
             shorter one makes the mean of a window steadier.
     """
@@ -71,6 +72,7 @@ class Settings:
     enforce: bool = True
     why_off: str = "there is neither a known board nor a meter"
     has_meter: bool = True
+    is_calibrated: bool = False
     bunch_s: float = 0.45
 
 
@@ -231,7 +233,8 @@ class Law:
             guard = error_share
         elif self.settings.board_known or learned.decode_ticks >= KNOWN_TICKS:
             self._source = Source.FORECAST
-            guard = max(FORECAST_GUARD, learned.band) + BAND_PER_S * (now_s - self._lost_s)
+            doubt_s = 0.0 if self.settings.is_calibrated else now_s - self._lost_s
+            guard = max(FORECAST_GUARD, learned.band) + BAND_PER_S * doubt_s
         else:
             self._source = Source.NOBODY
             guard = GUARD_MAX

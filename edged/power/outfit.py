@@ -6,27 +6,35 @@ The one place that decides whether the budget is held, and why not.
 
 from __future__ import annotations
 
+import os
+import platform
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from edged import config
-from edged.board.domains import soc_of
+from edged.board.domains import compatible, soc_of
 from edged.board.knob import Knobs
 from edged.board.knobs.kernel import KernelKnobs
 from edged.board.meter import Meter
-from edged.board.meters.choose import Chosen, Wish, choose_meter
+from edged.board.meters.calibration import UNCALIBRATED, Calibration
+from edged.board.meters.choose import Chosen, Wish, choose_meter, estimate_of
 from edged.board.meters.dynamic import of_cores
+from edged.board.meters.estimate import EstimateMeter
 from edged.board.reach import reachable
 from edged.board.soc import DOMAINS, RK3588, SOCS, Point, Soc, on_cpu, operating_points
 from edged.board.sysfs import SYS
+from edged.board.use import Use
 from edged.board.virtual.live import LiveBoard
 from edged.board.virtual.plant import drawn
 from edged.config import Config
 from edged.errors import ConfigError
 from edged.power.budget import Budget, budget_of, checked
-from edged.power.forecast import Forecast, Learned, Phase
-from edged.power.kept import Kept
+from edged.power.forecast import Forecast, Phase
+from edged.power.kept import NOTHING, Kept
 from edged.power.law import Law, Settings
+from edged.power.table import FILE as TABLE_FILE
+from edged.power.table import Key, Recalled, Table, applied, recall
 
 # Without a meter the law still forecasts; nothing is held by a forecast of another board.
 STAND_IN = on_cpu(RK3588)
@@ -42,11 +50,15 @@ class Told:
         meter: one sentence.
         passed_over: one for each meter that was found and not chosen.
         supply_w: what the USB-PD contract allows; None without one.
+        calibration: the table in force; None without one.
+        calibration_warning: why one that is there is not in force; None where all is well.
     """
 
     meter: str = "no meter was sought"
     passed_over: tuple[str, ...] = ()
     supply_w: float | None = None
+    calibration: str | None = None
+    calibration_warning: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +70,8 @@ class Parts:
         meter, knobs: None where there is none.
         runs: told which phase runs from now on; the virtual board draws it.
         told: how the meter came to be the one.
+        key: what a calibration of this board is of; None where none is made.
+        table: what a calibration found; None without one.
     """
 
     soc: Soc | None = None
@@ -65,11 +79,14 @@ class Parts:
     knobs: Knobs | None = None
     runs: Callable[[Phase | None], None] = lambda phase: None
     told: Told = Told()
+    key: Key | None = None
+    table: Table | None = None
 
     @property
     def name(self) -> str:
-        """Return whose gains are learned here."""
-        return "unknown" if self.soc is None else self.soc.name
+        """Return whose gains are learned here; on top of another table they are others."""
+        board = "unknown" if self.soc is None else self.soc.name
+        return board if self.table is None else f"{board} calibrated {self.table.name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +120,14 @@ def parts_here(config: Config, clock: Callable[[], float]) -> Parts:
     """
     engine = config.engine
     if engine.virtual_board is not None:
-        return _virtual(engine, engine.virtual_board, clock)
+        return _virtual(config, engine.virtual_board, clock)
     if engine.backend == "llama":
         return _real(config, clock)
     return Parts(told=Told(f"no meter is read: the backend {engine.backend} is not paced"))
 
 
-def _virtual(engine: config.Engine, name: str, clock: Callable[[], float]) -> Parts:
-    if engine.backend != "sim":
+def _virtual(config: Config, name: str, clock: Callable[[], float]) -> Parts:
+    if config.engine.backend != "sim":
         raise ConfigError(
             f'engine.virtual_board = "{name}": only the simulated engine runs on a '
             f'virtual board; set engine.backend = "sim", or leave virtual_board out'
@@ -118,39 +135,91 @@ def _virtual(engine: config.Engine, name: str, clock: Callable[[], float]) -> Pa
     soc = SOCS[name]
     # The simulated engine is another process and does not feel the clocks: pauses alone.
     live = LiveBoard(drawn(soc, 0), frozenset(), clock)
-    return Parts(soc, live, None, live.run, Told(f"the virtual meter of {name}: simulated"))
+    parts = Parts(soc, live, None, live.run, Told(f"the virtual meter of {name}: simulated"))
+    here = Key(f"virtual {name}", os.uname().release, live.name)
+    return _calibrated(parts, here, recall(config.state_dir / TABLE_FILE, here))
 
 
 def _real(config: Config, clock: Callable[[], float]) -> Parts:
     """Return the parts of a machine whose cores llama.cpp computes on."""
-    root = config.power.sysfs or SYS
-    chosen, soc = choose_meter(_wish(config.power), _no_engine, root, clock=clock), soc_of(root)
-    meter = chosen.meter if _is_held_by(chosen) else None
-    told = Told(_sentence(chosen), chosen.passed_over, chosen.supply_w)
-    if soc is None:
+    root, soc = config.power.sysfs or SYS, soc_of(config.power.sysfs or SYS)
+    chosen = choose_meter(wish_of(config.power), _no_engine, root, clock=clock)
+    is_held = is_held_by(chosen)
+    here = key_of(root, chosen.name if is_held else None, chosen.shunt_ohm)
+    recalled = recall(config.state_dir / TABLE_FILE, here)
+    if recalled.table is not None and not is_held:
+        wish = wish_of(config.power, recalled.table.estimate)
+        chosen = choose_meter(wish, _no_engine, root, clock=clock)
+    parts = Parts(
         # Without its operating points nobody knows what a clock of this machine saves.
-        return Parts(meter=meter, told=told)
-    knobs = KernelKnobs.discover(root, config.state_dir, UNUSED, clock=clock)
-    return Parts(on_cpu(soc), meter, knobs, told=told)
+        soc=None if soc is None else on_cpu(soc),
+        meter=chosen.meter if is_held else None,
+        knobs=None
+        if soc is None
+        else KernelKnobs.discover(root, config.state_dir, UNUSED, clock=clock),
+        told=Told(_sentence(chosen, recalled), chosen.passed_over, chosen.supply_w),
+    )
+    return _calibrated(parts, here, recalled)
 
 
-def _wish(power: config.Power) -> Wish:
+def _calibrated(parts: Parts, here: Key, recalled: Recalled) -> Parts:
+    """Return the parts with the table that is of them, or with what is wrong with it."""
+    table = recalled.table
+    told = replace(
+        parts.told,
+        calibration=None if table is None else table.sentence,
+        calibration_warning=recalled.warning or None,
+    )
+    return replace(parts, told=told, key=here, table=table)
+
+
+def key_of(root: Path, meter: str | None, shunt_ohm: float | None = None) -> Key:
+    """Return what a calibration made here would be of. Blocking."""
+    board = next(iter(compatible(root)), platform.machine())
+    return Key(board, os.uname().release, meter, shunt_ohm)
+
+
+def estimate_here(
+    config: Config,
+    use: Callable[[], Use | None],
+    taught: Table | None,
+    clock: Callable[[], float],
+    window_s: float | None = None,
+) -> EstimateMeter:
+    """Return the estimate of this machine, corrected by what a calibration taught. Blocking.
+
+    Args:
+        config: `[power]`.
+        use: the engine's totals.
+        taught: the table in force; None: its watts are as the coefficients have them.
+        clock: monotonic seconds.
+        window_s: what a reading is the mean of; None: `power.window_s`.
+    """
+    wish = wish_of(config.power, UNCALIBRATED if taught is None else taught.estimate)
+    root = config.power.sysfs or SYS
+    return estimate_of(wish, use, root, clock, window_s or config.power.window_s)
+
+
+def wish_of(power: config.Power, taught: Calibration = UNCALIBRATED) -> Wish:
+    """Return what the configuration wants of a meter."""
     coefficients = of_cores(power.idle_w, power.core_w, power.core_hz, power.error_share)
-    return Wish(coefficients, power.meter, shunt_ohm=power.shunt_ohm)
+    return Wish(coefficients, power.meter, shunt_ohm=power.shunt_ohm, calibration=taught)
 
 
 def _no_engine() -> None:
     """The estimate is chosen for its sentence: the forecast knows which step runs, it does not."""
 
 
-def _is_held_by(chosen: Chosen) -> bool:
+def is_held_by(chosen: Chosen) -> bool:
     """Return whether its watts are a measurement of what the budget is of."""
     return chosen.kind != "estimate" and chosen.boundary == "board_input"
 
 
-def _sentence(chosen: Chosen) -> str:
-    if _is_held_by(chosen):
+def _sentence(chosen: Chosen, recalled: Recalled) -> str:
+    if is_held_by(chosen):
         return chosen.why
+    if recalled.table is not None:
+        return f"{chosen.why}; the budget is held by the forecast of the calibration"
     return f"{chosen.why}; the budget is not held by it"
 
 
@@ -162,23 +231,23 @@ def outfit(
     Raises:
         ConfigError: the budget means nothing; names the key and what to do.
     """
-    learned = Learned() if learned_file is None else learned_file.load(parts.name)
+    start = NOTHING if parts.table is None else parts.table.learned()
+    learned = start if learned_file is None else learned_file.load(parts.name, start)
     budget = budget_of(config.power, learned.floor_w)
     checked(budget, config.engine.step_s_max, metered=parts.meter is not None)
     prior = parts.soc or STAND_IN
-    forecast = Forecast(
-        prior,
-        _points(prior, parts.knobs),
-        learned,
-        config.engine.chunk_tokens,
-        is_own=parts.soc is not None,
-    )
+    points = points_of(parts)
+    if parts.table is not None:
+        points = applied(points, prior, parts.table)
+    is_own = parts.soc is not None or parts.table is not None
+    forecast = Forecast(prior, points, learned, config.engine.chunk_tokens, is_own=is_own)
     settings = _settings(config, parts, budget)
     return Outfit(parts, Law(forecast, budget.limits(), settings, clock()), budget, learned_file)
 
 
-def _points(prior: Soc, knobs: Knobs | None) -> tuple[Point, ...]:
-    """Return what the knobs of this board can set, full speed last."""
+def points_of(parts: Parts) -> tuple[Point, ...]:
+    """Return what the knobs of this board can set, full speed last, as the prior has it."""
+    prior, knobs = parts.soc or STAND_IN, parts.knobs
     if knobs is None:
         return operating_points(prior, frozenset())
     tables = {domain: knobs.steps_hz(domain) for domain in DOMAINS if domain in knobs.domains}
@@ -186,7 +255,8 @@ def _points(prior: Soc, knobs: Knobs | None) -> tuple[Point, ...]:
 
 
 def _settings(config: Config, parts: Parts, budget: Budget) -> Settings:
-    known, metered = parts.soc is not None, parts.meter is not None
+    is_calibrated, metered = parts.table is not None, parts.meter is not None
+    known = parts.soc is not None or is_calibrated
     why_off = "there is neither a known board nor a meter: watts are estimated and not held"
     if budget.enforce == "never":
         why_off = 'power.enforce = "never": watts are shown and not held'
@@ -197,4 +267,5 @@ def _settings(config: Config, parts: Parts, budget: Budget) -> Settings:
         enforce=budget.is_held(board_known=known, metered=metered),
         why_off=why_off,
         has_meter=metered,
+        is_calibrated=is_calibrated and not metered,
     )

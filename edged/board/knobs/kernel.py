@@ -125,12 +125,12 @@ class KernelKnobs:
             raise self._unsaved(error) from error
 
     def kernel_hz(self) -> dict[Domain, float]:
-        """Return caps of the kernel's own, as when it is hot, where they are under ours."""
+        """Return caps that are not ours and lower than what was asked: of heat, or from before."""
         found: dict[Domain, float] = {}
-        for key, wanted_hz in self._wanted_hz.items():
+        for key, asked_hz in self._asked_hz.items():
             cap = self._caps[key]
             in_force_hz = cap.in_force_hz()
-            if in_force_hz is not None and is_over(wanted_hz, in_force_hz):
+            if in_force_hz is not None and is_over(asked_hz, in_force_hz):
                 found[cap.domain] = min(in_force_hz, found.get(cap.domain, in_force_hz))
         return found
 
@@ -141,6 +141,7 @@ class KernelKnobs:
 
     def _forget(self) -> None:
         self._wanted_hz: dict[str, float] = {}
+        self._asked_hz: dict[str, float] = {}
         self._watches: defaultdict[str, Watch] = defaultdict(Watch)
 
     def _save(self) -> dict[str, int]:
@@ -180,11 +181,12 @@ class KernelKnobs:
         if before is None:
             self._refuse(key, Trouble("missing", f"{cap.name}/{cap.file} cannot be read"))
             return
-        clock_hz = min(cap.step_under(wanted_hz), before * cap.unit_hz)
+        asked_hz = cap.step_under(wanted_hz)
+        clock_hz = min(asked_hz, before * cap.unit_hz)
         trouble = cap.write(clock_hz)
         if trouble is not None:
             self._refuse(key, trouble)
-        self._wanted_hz[key] = clock_hz
+        self._wanted_hz[key], self._asked_hz[key] = clock_hz, asked_hz
 
     def _look_at(self, key: str, cap: Cap, wanted_hz: float, *, is_busy: bool) -> None:
         watch = self._watches[key]

@@ -1,22 +1,17 @@
-"""What an external meter taught the estimate: offset, scale, and how far off it still is.
+"""What a meter taught the estimate: offset, scale, and how far off it still is.
 
 In:  pairs of estimated and metered watts, taken while the board rested and while it worked.
-Out: a `Calibration`, kept as a JSON file in the state directory.
-Pure but for `load` and `save`.
+Out: a `Calibration`; `power.table` keeps it.
+Pure.
 """
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
-
-from edged.board.kept import write_whole
-from edged.errors import ConfigError, EdgedError
+from edged.errors import EdgedError
 
 PAIRS_MIN = 8
 # Under so much difference between rest and work the scale would be the noise's.
@@ -98,33 +93,3 @@ def fit(pairs: Sequence[Pair], against: str) -> Calibration:
 def _band(pairs: Sequence[Pair], line: Calibration) -> float:
     off = [abs(line.corrected_w(one.estimated_w) / one.metered_w - 1) for one in pairs]
     return min(1.0, max(off) + max(one.error_share for one in pairs))
-
-
-_FORM = TypeAdapter(Calibration)
-
-
-def save(path: Path, calibration: Calibration) -> None:
-    """Write the file anew; blocking.
-
-    Raises:
-        OSError: the state directory cannot be written.
-    """
-    write_whole(path, _FORM.dump_json(calibration, indent=1))
-
-
-def load(path: Path) -> Calibration:
-    """Return the calibration of this board; `UNCALIBRATED` where there is no file.
-
-    Raises:
-        ConfigError: the file is broken; a board is not held by watts that nobody calibrated.
-    """
-    if not path.exists():
-        return UNCALIBRATED
-    try:
-        found = _FORM.validate_json(path.read_bytes())
-    except (OSError, ValidationError) as error:
-        raise ConfigError(f"{path}: {error}; remove it or calibrate again") from error
-    figures = (found.offset_w, found.gain, found.error_share or 0.0)
-    if not all(math.isfinite(figure) for figure in figures):
-        raise ConfigError(f"{path}: its figures are no numbers; remove it or calibrate again")
-    return found

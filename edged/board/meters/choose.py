@@ -21,11 +21,12 @@ from edged.board.meter import Meter
 from edged.board.meters.calibration import UNCALIBRATED, Calibration
 from edged.board.meters.doubt import Bounds, Doubted
 from edged.board.meters.dynamic import Coefficients, of_soc
-from edged.board.meters.estimate import EstimateMeter, Use
+from edged.board.meters.estimate import WINDOW_S, EstimateMeter
 from edged.board.meters.hwmon import Chip, HwmonMeter, find_chips
 from edged.board.meters.powercap import ERROR_SHARE, WHOLE_MACHINE, PowercapMeter, find_zones
 from edged.board.meters.supply import find_contracts
 from edged.board.sysfs import SYS, entries, optional_text
+from edged.board.use import Use
 
 Kind = Literal["hwmon", "powercap", "estimate"]
 Boundary = Literal["board_input", "soc"]
@@ -62,7 +63,9 @@ class Chosen:
     """The meter in force.
 
     Attributes:
+        name: which one, as a configuration names it.
         boundary: what it measures; `soc` is without the board around it.
+        shunt_ohm: what its watts are reckoned with; None where it has none, or has it inside.
         why: one sentence: what was chosen and why.
         passed_over: one sentence for each meter that was found and not chosen.
         supply_w: what the USB-PD contract allows; None without one.
@@ -70,9 +73,11 @@ class Chosen:
 
     meter: Meter
     kind: Kind
+    name: str
     boundary: Boundary
     error_share: float
     why: str
+    shunt_ohm: float | None = None
     passed_over: tuple[str, ...] = ()
     supply_w: float | None = None
 
@@ -122,8 +127,10 @@ def _hwmon(wish: Wish, root: Path, bounds: Bounds, clock: Clock) -> Chosen | _Pa
     return Chosen(
         meter=Doubted(meter, bounds, clock),
         kind="hwmon",
+        name=chip.id,
         boundary="board_input",
         error_share=meter.error_share,
+        shunt_ohm=wish.shunt_ohm or chip.shunt_ohm,
         why=f"{chip.id}: {reason}; {how}{_shunt(chip, wish)}, +-{meter.error_share:.0%}",
     )
 
@@ -178,6 +185,7 @@ def _powercap(wish: Wish, root: Path, _: Bounds, clock: Clock) -> Chosen | _Pass
     return Chosen(
         meter=Doubted(PowercapMeter(zones, clock), PROCESSOR, clock),
         kind="powercap",
+        name=f"powercap {names}",
         boundary="board_input" if is_whole else "soc",
         error_share=ERROR_SHARE,
         why=f"powercap {names}: counts the energy of {around}",
@@ -185,9 +193,7 @@ def _powercap(wish: Wish, root: Path, _: Bounds, clock: Clock) -> Chosen | _Pass
 
 
 def _estimate(wish: Wish, use: Callable[[], Use | None], root: Path, clock: Clock) -> Chosen:
-    soc = soc_of(root)
-    coefficients = wish.coefficients if soc is None else of_soc(soc)
-    meter = EstimateMeter(root, coefficients, use, wish.calibration, clock)
+    meter, soc = estimate_of(wish, use, root, clock), soc_of(root)
     of = "the configured coefficients" if soc is None else f"the constants of {soc.name}"
     taught = f"calibrated against {wish.calibration.against}"
     checked = taught if wish.calibration.error_share is not None else "never calibrated"
@@ -195,10 +201,24 @@ def _estimate(wish: Wish, use: Callable[[], Use | None], root: Path, clock: Cloc
     return Chosen(
         meter=meter,
         kind="estimate",
+        name="estimate",
         boundary="board_input",
         error_share=meter.error_share,
         why=f"estimate: {wanted}; {of}, {checked}, +-{meter.error_share:.0%}",
     )
+
+
+def estimate_of(
+    wish: Wish,
+    use: Callable[[], Use | None],
+    root: Path = SYS,
+    clock: Clock = time.monotonic,
+    window_s: float = WINDOW_S,
+) -> EstimateMeter:
+    """Return the estimate of this machine, by its SoC's constants where that is known. Blocking."""
+    soc = soc_of(root)
+    coefficients = wish.coefficients if soc is None else of_soc(soc)
+    return EstimateMeter(root, coefficients, use, wish.calibration, clock, window_s)
 
 
 def _other_drivers(root: Path) -> list[str]:

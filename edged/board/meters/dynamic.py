@@ -60,6 +60,7 @@ class Coefficients:
         npu: None where the SoC is not known.
         ddr: what its clock adds to idle, whatever runs; None where it is not known.
         npu_on_w: the NPU powered.
+        traffic_w: reading the model from memory, while decode steps run at the top DDR clock.
         rail_efficiency: of the regulators between board input and SoC.
         error_share: the band without calibration.
     """
@@ -69,6 +70,7 @@ class Coefficients:
     npu: Domain | None = None
     ddr: Domain | None = None
     npu_on_w: float = 0.0
+    traffic_w: float = 0.0
     rail_efficiency: float = 1.0
     error_share: float = 0.4
 
@@ -79,6 +81,7 @@ class State:
 
     Attributes:
         busy_cores, npu_busy: cores' worth of CPU time; share of the time that the NPU computes.
+        decoding: share of the time that decode steps run.
     """
 
     busy_cores: float
@@ -88,6 +91,7 @@ class State:
     npu_hz: float | None = None
     npu_v: float | None = None
     ddr_hz: float | None = None
+    decoding: float = 0.0
 
 
 def board_w(of: Coefficients, state: State) -> float:
@@ -100,6 +104,8 @@ def board_w(of: Coefficients, state: State) -> float:
         rails_w += of.npu_on_w + of.npu.watts(npu_hz, state.npu_v, state.npu_busy)
     if of.ddr is not None:
         rails_w += _ddr_w(of.ddr, state.ddr_hz)
+        top_hz = of.ddr.opps[-1].clock_hz
+        rails_w += of.traffic_w * state.decoding * (state.ddr_hz or top_hz) / top_hz
     return of.idle_w + rails_w / of.rail_efficiency
 
 
@@ -120,6 +126,7 @@ def of_soc(soc: Soc) -> Coefficients:
         npu=Domain(soc.npu, soc.npu_top_w),
         ddr=Domain(soc.ddr, soc.ddr_base_w),
         npu_on_w=soc.npu_on_w,
+        traffic_w=soc.ddr_traffic_j_gb * soc.ddr_decode_gb_s,
         rail_efficiency=soc.rail_efficiency,
     )
 

@@ -1,7 +1,8 @@
 """The meter that every machine has: clocks, volts and the engine's own work.
 
 In:  devfreq, cpufreq and regulators below a root; the engine's CPU and NPU seconds.
-Out: watts named `estimated`, with an error band that a calibration makes narrower.
+Out: watts named `estimated`, with an error band that a calibration makes narrower; their joules,
+and those of a step.
 Work that is not the engine's is not seen: it is in the error band. The NPU's own busy share is
 not asked for: the driver's `load` is always 100 %, and its debug files power the NPU up.
 Blocking: six or seven small files; volts only when a clock is new, each an I2C transfer.
@@ -12,34 +13,22 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 from edged.board.domains import big_policies, ddr_devfreq, npu_devfreq, regulator
 from edged.board.meter import Reading
 from edged.board.meters.calibration import UNCALIBRATED, Calibration
 from edged.board.meters.dynamic import Coefficients, State, board_w
-from edged.board.meters.fault import MeterFault
 from edged.board.sysfs import optional_number
+from edged.board.use import Busy, Sample, Use, busy_of
 
 # CPU seconds come in ticks of 10 ms: a window of a second holds a hundred of each core's.
 WINDOW_S = 1.0
+# Less than this is no mean.
 SHORTEST_S = 0.1
 # What a core rail can be; anything else is another regulator's or a reading in a transition.
 SUPPLY_V = (0.4, 1.5)
-
-
-@dataclass(frozen=True, slots=True)
-class Use:
-    """What the engine process has used since it started.
-
-    Attributes:
-        cpu_s: CPU seconds of all its threads.
-        npu_s: seconds that the NPU computed for it.
-    """
-
-    cpu_s: float
-    npu_s: float = 0.0
 
 
 class Volts:
@@ -62,11 +51,18 @@ class Volts:
 
 
 class EstimateMeter:
-    """C V^2 f times busy, over the last second.
+    """C V^2 f times busy, over the last `window_s`.
+
+    A look at the engine's work comes with each reading; joules are counted from look to look.
 
     Args:
         use: the engine's totals; None while no engine runs.
-        calibration: what an external meter taught; by default nothing.
+        calibration: what a meter taught; by default nothing.
+        window_s: the reading is the mean of so long.
+
+    Attributes:
+        counter_j: joules from the first look to the last one; they never fall.
+        idle_j: those of them that the board would have drawn with nothing to do.
     """
 
     def __init__(
@@ -76,16 +72,21 @@ class EstimateMeter:
         use: Callable[[], Use | None],
         calibration: Calibration = UNCALIBRATED,
         clock: Callable[[], float] = time.monotonic,
+        window_s: float = WINDOW_S,
     ) -> None:
         self._coefficients = coefficients
         self._use = use
         self._calibration = calibration
         self._clock = clock
+        self._window_s = window_s
         self._policies = big_policies(root)
         self._npu, self._ddr = npu_devfreq(root), ddr_devfreq(root)
         self._cpu_volts = Volts(regulator(root, "vdd_cpu_big"))
         self._npu_volts = Volts(regulator(root, "vdd_npu"))
-        self._samples: deque[tuple[float, Use]] = deque()
+        self._samples: deque[Sample] = deque()
+        self._looked_s: float | None = None
+        self._rest = State(0.0, 0.0)
+        self.counter_j = self.idle_j = 0.0
         self._look()
 
     @property
@@ -95,54 +96,67 @@ class EstimateMeter:
         return self._coefficients.error_share if known is None else known
 
     def read(self) -> Reading:
-        """Return the estimate of the last second; blocking.
-
-        Raises:
-            MeterFault: `settling`, in the first tenth of a second of an engine.
-        """
+        """Return the estimate of the last window; a fresh engine starts a fresh one. Blocking."""
         self._look()
         now_s = self._clock()
-        busy_cores, npu_busy, length_s = self._work()
-        estimated_w = board_w(self._coefficients, self._state(busy_cores, npu_busy))
-        watts_w = self._calibration.corrected_w(estimated_w)
-        return Reading(watts_w, now_s, length_s, self.error_share, "estimate", "estimated")
+        busy = busy_of(self._samples, self._window_s)
+        known = busy if busy.covered_s >= SHORTEST_S else Busy()
+        return Reading(
+            watts_w=self._watts(known),
+            at_s=now_s,
+            averaging_s=self._window_s,
+            error_share=self.error_share,
+            name="estimate",
+            origin="estimated",
+        )
+
+    def step_j(self, cpu_s: float, decode_s: float = 0.0) -> float:
+        """Return the joules above idle of so many CPU seconds, and seconds of decode; no I/O.
+
+        The clocks are those of the last reading: steps are counted on the event loop.
+        """
+        rest_w = self._watts(Busy())
+        at_work_j = cpu_s * (self._watts(Busy(cores=1.0)) - rest_w)
+        return at_work_j + decode_s * (self._watts(Busy(decode=1.0)) - rest_w)
+
+    def _watts(self, busy: Busy) -> float:
+        """Return the watts of such work at the clocks of the last look."""
+        work = {"busy_cores": busy.cores, "npu_busy": busy.npu, "decoding": busy.decode}
+        state = replace(self._rest, **work)
+        if busy.npu > 0:
+            # cur_freq of the NPU is what devfreq remembers: reading it powers nothing up.
+            npu_hz = _clock_hz(self._npu)
+            state = replace(state, npu_hz=npu_hz, npu_v=self._npu_volts.at(npu_hz))
+        return self._calibration.corrected_w(board_w(self._coefficients, state))
 
     def _look(self) -> None:
-        """Note what the engine has used so far, and forget what was before the window."""
-        now_s, use = self._clock(), self._use()
-        if use is None or (self._samples and use.cpu_s < self._samples[-1][1].cpu_s):
-            self._samples.clear()  # another engine counts from 0 again
+        """Note clocks and what the engine has used, forget what was before the window, count."""
+        now_s, use, samples = self._clock(), self._use(), self._samples
+        if use is None or (samples and use.cpu_s < samples[-1].use.cpu_s):
+            samples.clear()  # another engine counts from 0 again
         if use is not None:
-            self._samples.append((now_s, use))
-        while len(self._samples) > 2 and self._samples[1][0] <= now_s - WINDOW_S:
-            self._samples.popleft()
+            samples.append(Sample(now_s, use))
+        while len(samples) > 2 and samples[1].at_s <= now_s - self._window_s:
+            samples.popleft()
+        self._rest = self._resting()
+        self._count(now_s)
 
-    def _work(self) -> tuple[float, float, float]:
-        """Return busy cores, the NPU's busy share, and the seconds that they are the mean of."""
-        if not self._samples:
-            return 0.0, 0.0, 0.0
-        (began_s, before), (ended_s, after) = self._samples[0], self._samples[-1]
-        length_s = ended_s - began_s
-        if length_s < SHORTEST_S:
-            raise MeterFault("settling", "the estimate looks at the engine's work from here on")
-        npu_busy = min(1.0, max(0.0, after.npu_s - before.npu_s) / length_s)
-        return (after.cpu_s - before.cpu_s) / length_s, npu_busy, length_s
+    def _count(self, now_s: float) -> None:
+        """Count the time since the last look; what a new engine used before is not known."""
+        passed_s = 0.0 if self._looked_s is None else max(0.0, now_s - self._looked_s)
+        self._looked_s = now_s
+        idle_w = self._calibration.corrected_w(self._coefficients.idle_w)
+        drawn_w = max(idle_w, self._watts(busy_of(self._samples, passed_s)))
+        self.idle_j += idle_w * passed_s
+        self.counter_j += drawn_w * passed_s
 
-    def _state(self, busy_cores: float, npu_busy: float) -> State:
+    def _resting(self) -> State:
+        """Return the clocks and volts of now, with nothing to do."""
         clocks_khz = [optional_number(one / "scaling_cur_freq") for one in self._policies]
         told_khz = [clock_khz for clock_khz in clocks_khz if clock_khz is not None]
         cpu_hz = sum(told_khz) / len(told_khz) * 1e3 if told_khz else None
-        # cur_freq of the NPU is what devfreq remembers: reading it powers nothing up.
-        npu_hz = _clock_hz(self._npu) if npu_busy > 0 else None
-        return State(
-            busy_cores=busy_cores,
-            npu_busy=npu_busy,
-            cpu_hz=cpu_hz,
-            cpu_v=self._cpu_volts.at(cpu_hz),
-            npu_hz=npu_hz,
-            npu_v=self._npu_volts.at(npu_hz),
-            ddr_hz=_clock_hz(self._ddr),
-        )
+        cpu_v = self._cpu_volts.at(cpu_hz)
+        return State(0.0, 0.0, cpu_hz=cpu_hz, cpu_v=cpu_v, ddr_hz=_clock_hz(self._ddr))
 
 
 def _clock_hz(devfreq: Path | None) -> float | None:

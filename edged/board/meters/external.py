@@ -24,6 +24,8 @@ from edged.board.meters.fault import MeterFault
 Told = float | bool | Literal["unmetered"] | None
 # A plug's own error, our choice; the supply's efficiency at 5 W is 0.80 to 0.85 (a rule).
 PLUG_SHARE = 0.05
+# Source: Tasmota's WattRes, 0 decimals by default: a whole number may be off by half of one.
+ROUNDED_W = 0.5
 SUPPLY_EFFICIENCY, SUPPLY_SHARE = 0.825, 0.03
 
 
@@ -91,6 +93,8 @@ class ExternalMeter:
         at_wall = self._plug.boundary == "wall"
         watts_w = self._watts_w * (SUPPLY_EFFICIENCY if at_wall else 1.0)
         share = PLUG_SHARE + (SUPPLY_SHARE if at_wall else 0.0)
+        if self._watts_w > 0 and self._watts_w.is_integer():
+            share += ROUNDED_W / self._watts_w
         return Reading(watts_w, self._at_s, self._plug.period_s, share, self._name)
 
 

@@ -28,6 +28,7 @@ class LiveBoard:
 
     Attributes:
         board: the truth.
+        name: of its meter.
 
     Args:
         plant: its constants.
@@ -48,7 +49,9 @@ class LiveBoard:
     ) -> None:
         self.board = Board(plant, plant.points(domains), AMBIENT_C)
         self.domains = domains
-        self._sensor = Sensor(chip or Chip(), seed=0)
+        chip = chip or Chip()
+        self.name = chip.name
+        self._sensor = Sensor(chip, seed=0)
         self._clock = clock
         self._start_s = clock()
         self._phase: Phase | None = None
@@ -61,6 +64,11 @@ class LiveBoard:
             self._catch_up()
             self.board.settle_clocks()
             self._phase = phase
+
+    @property
+    def phase(self) -> Phase | None:
+        """Return what runs now; None: a pause."""
+        return self._phase
 
     def step_s(self, phase: Phase, tokens: int) -> float:
         """Return the seconds of a step that starts now."""

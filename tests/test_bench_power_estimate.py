@@ -1,0 +1,61 @@
+"""The estimate is near the truth of unknown boards, once one point taught it (simulated)."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edged.bench.power_estimate import BOARDS, Errors, Rig, errors, one_point, table
+from edged.board.soc import RK3588, Soc, on_cpu
+from edged.board.virtual.plant import drawn
+
+PLANTS = range(1, 17)
+# Source: the target for a model of a board after a calibration of one point.
+MEAN_ERROR_MAX = 0.08
+
+
+@pytest.fixture(scope="module")
+def few() -> list[Errors]:
+    return [errors(on_cpu(RK3588), seed) for seed in PLANTS[:4]]
+
+
+def test_after_one_point_the_mean_error_is_small(few: list[Errors]) -> None:
+    assert statistics.fmean(one.after for one in few) <= MEAN_ERROR_MAX
+
+
+def test_one_point_makes_every_estimate_better(few: list[Errors]) -> None:
+    assert all(one.after < one.before for one in few)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("soc", BOARDS, ids=lambda soc: soc.name)
+def test_over_all_drawn_plants_the_mean_error_is_small_after_one_point(soc: Soc) -> None:
+    found = [errors(soc, seed) for seed in PLANTS]
+    assert statistics.fmean(one.after for one in found) <= MEAN_ERROR_MAX
+
+
+@settings(max_examples=5)
+@given(st.integers(1, 1000))
+def test_what_taught_it_is_estimated_within_its_band(seed: int) -> None:
+    soc = on_cpu(RK3588)
+    with tempfile.TemporaryDirectory() as folder:
+        rig = Rig(Path(folder), soc, drawn(soc, seed))
+        taught = one_point(rig)
+        again = rig.trial(len(rig.board.points) - 1, "decode")
+    assert taught.error_share is not None
+    assert taught.corrected_w(again.estimated_w) == pytest.approx(
+        again.true_w, rel=taught.error_share
+    )
+
+
+def test_the_table_has_a_line_for_each_board(few: list[Errors]) -> None:
+    soc = on_cpu(RK3588)
+    head, line = table([(soc, few)])
+    assert "after one point" in head
+    assert line.startswith("rk3588-cpu")
+    assert f"{statistics.fmean(one.after for one in few):.1%}" in line
