@@ -12,6 +12,7 @@ from pathlib import Path
 
 from edged import config
 from edged.budgets import check_schedule
+from edged.engine.ggml.sidecar import check_library
 from edged.engine.model_check import check_model
 from edged.engine.rkllm.model_check import check_rkllm
 from edged.power.kept import FILE, Kept
@@ -57,6 +58,8 @@ def check(path: Path) -> Findings:
     else:
         is_rkllm = settings.engine.backend == "rkllm"
         model = check_rkllm(settings)[0] if is_rkllm else check_model(settings).model
+        if settings.npu.library is not None and not is_rkllm:
+            check_library(settings.npu.library)
         name, size_bytes = f"{model.name} ({model.path})", model.path.stat().st_size
     parts = parts_here(settings, time.monotonic)
     return Findings(

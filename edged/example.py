@@ -20,6 +20,7 @@ _TABLES: tuple[tuple[str, type[config.Section]], ...] = (
     ("broker", config.Broker),
     ("model", config.Model),
     ("engine", config.Engine),
+    ("npu", config.Npu),
     ("rkllm", config.Rkllm),
     ("requests", config.Requests),
     ("spool", config.Spool),

@@ -13,6 +13,7 @@ import pytest
 
 from edged.engine.frames import Cancel, Hello, Limits, Measure, Measured, Prompt, Sampling, Work
 from tests.engine_fixtures import Daemon, EngineProcess, engine_process, work, write_config
+from tests.npu_fixtures import stand_in
 from tests.rkllm_fixtures import Rule, rkllm_config, say, stub_library
 from tests.tiny_gguf import ARCHITECTURES, write_tiny_gguf
 
@@ -57,7 +58,7 @@ SCRIPT: tuple[Rule, ...] = (
     say('"minItems": 12', "[" + ", ".join(["123456"] * 12) + "]"),
 )
 # Backends that decode batches of tokens; `rkllm` is given a whole prompt and tells what it wrote.
-BATCHING = ("sim", *ARCHITECTURES)
+BATCHING = ("sim", *ARCHITECTURES, "npu stand-in")
 
 
 def not_over_rkllm(because: str) -> pytest.MarkDecorator:
@@ -75,6 +76,13 @@ def engine(
         config = rkllm_config(folder, stub_library(tmp_path_factory.getbasetemp()), SCRIPT)
     elif request.param == "sim":
         config = write_config(folder, engine={"backend": "sim"})
+    elif request.param == "npu stand-in":
+        tables: dict[str, dict[str, Any]] = {
+            "model": {"path": str(write_tiny_gguf(folder / "tiny.gguf")), "threads": 1},
+            "npu": {"library": str(stand_in(tmp_path_factory.getbasetemp()))},
+            "rkllm": {"lock": str(folder / "npu.lock")},
+        }
+        config = write_config(folder, **tables)
     else:
         path = write_tiny_gguf(folder / "tiny.gguf", architecture=request.param)
         config = write_config(folder, model={"path": str(path), "threads": 1})

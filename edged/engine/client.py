@@ -78,6 +78,7 @@ class EngineState:
         phase: `starting`, `loading`, `ready`, or `broken` (it said that it cannot serve).
         progress: of the load, 0..1.
         problem: why it is not ready, in words a person can act on.
+        npu_matmuls: what the NPU under llama.cpp has executed since the load; None without one.
     """
 
     phase: str = "starting"
@@ -85,6 +86,7 @@ class EngineState:
     problem: str = ""
     ready: Ready | None = None
     pid: int | None = None
+    npu_matmuls: int | None = None
 
 
 class EngineClient:
@@ -254,8 +256,9 @@ class EngineClient:
             case Loading(progress):
                 self._become(replace(self.state, phase=self._loading(), progress=progress))
             case Ready():
+                matmuls = None if frame.npu is None else frame.npu.matmuls
                 ready = replace(self.state, phase="ready", progress=1.0, ready=frame, problem="")
-                self._become(ready)
+                self._become(replace(ready, npu_matmuls=matmuls))
                 self.pulse(frame)
                 self.events.put_nowait(frame)
             case Broken(detail):
@@ -267,6 +270,7 @@ class EngineClient:
                     future.set_result(frame)
             case Step():
                 self._is_held = False
+                self.state = replace(self.state, npu_matmuls=frame.npu_matmuls)
                 self.pulse(frame)
                 self.events.put_nowait(frame)
             case Held(sequences):

@@ -64,7 +64,7 @@ def _second(holder: str) -> EngineUnusable:
 
 def _npu(config: Config) -> AbstractContextManager[None]:
     """Hold the NPU of this board, where the backend uses it."""
-    if config.engine.backend != "rkllm":
+    if not config.uses_npu:
         return nullcontext()
     return only_holder(config.npu_lock, _busy, "rkllm.lock")
 

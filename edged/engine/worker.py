@@ -191,7 +191,7 @@ class Worker:
 
     def _send(self, report: Report) -> None:
         if self._outlet is not None and report.has_news:
-            self._outlet.send(report.step())
+            self._outlet.send(report.step(self._backend.npu_matmuls))
 
     def _tell_held(self) -> None:
         """Say that nothing can run, if something should: silence is taken for a hang."""
