@@ -14,8 +14,10 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, Field, Strict, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
+from edged.config_npu import CoreMask as CoreMask
 from edged.config_npu import Npu as Npu
 from edged.config_npu import Rkllm as Rkllm
+from edged.config_npu import Rknn as Rknn
 from edged.config_range import allowed, plain_types
 from edged.config_tables import WHOLE_CONTEXTS, Id
 from edged.config_tables import Admin as Admin
@@ -45,6 +47,7 @@ class Config(Section):
     engine: Engine = Engine()
     npu: Npu = Npu()
     rkllm: Rkllm = Rkllm()
+    rknn: Rknn = Rknn()
     requests: Requests = Requests()
     spool: Spool = Spool()
     admin: Admin = Admin()
@@ -116,7 +119,7 @@ class Config(Section):
     def uses_npu(self) -> bool:
         """Return whether the engine is to compute on the NPU."""
         engine, library = self.engine.backend, self.npu.library
-        return engine == "rkllm" or (engine == "llama" and library is not None)
+        return engine in ("rkllm", "rknn") or (engine == "llama" and library is not None)
 
     @property
     def npu_lock(self) -> Path:

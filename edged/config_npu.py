@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, Field, Strict, StringConstraints
 
 from edged.config_tables import File, Section
 
@@ -44,6 +44,10 @@ def _power_of_two(value: int) -> int:
 Variables = Annotated[dict[str, str], AfterValidator(_variables)]
 PowerOfTwo = Annotated[int, AfterValidator(_power_of_two)]
 Cores = Annotated[str, StringConstraints(pattern=r"^[0-2](,[0-2])*$")]
+
+
+CoreMask = Literal["auto", "0", "1", "2", "0_1", "0_1_2"]
+Labels = Annotated[tuple[str, ...], Strict(False)]
 
 
 class Npu(Section):
@@ -95,3 +99,17 @@ class Rkllm(Section):
     prefill_s_max: float = Field(120, ge=1, le=3600, description="longest wait for a first token")
     token_s_max: float = Field(20, ge=0.1, le=600, description="longest wait for the next token")
     abort_s_max: float = Field(5, ge=0.1, le=600, description="longest wait for an aborted run")
+
+
+class Rknn(Section):
+    """A classifier through rknn-toolkit-lite2, no LLM; read where engine.backend is rknn."""
+
+    tokenizer: File | None = Field(
+        None, description="the classifier's WordPiece vocabulary, vocab.txt"
+    )
+    labels: Labels = Field((), description="what its outputs mean, in their order")
+    input_tokens: int = Field(128, ge=8, le=512, description="length of its inputs")
+    mask: bool = Field(True, description="whether its second input is the attention mask")
+    lowercase: bool = Field(True, description="whether case and accents are taken away")
+    core_mask: CoreMask = Field("auto", description="the NPU's cores; an RK3576 has 0 and 1")
+    answer_s_max: float = Field(10, ge=0.1, le=600, description="longest wait for an answer")

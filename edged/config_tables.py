@@ -128,7 +128,7 @@ class Model(Section):
 class Engine(Section):
     """The engine process."""
 
-    backend: Literal["llama", "rkllm", "sim"] = Field(
+    backend: Literal["llama", "rkllm", "rknn", "sim"] = Field(
         "llama", description="what computes the answers"
     )
     virtual_board: Literal["rk3588", "rk3576"] | None = Field(

@@ -22,6 +22,7 @@ _TABLES: tuple[tuple[str, type[config.Section]], ...] = (
     ("engine", config.Engine),
     ("npu", config.Npu),
     ("rkllm", config.Rkllm),
+    ("rknn", config.Rknn),
     ("requests", config.Requests),
     ("spool", config.Spool),
     ("admin", config.Admin),

@@ -82,10 +82,12 @@ def _machine(root: Root, config: Config, person: Person) -> list[Finding]:
     found = board.judge(here, needs_npu=needs_npu)
     if here.driver == "rknpu":
         found.append(driver.judge(driver.look(root), needs_npu=needs_npu))
-    if here.is_rockchip or is_rkllm:
+    if here.is_rockchip or needs_npu:
         runtime = libraries.look(root, RKLLM, config.rkllm.library)
         found.append(libraries.judge_rkllm(runtime, needs_npu=is_rkllm))
-        found.append(libraries.judge_rknn(libraries.look(root, libraries.RKNN)))
+        rknn = libraries.look(root, libraries.RKNN)
+        is_needed = config.engine.backend == "rknn"
+        found.append(libraries.judge_rknn(rknn, is_needed=is_needed))
         found += nodes.judge(nodes.look(root), person, needs_npu=needs_npu)
     return found
 
@@ -114,8 +116,8 @@ def _needs_npu(config: Config, here: board.Board) -> bool:
 
     A ggml backend may be one for another NPU: on other machines its trial at the load tells.
     """
-    is_rkllm = config.engine.backend == "rkllm"
-    return is_rkllm or (config.uses_npu and here.is_rockchip)
+    is_rockchip_s = config.engine.backend in ("rkllm", "rknn")
+    return is_rockchip_s or (config.uses_npu and here.is_rockchip)
 
 
 def _state(root: Root, config: Config) -> state.State:

@@ -183,7 +183,7 @@ class Ready:
 
     Attributes:
         name, digest: of the model; digest is `sha256:` and 64 hex digits.
-        backend: `llama`, `rkllm` or `sim`.
+        backend: `llama`, `rkllm`, `rknn` or `sim`.
         context_tokens: the most one sequence can ever hold.
         sequences: the most that can be in the batch.
         load_s: seconds the load took.

@@ -131,11 +131,15 @@ class _Serving(Protocol):
 
 
 def _open(config: Config, progress: Progress) -> _Serving:
-    if config.engine.backend != "rkllm":
-        return load(config, progress)
-    from edged.engine.rkllm.open import open_rkllm
+    if config.engine.backend == "rkllm":
+        from edged.engine.rkllm.open import open_rkllm
 
-    return open_rkllm(config, progress)
+        return open_rkllm(config, progress)
+    if config.engine.backend == "rknn":
+        from edged.engine.rknn.open import open_rknn
+
+        return open_rknn(config, progress)
+    return load(config, progress)
 
 
 class _LoadProgress:

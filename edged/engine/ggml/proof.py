@@ -90,7 +90,8 @@ def _read(library: Path, finished: subprocess.CompletedProcess[str]) -> Result:
     if finished.returncode < 0:
         name = signal.Signals(-finished.returncode).name
         raise EngineUnusable(
-            f"{library}: the trial of its device ended by {name}{_said(finished)}; it was built for another ggml, or its runtime does not go with "
+            f"{library}: the trial of its device ended by {name}{_said(finished)}; it was built "
+            "for another ggml, or its runtime does not go with "
             f"the kernel driver; {BUILD_IT}"
         )
     if finished.returncode == 0:
