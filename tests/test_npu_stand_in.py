@@ -5,6 +5,7 @@ What is shown is the way in, the proof and the counting. It says nothing of a Ro
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from edged.cases import SETS
 from edged.engine.ggml import proof
 from edged.engine.ggml.proof import prove
 from edged.engine.ggml.sidecar import HEADERS, check_library
@@ -192,6 +194,39 @@ def test_a_second_engine_on_the_npu_is_refused(library: Path, tmp_path: Path) ->
         with engine_process(second / "edged.toml", second) as other:
             code, errors = other.wait()
     assert (code, f"process {engine.process.pid} holds the lock of the NPU" in errors) == (69, True)
+
+
+def evaluated(config: Path) -> dict[str, Any]:
+    command = [sys.executable, "-m", "edged", "eval", "--json", "--config", str(config)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.stdout, done.stderr
+    report: dict[str, Any] = json.loads(done.stdout)
+    return report
+
+
+def exact_matches(report: dict[str, Any]) -> dict[str, float]:
+    """Return the share of exact answers of each template, form and set."""
+    return {
+        f"{name} {wire} {which}": scores[which]["exact_match"]
+        for name, forms in report["templates"].items()
+        for wire, scores in forms.items()
+        for which in SETS
+        if which in scores
+    }
+
+
+@pytest.mark.slow
+def test_the_shipped_model_is_as_right_on_the_device_as_on_the_cpu(
+    library: Path, tmp_path: Path
+) -> None:
+    expected = evaluated(engine_config(tmp_path / "cpu", None))
+    got = evaluated(engine_config(tmp_path / "npu", library))
+    assert got["model"]["npu"]["matmuls"] > 1000
+    assert "npu" not in expected["model"]
+    # The CPU rounds activations to 8 bits, the stand-in does not: an answer between two may fall
+    # to either side.
+    assert exact_matches(got) == pytest.approx(exact_matches(expected), abs=0.01)
 
 
 def test_the_command_line_says_what_to_configure(tmp_path: Path) -> None:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edged.config import CoreMask
+if TYPE_CHECKING:  # the child process does without the configuration
+    from edged.config import CoreMask
 
 # Source: RKNNLite.NPU_CORE_*.
 CORES: Mapping[CoreMask, int] = {"auto": 0, "0": 1, "1": 2, "2": 4, "0_1": 3, "0_1_2": 7}

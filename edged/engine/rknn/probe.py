@@ -10,12 +10,14 @@ import json
 import sys
 from importlib import metadata
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from edged.config import CoreMask
 from edged.engine.rknn.lite import Lite, LiteFailed
+
+if TYPE_CHECKING:
+    from edged.config import CoreMask
 
 
 def main(model: str, cores: str, shape: str) -> int:
@@ -26,7 +28,7 @@ def main(model: str, cores: str, shape: str) -> int:
         _tell("platforms", lite.platforms(Path(model)))
         if shape:
             inputs, tokens, labels = map(int, shape.split(","))
-            _tell("runtime", lite.open(Path(model), cast(CoreMask, cores)))
+            _tell("runtime", lite.open(Path(model), cast("CoreMask", cores)))
             lite.logits([np.zeros((1, tokens), dtype=np.float32)] * inputs, labels)
             _tell("computes", True)
             lite.close()
