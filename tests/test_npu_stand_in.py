@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,9 @@ from typing import Any
 
 import pytest
 
+from edged import templates
 from edged.cases import SETS
+from edged.engine.frames import Limits, Work
 from edged.engine.ggml import proof
 from edged.engine.ggml.proof import prove
 from edged.engine.ggml.sidecar import HEADERS, check_library
@@ -28,7 +31,12 @@ from tools.npu_backend.package import Refusal, ggml_of_package, headers_digest
 pytestmark = pytest.mark.model
 
 ROOT = Path(__file__).parent.parent
-TEXTS = ("forklift hit pallet 48213 at dock 6, 12 cartons crushed", "truck 7 left door 12 at 14:05")
+DOCK_MINI = ROOT / "edged/models/dock-mini"
+TEXTS = (
+    "forklift hit pallet 48213 at dock 6, 12 cartons crushed",
+    "pallet 1177 arrived at dock 3, all fine",
+    "cold truck at door 9 shows 11 C, pallet 20881",
+)
 FAULT = "EDGED_BLAS_FAULT"
 
 
@@ -114,9 +122,12 @@ def engine_config(folder: Path, library: Path | None, model: Path | None = None)
 def answers(engine: EngineProcess) -> tuple[list[str], Daemon]:
     """Return the answers to prompts alone and together, and the daemon that asked."""
     daemon = Daemon.connect(engine)
-    every = [work(str(n), text, max_tokens=24) for n, text in enumerate(TEXTS)]
-    every += [work(f"long{n}", " ".join(TEXTS * 3), max_tokens=16) for n in range(2)]
-    alone = [daemon.ask(one)[0].text for one in every[:2]]
+    template = templates.load(DOCK_MINI / "templates")["dock-event"]
+    every = [
+        Work(str(n), template.prompt(text), template.schema, wire=template.wire)
+        for n, text in enumerate(TEXTS)
+    ]
+    alone = [daemon.ask(one)[0].text for one in every]
     together = [outcome.text for outcome in daemon.ask(*every)]
     return alone + together, daemon
 
@@ -155,26 +166,29 @@ def test_no_shape_is_new_to_the_device_behind_the_load(library: Path, tmp_path: 
     subprocess.run([sys.executable, "-c", script, str(config)], check=True)
 
 
-def refusal(config: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, fault: str) -> str:
-    monkeypatch.setenv(FAULT, fault)
-    with engine_process(config, folder) as engine:
-        code, errors = engine.wait()
-    assert code == 69
-    return errors
-
-
-def test_a_device_that_turns_to_garbage_behind_its_trial_is_found_by_the_canary(
-    library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    config = engine_config(tmp_path / "npu", library)
-    assert "test prompt" in refusal(config, tmp_path / "npu", monkeypatch, "garbage 1")
-
-
 def test_a_device_that_crashes_in_its_trial_ends_the_load_with_a_sentence(
     library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = engine_config(tmp_path / "npu", library)
-    assert "SIGSEGV" in refusal(config, tmp_path / "npu", monkeypatch, "crash 0")
+    monkeypatch.setenv(FAULT, "crash 0")
+    config = engine_config(tmp_path / "npu", library, write_tiny_gguf(tmp_path / "m.gguf"))
+    with engine_process(config, tmp_path / "npu") as engine:
+        code, errors = engine.wait()
+    assert (code, "SIGSEGV" in errors) == (69, True)
+
+
+def test_a_device_that_crashes_while_it_serves_ends_the_engine_process_alone(
+    library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(FAULT, "crash 200")
+    config = engine_config(tmp_path / "npu", library, write_tiny_gguf(tmp_path / "m.gguf"))
+    with engine_process(config, tmp_path / "npu") as engine:
+        daemon = Daemon.connect(engine)
+        daemon.ready()
+        daemon.send(Limits(100_000, 8, 60.0))
+        daemon.send(*[work(f"w{n}", f"{n} " * 200, max_tokens=2) for n in range(40)])
+        code, _ = engine.wait()
+        daemon.close()
+    assert code == -signal.SIGSEGV
 
 
 def test_a_second_engine_on_the_npu_is_refused(library: Path, tmp_path: Path) -> None:
@@ -190,9 +204,11 @@ def test_a_second_engine_on_the_npu_is_refused(library: Path, tmp_path: Path) ->
         folder.mkdir()
         write_config(folder, **tables)
     with engine_process(first / "edged.toml", first) as engine:
-        Daemon.connect(engine).ready()
+        daemon = Daemon.connect(engine)
+        daemon.ready()
         with engine_process(second / "edged.toml", second) as other:
             code, errors = other.wait()
+        daemon.close()
     assert (code, f"process {engine.process.pid} holds the lock of the NPU" in errors) == (69, True)
 
 

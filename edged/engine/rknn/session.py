@@ -59,7 +59,12 @@ class Session:
         """
         self.abort()
         closed = threading.Event()
-        self._calls.put(lambda: (self._lite.close(), closed.set())[1])
+
+        def close() -> None:
+            self._lite.close()
+            closed.set()
+
+        self._calls.put(close)
         if not closed.wait(limit_s):
             raise NotBack
 
