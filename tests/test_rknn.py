@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -118,6 +119,12 @@ class TestProbe:
         with pytest.raises(EngineUnusable, match="a model for this board"):
             probe(recipe_of(load(rknn_config(tmp_path, model))), opens=False)
 
+    def test_a_model_that_is_gone_is_a_sentence_too(self, tmp_path: Path) -> None:
+        recipe = recipe_of(load(rknn_config(tmp_path)))
+        recipe.model.unlink()
+        with pytest.raises(EngineUnusable, match="does not exist"):
+            probe(recipe, opens=False)
+
     def test_a_module_that_hangs_is_given_up(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -205,6 +212,21 @@ class TestEngine:
             (outcome,) = daemon.ask(work("a", schema=EVENT))
             daemon.close()
         assert (outcome.finish, outcome.reason) == ("failed", "engine_failed")
+
+    def test_it_raises_its_limit_of_open_files_as_every_engine_on_the_npu(
+        self, tmp_path: Path
+    ) -> None:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+        try:
+            with engine_process(rknn_config(tmp_path), tmp_path, FAKE) as engine:
+                daemon = Daemon.connect(engine)
+                daemon.ready()
+                daemon.close()
+                allowed, _ = resource.prlimit(engine.process.pid, resource.RLIMIT_NOFILE)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert allowed == min(hard, 65_536)
 
     def test_a_call_that_hangs_ends_the_process_within_its_time(self, tmp_path: Path) -> None:
         model = write_classifier(tmp_path / "m.rknn", fault="hang 1")

@@ -1,8 +1,10 @@
 """Behaves as the real module was seen to, on a board that has an NPU, and computes something.
 
-Measured with the real 2.5.0 without a board: `load_rknn` of a missing file gives -1 and of junk 0;
-`init_runtime` logs and gives -1; `get_sdk_version` gives None before it; the constructor prints.
-Read in its source: `list_devices` and `list_support_target_platform` raise, `inference` gives None.
+Measured with the real 2.5.0 for aarch64, emulated, without a board: `list_support_target_platform`
+of a missing file prints and raises ValueError, of junk it raises struct.error. `load_rknn` of a
+missing file gives -1 and of junk 0; `init_runtime` logs and gives -1; `get_sdk_version` gives None
+before it; `list_devices` raises RuntimeError. Read in its source: `inference` gives None where
+anything fails.
 A model is a JSON file: `labels`, `words` (number of a token -> place of the label it speaks for),
 `platforms`, and `fault`.
 """
@@ -40,7 +42,8 @@ class RKNNLite:
 
     def list_support_target_platform(self, rknn_model: str | None = None) -> Any:
         if rknn_model is not None and not Path(rknn_model).exists():
-            return None
+            print(f"E The model {rknn_model} does not exist.")
+            raise ValueError(f"The model {rknn_model} does not exist.")  # measured
         model = json.loads(Path(rknn_model or "").read_bytes())  # raises on junk, as the real one
         return {"support_target_platform": model["platforms"]}
 
