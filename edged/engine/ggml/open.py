@@ -19,7 +19,7 @@ from edged.engine.ggml.environment import environment_of, put
 from edged.engine.ggml.matmul import TYPES
 from edged.engine.ggml.proof import prove
 from edged.engine.ggml.registry import Counts, Device, ggml, open_library
-from edged.engine.ggml.share import is_taken, share_of
+from edged.engine.ggml.share import NPU_BYTES, is_taken, share_of
 from edged.engine.ggml.sidecar import check_library
 from edged.engine.gguf_file import GgufHeader
 from edged.engine.threads import fast_cores
@@ -76,6 +76,9 @@ def open_npu(config: Config, header: GgufHeader, sys: Path = SYS) -> Npu | None:
     _keep_to_fast_cores()
     taken = 100 * share.npu_share
     log.info("%s takes some %.0f %% of the weights, the CPU the others", device.name, taken)
+    left = sorted(set(share.by_kind) - set(NPU_BYTES))
+    if left:
+        log.warning("weights of %s stay on the CPU: the NPU has no place for them", ", ".join(left))
     return Npu(device, share.npu_share)
 
 
