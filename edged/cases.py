@@ -173,9 +173,12 @@ async def _answered(engine: EngineClient, cases: Sequence[Case]) -> tuple[Ready,
         for number, case in enumerate(cases):
             engine.send(_work(number, case))
         outcomes = await _outcomes(engine, len(cases))
+        matmuls = engine.state.npu_matmuls
     finally:
         life.cancel()
         await asyncio.gather(life, return_exceptions=True)
+    if ready.npu is not None:
+        ready = replace(ready, npu=replace(ready.npu, matmuls=matmuls or 0))
     return ready, [outcomes[str(number)] for number in range(len(cases))]
 
 

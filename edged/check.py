@@ -12,8 +12,10 @@ from pathlib import Path
 
 from edged import config
 from edged.budgets import check_schedule
+from edged.engine.ggml.sidecar import check_library
 from edged.engine.model_check import check_model
 from edged.engine.rkllm.model_check import check_rkllm
+from edged.engine.rknn.classifier import recipe_of
 from edged.power.kept import FILE, Kept
 from edged.power.outfit import Parts, outfit, parts_here
 from edged.site import site_of
@@ -56,9 +58,8 @@ def check(path: Path) -> Findings:
     if settings.engine.backend == "sim":
         name, size_bytes = "sim (simulated, no model)", 0
     else:
-        is_rkllm = settings.engine.backend == "rkllm"
-        model = check_rkllm(settings)[0] if is_rkllm else check_model(settings).model
-        name, size_bytes = f"{model.name} ({model.path})", model.path.stat().st_size
+        model = _checked_model(settings)
+        name, size_bytes = f"{model.stem} ({model})", model.stat().st_size
     parts = parts_here(settings, time.monotonic)
     return Findings(
         file=str(path),
@@ -72,6 +73,18 @@ def check(path: Path) -> Findings:
         meter=parts.told.meter,
         calibration=parts.told.calibration_warning or parts.told.calibration or "none",
     )
+
+
+def _checked_model(settings: config.Config) -> Path:
+    """Return the file that the configured backend would load."""
+    match settings.engine.backend:
+        case "rkllm":
+            return check_rkllm(settings)[0].path
+        case "rknn":
+            return recipe_of(settings).model
+    if settings.npu.library is not None:
+        check_library(settings.npu.library)
+    return check_model(settings).model.path
 
 
 def _power(settings: config.Config, parts: Parts) -> str:

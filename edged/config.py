@@ -14,6 +14,10 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, Field, Strict, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
+from edged.config_npu import CoreMask as CoreMask
+from edged.config_npu import Npu as Npu
+from edged.config_npu import Rkllm as Rkllm
+from edged.config_npu import Rknn as Rknn
 from edged.config_range import allowed, plain_types
 from edged.config_tables import WHOLE_CONTEXTS, Id
 from edged.config_tables import Admin as Admin
@@ -29,7 +33,6 @@ from edged.config_tables import Plug as Plug
 from edged.config_tables import Power as Power
 from edged.config_tables import Quota as Quota
 from edged.config_tables import Requests as Requests
-from edged.config_tables import Rkllm as Rkllm
 from edged.config_tables import ScheduledBudget as ScheduledBudget
 from edged.config_tables import Section as Section
 from edged.config_tables import Spool as Spool
@@ -43,7 +46,9 @@ class Config(Section):
     broker: Broker = Broker()
     model: Model = Model()
     engine: Engine = Engine()
+    npu: Npu = Npu()
     rkllm: Rkllm = Rkllm()
+    rknn: Rknn = Rknn()
     requests: Requests = Requests()
     spool: Spool = Spool()
     admin: Admin = Admin()
@@ -111,6 +116,12 @@ class Config(Section):
     def _runtime_dir(self) -> Path:
         given = os.environ.get("RUNTIME_DIRECTORY", "").split(":")[0]
         return Path(given) if given else self.state_dir
+
+    @property
+    def uses_npu(self) -> bool:
+        """Return whether the engine is to compute on the NPU."""
+        engine, library = self.engine.backend, self.npu.library
+        return engine in ("rkllm", "rknn") or (engine == "llama" and library is not None)
 
     @property
     def npu_lock(self) -> Path:

@@ -142,7 +142,7 @@ class Model(Section):
 class Engine(Section):
     """The engine process."""
 
-    backend: Literal["llama", "rkllm", "sim"] = Field(
+    backend: Literal["llama", "rkllm", "rknn", "sim"] = Field(
         "llama", description="what computes the answers"
     )
     virtual_board: Literal["rk3588", "rk3576"] | None = Field(
@@ -176,28 +176,6 @@ class Engine(Section):
         32, ge=1, le=4096, description="bound of a schema's arrays that name none"
     )
     schema_bytes_max: int = Field(16_384, ge=64, le=262_144, description="largest schema accepted")
-
-
-class Rkllm(Section):
-    """The NPU through Rockchip's RKLLM runtime; read where engine.backend is rkllm."""
-
-    library: File | None = Field(
-        None, description="librkllmrt.so, version 1.3.0; unset: where the system's loader finds it"
-    )
-    lock: File | None = Field(
-        None, description="lock of the board's NPU; unset: /run/lock/edged-npu.lock"
-    )
-    iommu_domain: int = Field(0, ge=0, le=15, description="of the NPU's memory; 1 if 0 is full")
-    token_bytes: int = Field(
-        1, ge=1, le=8, description="bytes of a prompt counted as one token; 1 never counts too few"
-    )
-    prompt_caches: bool = Field(
-        True, description="whether to keep the templates' constant parts as files in state_dir"
-    )
-    load_s_max: float = Field(300, ge=120, le=3600, description="longest load of the model")
-    prefill_s_max: float = Field(120, ge=1, le=3600, description="longest wait for a first token")
-    token_s_max: float = Field(20, ge=0.1, le=600, description="longest wait for the next token")
-    abort_s_max: float = Field(5, ge=0.1, le=600, description="longest wait for an aborted run")
 
 
 class Requests(Section):

@@ -43,12 +43,13 @@ class Report:
     """Scores of one model; shares are 0..1.
 
     Attributes:
+        model: name, digest and, where an NPU computed part of it, that one's device and products.
         templates: name -> wire form -> set -> scores; and `fields` -> field -> set -> share.
         confidence: name -> wire form -> set -> `fields` and `answers` -> reliability; and
             `calibrated`. All templates together are a name of their own.
     """
 
-    model: Mapping[str, str]
+    model: Mapping[str, Any]
     templates: Mapping[str, Mapping[str, Mapping[str, Any]]]
     confidence: Mapping[str, Mapping[str, Mapping[str, Any]]]
 
@@ -59,6 +60,9 @@ class Report:
     def as_text(self) -> str:
         """Return the report for a person."""
         lines = [f"{self.model['name']}  {self.model['digest'][:23]}", "", _HEAD]
+        if "npu" in self.model:
+            npu = self.model["npu"]
+            lines.insert(1, f"{npu['device']} executed {npu['matmuls']} products of matrices")
         for name, forms in self.templates.items():
             for wire, scores in forms.items():
                 lines += _lines(name, wire, scores)
@@ -161,12 +165,16 @@ def scored(ready: Ready, marks: Iterable[Mark], curves: Calibration | None = Non
     """
     known = curves or Calibration()
     groups = _grouped(_believed(ready, mark, known) for mark in marks)
-    model = {"name": ready.name, "digest": ready.digest}
+    model = {"name": ready.name, "digest": ready.digest, **_npu(ready)}
     table = {
         name: {wire: _scores(sets) for wire, sets in forms.items()}
         for name, forms in groups.items()
     }
     return Report(model, table, _confidences(groups))
+
+
+def _npu(ready: Ready) -> dict[str, Any]:
+    return {} if ready.npu is None else {"npu": asdict(ready.npu)}
 
 
 def _grouped(believed: Iterable[_Believed]) -> _Groups:

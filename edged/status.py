@@ -19,7 +19,7 @@ from edged.board.thermal import hottest_c
 from edged.contract import Outbound
 from edged.diary import Diary
 from edged.dispatch import Dispatch
-from edged.engine.client import EngineClient
+from edged.engine.client import EngineClient, EngineState
 from edged.errors import BrokerGone
 from edged.helm import Helm
 from edged.intake import Intake
@@ -145,7 +145,11 @@ class Status:
             "version": edged.__version__,
             "boot": self._spool.boot,
             "service": self._service_state(),
-            "engine": {"phase": engine.phase, "problem": engine.problem or None},
+            "engine": {
+                "phase": engine.phase,
+                "problem": engine.problem or None,
+                "npu": _npu(engine),
+            },
             "model": None if ready is None else {"name": ready.name, "digest": ready.digest},
             "templates": {name: item.digest for name, item in self._site.templates.items()},
             "limits": {
@@ -223,6 +227,18 @@ class Status:
         return Outbound(
             self._site.topics.state, payload, retain=True, content_type="application/json"
         )
+
+
+def _npu(engine: EngineState) -> dict[str, Any] | None:
+    """Return the device that computes part of the model, and the proof that it does."""
+    if engine.ready is None or engine.ready.npu is None:
+        return None
+    npu = engine.ready.npu
+    return {
+        "device": npu.device,
+        "weights_share": round(npu.weights_share, 3),
+        "matmuls": engine.npu_matmuls,
+    }
 
 
 def _share(value: float | None) -> float | None:

@@ -59,14 +59,15 @@ class EngineProcess:
 
 
 @contextmanager
-def engine_process(config: Path, folder: Path) -> Iterator[EngineProcess]:
-    """Run an engine until the block ends."""
+def engine_process(config: Path, folder: Path, *search: Path) -> Iterator[EngineProcess]:
+    """Run an engine until the block ends; `search` has modules that it may import."""
+    places = [Path(__file__).parent.parent, *search]
     process = subprocess.Popen(
         [sys.executable, "-m", "edged", "engine", "--config", str(config)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, places))},
     )
     try:
         yield EngineProcess(process, folder / "engine.sock")

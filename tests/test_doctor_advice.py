@@ -19,7 +19,7 @@ from edged.doctor.finding import Finding
 from edged.doctor.published import FACTOR_MAX, FIGURES, expected
 from edged.doctor.rkllm_name import NameSays, read_name
 from edged.doctor.root import Root
-from edged.doctor.share import share_of
+from edged.engine.ggml.share import share_of
 from edged.engine.gguf_file import Tensor, read_header
 from tests.doctor_fixtures import board as golden
 from tests.doctor_fixtures import config, levels, says, write

@@ -13,7 +13,9 @@ import pytest
 
 from edged.engine.frames import Cancel, Hello, Limits, Measure, Measured, Prompt, Sampling, Work
 from tests.engine_fixtures import Daemon, EngineProcess, engine_process, work, write_config
+from tests.npu_fixtures import stand_in
 from tests.rkllm_fixtures import Rule, rkllm_config, say, stub_library
+from tests.rknn_fixtures import FAKE, LABELS, rknn_config
 from tests.tiny_gguf import ARCHITECTURES, write_tiny_gguf
 
 pytestmark = pytest.mark.model
@@ -57,29 +59,51 @@ SCRIPT: tuple[Rule, ...] = (
     say('"minItems": 12', "[" + ", ".join(["123456"] * 12) + "]"),
 )
 # Backends that decode batches of tokens; `rkllm` is given a whole prompt and tells what it wrote.
-BATCHING = ("sim", *ARCHITECTURES)
+BATCHING = ("sim", *ARCHITECTURES, "npu stand-in")
 
 
 def not_over_rkllm(because: str) -> pytest.MarkDecorator:
-    """Leave RKLLM out where the rule is void; test_rkllm_engine.py has its own."""
+    """Leave RKLLM and the classifier out where the rule is void; they have tests of their own."""
     assert because
     return pytest.mark.parametrize("engine", BATCHING, indirect=True)
 
 
-@pytest.fixture(scope="module", params=[*BATCHING, "rkllm"])
+def speaks(because: str) -> pytest.MarkDecorator:
+    """Leave the classifier out, which writes nothing of its own; test_rknn.py has its rules."""
+    assert because
+    return pytest.mark.parametrize("engine", [*BATCHING, "rkllm"], indirect=True)
+
+
+@pytest.fixture(scope="module", params=[*BATCHING, "rkllm", "rknn"])
 def engine(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[EngineProcess]:
     folder = tmp_path_factory.mktemp("engine")
     if request.param == "rkllm":
         config = rkllm_config(folder, stub_library(tmp_path_factory.getbasetemp()), SCRIPT)
+    elif request.param == "rknn":
+        config = rknn_config(folder)
     elif request.param == "sim":
         config = write_config(folder, engine={"backend": "sim"})
+    elif request.param == "npu stand-in":
+        tables: dict[str, dict[str, Any]] = {
+            "model": {"path": str(write_tiny_gguf(folder / "tiny.gguf")), "threads": 1},
+            "npu": {"library": str(stand_in(tmp_path_factory.getbasetemp()))},
+            "rkllm": {"lock": str(folder / "npu.lock")},
+        }
+        config = write_config(folder, **tables)
     else:
         path = write_tiny_gguf(folder / "tiny.gguf", architecture=request.param)
         config = write_config(folder, model={"path": str(path), "threads": 1})
-    with engine_process(config, folder) as started:
+    with engine_process(config, folder, FAKE) as started:
         yield started
+
+
+@pytest.fixture
+def schema(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """A schema that the engine can answer."""
+    is_classifier = request.node.callspec.params["engine"] == "rknn"
+    return {"enum": list(LABELS)} if is_classifier else EVENT
 
 
 @pytest.fixture
@@ -94,6 +118,7 @@ def test_the_first_frame_is_hello_and_then_the_state(daemon: Daemon) -> None:
     assert isinstance(daemon.frames[0], Hello)
 
 
+@speaks("a classifier answers a single enum alone")
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_an_answer_is_valid_by_its_schema(daemon: Daemon, name: str) -> None:
     (outcome,) = daemon.ask(work("a", schema=SCHEMAS[name]))
@@ -142,8 +167,8 @@ def test_a_compact_answer_of_a_schema_without_fixed_keys_is_refused(daemon: Daem
     assert (measured.reason, measured.detail) == ("bad_schema", outcome.detail)
 
 
-def test_without_stream_there_are_no_deltas(daemon: Daemon) -> None:
-    daemon.ask(work("a", schema=EVENT))
+def test_without_stream_there_are_no_deltas(daemon: Daemon, schema: dict[str, Any]) -> None:
+    daemon.ask(work("a", schema=schema))
     assert daemon.deltas == []
 
 
@@ -162,8 +187,8 @@ def test_the_tokens_of_an_answer_are_accounted_for(daemon: Daemon) -> None:
     assert 0 < outcome.ttft_s <= outcome.total_s
 
 
-def test_the_shares_of_every_step_sum_to_one(daemon: Daemon) -> None:
-    daemon.ask(*[work(f"w{n}", schema=EVENT) for n in range(4)])
+def test_the_shares_of_every_step_sum_to_one(daemon: Daemon, schema: dict[str, Any]) -> None:
+    daemon.ask(*[work(f"w{n}", schema=schema) for n in range(4)])
     sums = [sum(step.shares.values()) for step in daemon.steps if step.shares]
     assert sums == pytest.approx([1.0] * len(sums))
 
@@ -203,6 +228,7 @@ def test_a_warm_root_is_not_prefilled_again(daemon: Daemon) -> None:
     )
 
 
+@speaks("a classifier writes no text")
 def test_a_shared_root_gives_the_same_answer_as_a_whole_prompt(daemon: Daemon) -> None:
     shared = work("a", root=ROOT, suffix=SUFFIX, max_tokens=24)
     (first,) = daemon.ask(shared)
@@ -234,6 +260,7 @@ def test_a_compact_answer_that_is_cancelled_is_the_beginning_of_an_object(daemon
     assert "".join(delta.text for delta in daemon.deltas) == outcome.text
 
 
+@speaks("a classifier has no long answer")
 def test_cancelling_what_waits_or_has_ended_is_harmless(daemon: Daemon) -> None:
     daemon.send(Limits(100_000, 1, 60.0), work("long", schema=LONG), work("waits"))
     daemon.send(Cancel("waits"), Cancel("nobody"), Cancel("long"), Cancel("long"))
@@ -257,6 +284,7 @@ def test_the_sequence_limit_acts_on_running_sequences_at_once(daemon: Daemon) ->
     daemon.send(*[Cancel(one.id) for one in long])
 
 
+@speaks("a classifier writes no text")
 def test_a_prompt_over_the_granted_context_waits_for_more(daemon: Daemon) -> None:
     big = work("big", "x" * 300, max_tokens=20)
     daemon.send(Limits(128, 8, 60.0), big)
@@ -268,6 +296,7 @@ def test_a_prompt_over_the_granted_context_waits_for_more(daemon: Daemon) -> Non
     assert outcome.context_tokens == 1024
 
 
+@speaks("a classifier has no long answer")
 def test_an_expired_lease_starts_no_step_until_the_next_frame(daemon: Daemon) -> None:
     text = {"type": "string", "minLength": 200, "maxLength": 210}
     daemon.send(Limits(100_000, 8, 0.02), work("long", schema=text))
@@ -286,6 +315,7 @@ def test_the_more_urgent_is_answered_first(daemon: Daemon) -> None:
     daemon.send(*[Cancel(one.id) for one in low])
 
 
+@speaks("a classifier has no long answer")
 def test_measure_is_answered_while_a_long_answer_is_made(daemon: Daemon) -> None:
     daemon.send(Limits(100_000, 8, 60.0), work("long", schema=LONG))
     daemon.until_true(lambda: bool(daemon.steps))
@@ -294,6 +324,7 @@ def test_measure_is_answered_while_a_long_answer_is_made(daemon: Daemon) -> None
     daemon.send(Cancel("long"))
 
 
+@speaks("a classifier refuses other things")
 @pytest.mark.parametrize(
     ("frame", "reason"),
     [
@@ -309,6 +340,7 @@ def test_measure_tells_what_would_be_refused(daemon: Daemon, frame: Measure, rea
     assert (measured.prompt_tokens > 0) == (reason == "too_long")
 
 
+@speaks("a classifier refuses other things")
 @pytest.mark.parametrize(
     ("asked", "reason"),
     [
@@ -348,12 +380,14 @@ def test_an_answer_with_a_schema_is_closed_at_its_cap(daemon: Daemon) -> None:
     assert daemon.outcomes["0"].filled[-1] == "[11]"
 
 
+@speaks("a classifier writes no text")
 def test_free_text_ends_at_its_cap(daemon: Daemon) -> None:
     (outcome,) = daemon.ask(work("a", "seven", max_tokens=1))
     assert outcome.finish in ("length", "stop")
     assert outcome.output_tokens <= 1
 
 
+@speaks("a classifier writes no text")
 def test_a_stop_string_ends_the_answer_before_it(daemon: Daemon) -> None:
     (whole,) = daemon.ask(work("a", max_tokens=40))
     middle = whole.text[len(whole.text) // 2 :][:2]
@@ -384,11 +418,12 @@ def test_a_drawn_seed_is_reported_and_repeats_the_answer(daemon: Daemon) -> None
     assert (again.text, again.seed) == (drawn.text, drawn.seed)
 
 
-def test_many_more_requests_than_sequences_all_end(daemon: Daemon) -> None:
-    every = [work(f"w{n}", f"message {n}", root=ROOT, schema=EVENT) for n in range(40)]
+def test_many_more_requests_than_sequences_all_end(daemon: Daemon, schema: dict[str, Any]) -> None:
+    every = [work(f"w{n}", f"message {n}", root=ROOT, schema=schema) for n in range(40)]
     assert {outcome.finish for outcome in daemon.ask(*every)} == {"schema"}
 
 
+@speaks("a classifier writes no text")
 def test_more_roots_than_there_is_room_for_all_get_answers(daemon: Daemon) -> None:
     every = [
         work(f"w{n}", "hi", root=f"template {n}: {'word ' * 9}", max_tokens=4) for n in range(40)
@@ -416,6 +451,7 @@ def test_when_the_daemon_goes_its_work_ends_and_model_and_roots_stay(engine: Eng
     second.close()
 
 
+@speaks("a classifier has no long answer")
 def test_a_new_daemon_takes_the_old_one_s_place(engine: EngineProcess, daemon: Daemon) -> None:
     daemon.send(Limits(100_000, 8, 60.0), work("old", schema=LONG))
     second = Daemon.connect(engine)

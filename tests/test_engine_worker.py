@@ -285,6 +285,36 @@ def test_the_canary_is_asked_again_after_fifteen_idle_minutes() -> None:
         assert asked == [1.0]
 
 
+def test_a_busy_npu_is_asked_its_canary_every_fifteen_minutes() -> None:
+    asked: list[float] = []
+    with bench(canary=lambda worker: asked.append(1.0)) as scene:
+        scene.backend.npu_matmuls = 7
+        with stepping(scene):
+            for minutes in (10, 10, 10, 10):
+                scene.clock.now_s += 60.0 * minutes
+                id = f"at {scene.clock.now_s}"
+                scene.put(work(id, max_tokens=2))
+                scene.daemon.outcome(id)
+    assert len(asked) == 2
+
+
+def test_nothing_from_an_npu_is_a_failure_and_brings_the_canary(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[float] = []
+    with bench(canary=lambda worker: asked.append(1.0)) as scene:
+        scene.backend.npu_matmuls = 7
+        words = scene.backend.vocabulary
+        monkeypatch.setattr(type(words), "is_end", lambda self, token: True)
+        with stepping(scene):
+            scene.put(work("a", max_tokens=2))
+            outcome = scene.daemon.outcome("a")
+            scene.put(work("b", max_tokens=2))
+            scene.daemon.outcome("b")
+    assert (outcome.finish, outcome.reason) == ("failed", "engine_failed")
+    assert asked == [1.0]
+
+
 def test_a_canary_with_the_wrong_answer_makes_the_engine_unusable() -> None:
     canary = Canary(Prompt(payload="x"), '{"enum": ["yes", "no"]}', '"maybe"')
     with bench() as scene, pytest.raises(EngineUnusable, match="instead of"):

@@ -63,6 +63,7 @@ LAYERS = (
     (
         "config",
         "config_tables",
+        "config_npu",
         "config_range",
         "lock",
         "disk",

@@ -20,8 +20,8 @@ ANSWER_S_MAX = 10.0
 OF_THE_UNITS = Path("/run/edged/admin.sock")
 
 
-def asked(config: Config, ask: Ask) -> Answer:
-    """Return the answer of the daemon on this board.
+def asked(config: Config, ask: Ask, wait_s: float = ANSWER_S_MAX) -> Answer:
+    """Return the answer of the daemon on this board, waited for so long.
 
     Raises:
         AdminUnreachable: none answers, or this user may not connect.
@@ -29,7 +29,7 @@ def asked(config: Config, ask: Ask) -> Answer:
     """
     path = socket_path(config)
     try:
-        line = _exchange(path, line_of(ask))
+        line = _exchange(path, line_of(ask), wait_s)
     except PermissionError as error:
         raise AdminUnreachable(
             f"{path}: this user may not; root and edged's user may, and its group with admin.mode "
@@ -60,9 +60,9 @@ def socket_path(config: Config) -> Path:
     return OF_THE_UNITS if OF_THE_UNITS.parent.exists() else path
 
 
-def _exchange(path: Path, line: bytes) -> bytes:
+def _exchange(path: Path, line: bytes, wait_s: float) -> bytes:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(ANSWER_S_MAX)
+        connection.settimeout(wait_s)
         connection.connect(str(path))
         connection.sendall(line)
         with connection.makefile("rb") as lines:

@@ -24,6 +24,7 @@ from edged.doctor import (
     meters,
     model,
     nodes,
+    npu_backend,
     open_files,
     overlays,
     owners,
@@ -76,32 +77,48 @@ def _placed(config: Config, person: Person, state_dir: Path | None, root: Root) 
 
 def _machine(root: Root, config: Config, person: Person) -> list[Finding]:
     """Return what board, kernel, driver, libraries and nodes are good for."""
-    needs_npu = config.engine.backend == "rkllm"
     here = board.look(root)
+    is_rkllm = config.engine.backend == "rkllm"
+    needs_npu = _needs_npu(config, here)
     found = board.judge(here, needs_npu=needs_npu)
     if here.driver == "rknpu":
         found.append(driver.judge(driver.look(root), needs_npu=needs_npu))
     if here.is_rockchip or needs_npu:
         runtime = libraries.look(root, RKLLM, config.rkllm.library)
-        found.append(libraries.judge_rkllm(runtime, needs_npu=needs_npu))
-        found.append(libraries.judge_rknn(libraries.look(root, libraries.RKNN)))
+        found.append(libraries.judge_rkllm(runtime, needs_npu=is_rkllm))
+        rknn = libraries.look(root, libraries.RKNN)
+        is_needed = config.engine.backend == "rknn"
+        found.append(libraries.judge_rknn(rknn, is_needed=is_needed))
         found += nodes.judge(nodes.look(root), person, needs_npu=needs_npu)
     return found
 
 
 def _engine(root: Root, config: Config, person: Person) -> list[Finding]:
     """Return whether an engine runs or could, and whether its model fits."""
-    needs_npu = config.engine.backend == "rkllm"
-    soc = board.look(root).soc
-    named = rkllm_advice.judge_name(config.model.path, soc) if needs_npu else []
+    here = board.look(root)
+    needs_npu = _needs_npu(config, here)
+    is_rkllm = config.engine.backend == "rkllm"
+    named = rkllm_advice.judge_name(config.model.path, here.soc) if is_rkllm else []
     held = locks.look(root, config.state_dir, config.npu_lock)
+    backend = npu_backend.look(config, held.daemon)
+    is_told = here.is_rockchip or backend.library is not None
     return [
+        *(npu_backend.judge(backend) if is_told else []),
         *locks.judge(held, config.npu_lock, needs_npu=needs_npu),
         open_files.judge(open_files.look(root, held.engine), needs_npu=needs_npu),
         model.judge(model.look(root, config, held.engine)),
         *named,
         state.judge(_state(root, config), person),
     ]
+
+
+def _needs_npu(config: Config, here: board.Board) -> bool:
+    """Return whether what keeps a Rockchip's NPU from serving keeps the engine from it.
+
+    A ggml backend may be one for another NPU: on other machines its trial at the load tells.
+    """
+    is_rockchip_s = config.engine.backend in ("rkllm", "rknn")
+    return is_rockchip_s or (config.uses_npu and here.is_rockchip)
 
 
 def _state(root: Root, config: Config) -> state.State:

@@ -11,9 +11,10 @@ from pathlib import Path
 from edged.config import Config
 from edged.doctor.finding import Finding, error, warning, well
 from edged.doctor.published import Expected, expected
-from edged.doctor.share import Share, share_of
+from edged.engine.ggml.share import Share, share_of
 from edged.engine.gguf_file import GgufHeader, read_header
 from edged.engine.memory import available_bytes, check_fits, forecast
+from edged.engine.model_check import npu_bytes_of
 from edged.engine.opened import n_batch, n_cells, n_sequences
 from edged.errors import EngineUnusable
 
@@ -22,8 +23,8 @@ AS_MANY_BITS = {"Q4_K": "Q4_0", "IQ4_NL": "Q4_0", "BF16": "F16"}
 FAST = "Q4_0"
 LARGER = ("F16", "Q8_0")
 ON_THE_NPU = (
-    "for the NPU today: convert the original model by rkllm-toolkit 1.3 to w8a8 (see docs/npu.md); "
-    "for a ggml backend: llama-quantize MODEL-F16.gguf MODEL-Q8_0.gguf Q8_0"
+    "for a ggml backend: llama-quantize MODEL-F16.gguf MODEL-Q8_0.gguf Q8_0; for RKLLM: convert "
+    "the original model by rkllm-toolkit 1.3 to w8a8 (see docs/npu.md)"
 )
 
 
@@ -58,8 +59,14 @@ def look(file: Path, config: Config, meminfo: Path) -> Looked:
         return Looked(None, str(unusable), context_tokens)
     cells, batch, sequences = n_cells(config), n_batch(config), n_sequences(config)
     kv_type = config.engine.kv_type
+    npu_bytes = npu_bytes_of(config, header)
     needs = forecast(
-        header, n_cells=cells, n_batch=batch, n_sequences=sequences, kv_type=kv_type
+        header,
+        n_cells=cells,
+        n_batch=batch,
+        n_sequences=sequences,
+        kv_type=kv_type,
+        npu_bytes=npu_bytes,
     ).total_bytes
     free_bytes = available_bytes(meminfo)
     try:
@@ -70,6 +77,7 @@ def look(file: Path, config: Config, meminfo: Path) -> Looked:
             n_batch=batch,
             n_sequences=sequences,
             kv_type=kv_type,
+            npu_bytes=npu_bytes,
             meminfo=meminfo,
         )
     except EngineUnusable as unusable:
@@ -118,9 +126,9 @@ def _npu(share: Share) -> list[Finding]:
         for kind, count in sorted(share.by_kind.items(), key=lambda pair: -pair[1])
     )
     says = (
-        f"the backend llama computes all of it on the CPU; a ggml backend for the NPU, which edged "
-        f"does not open yet, would take {share.npu_share:.0%} of the weights ({kinds}) and "
-        f"{share.npu_bytes / 2**20:.0f} MiB more memory"
+        f"a ggml backend for the NPU (npu.library) would take {share.npu_share:.0%} of the weights "
+        f"({kinds}) and {share.npu_bytes / 2**20:.0f} MiB more memory; without one the CPU "
+        "computes all of it"
     )
     found = [well("npu", says)]
     q4_k = share.share_of("Q4_K")

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from edged.doctor.finding import Finding, trouble, warning, well
+from edged.doctor.finding import Finding, error, trouble, warning, well
 from edged.doctor.root import Root
 from edged.engine.rkllm.evidence import KNOWN_RUNTIMES
 from edged.engine.rkllm.library import NAME as RKLLM
@@ -31,6 +31,12 @@ ELF, MACHINE_AT, AARCH64 = b"\x7fELF\x02", 18, 183
 GET = (
     "copy librkllmrt.so of airockchip/rknn-llm, release v1.3.0, folder aarch64, to /usr/lib, run "
     "`sudo ldconfig`, and name it in rkllm.library"
+)
+
+
+GET_RKNN = (
+    "copy librknnrt.so of airockchip/rknn-toolkit2, rknpu2/runtime/Linux/librknn_api/aarch64, to "
+    "/usr/lib and run `sudo ldconfig`"
 )
 
 
@@ -98,8 +104,10 @@ def judge_rkllm(library: Library, *, needs_npu: bool, machine: int = AARCH64) ->
     return well("rkllm", f"{library.path}: RKLLM {library.version}")
 
 
-def judge_rknn(library: Library) -> Finding:
-    """Return what librknnrt is; nothing of edged needs it yet."""
+def judge_rknn(library: Library, *, is_needed: bool) -> Finding:
+    """Return what librknnrt is; the backend rknn needs it, others have their own or none."""
+    if library.path is None and is_needed:
+        return error("rknn", f"{RKNN} is not installed; the backend rknn needs it", GET_RKNN)
     if library.path is None:
         return well("rknn", f"{RKNN} is not installed; edged does not need it")
     told = library.version or "a version that its bytes do not name"

@@ -15,6 +15,7 @@ from edged.doctor.root import Root
 from edged.engine.memory import available_bytes
 from edged.engine.model_check import check_model
 from edged.engine.rkllm.model_check import check_rkllm
+from edged.engine.rknn.classifier import recipe_of
 from edged.errors import ConfigError, EngineUnusable
 
 MEMINFO = "/proc/meminfo"
@@ -47,6 +48,9 @@ def look(root: Root, settings: Config, engine: int | None) -> Resident:
     if settings.engine.backend == "sim":
         return Resident(None, None, free_bytes, None, engine)
     try:
+        if settings.engine.backend == "rknn":
+            path = recipe_of(settings).model
+            return Resident(path.stem, path.stat().st_size, free_bytes, None, engine)
         if settings.engine.backend == "rkllm":
             model = check_rkllm(settings, meminfo)[0]
         else:

@@ -19,14 +19,14 @@ NEEDED = 65_536
 
 @dataclass(frozen=True, slots=True)
 class OpenFiles:
-    """The soft limit, and whose it is."""
+    """The limit in force, or as far as an engine would raise its own, and whose it is."""
 
     count: int
     whose: str
 
 
 def look(root: Root, engine: int | None) -> OpenFiles:
-    """Return the limit of the engine that runs, else of a command in this shell.
+    """Return the limit of the engine that runs, else how far one of this shell's may raise its own.
 
     Source: proc(5): `Max open files   1024   524288   files`: soft, hard.
     """
@@ -34,7 +34,7 @@ def look(root: Root, engine: int | None) -> OpenFiles:
     found = re.search(r"(?m)^Max open files +(\d+)", limits)
     if found is not None:
         return OpenFiles(int(found[1]), "the engine that runs")
-    return OpenFiles(resource.getrlimit(resource.RLIMIT_NOFILE)[0], "a command in this shell")
+    return OpenFiles(resource.getrlimit(resource.RLIMIT_NOFILE)[1], "an engine of this shell")
 
 
 def judge(limit: OpenFiles, *, needs_npu: bool) -> Finding:

@@ -87,6 +87,10 @@ class Backend(Protocol):
     def n_sequences(self) -> int:
         """KV sequence ids, 0 up to one less."""
 
+    @property
+    def npu_matmuls(self) -> int | None:
+        """Products of matrices that the NPU has executed so far; None without one."""
+
     def decode(self, runs: Sequence[Run]) -> list[Row]:
         """Compute a batch; return one row per sampled run, in order, valid until the next call.
 

@@ -86,6 +86,7 @@ class EngineState:
             ended too often, or nothing can end it.
         progress: of the load, 0..1.
         problem: why it is not ready, in words a person can act on.
+        npu_matmuls: what the NPU under llama.cpp has executed since the load; None without one.
     """
 
     phase: str = "starting"
@@ -93,6 +94,7 @@ class EngineState:
     problem: str = ""
     ready: Ready | None = None
     pid: int | None = None
+    npu_matmuls: int | None = None
 
 
 class EngineClient:
@@ -314,8 +316,9 @@ class EngineClient:
             case Loading(progress):
                 self._become(replace(self.state, phase=self._loading(), progress=progress))
             case Ready():
+                matmuls = None if frame.npu is None else frame.npu.matmuls
                 ready = replace(self.state, phase="ready", progress=1.0, ready=frame, problem="")
-                self._become(ready)
+                self._become(replace(ready, npu_matmuls=matmuls))
                 self._ready_s = self._clock()
                 self.pulse(frame)
                 self.events.put_nowait(frame)
@@ -330,6 +333,7 @@ class EngineClient:
                 if frame.outcomes:
                     self._restarts.answered()
                 self.decode_s += frame.step_s if frame.only_decodes else 0.0
+                self.state = replace(self.state, npu_matmuls=frame.npu_matmuls)
                 self.pulse(frame)
                 self.events.put_nowait(frame)
             case Held(sequences):

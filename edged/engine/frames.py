@@ -163,15 +163,31 @@ class Loading:
 
 
 @dataclass(frozen=True, slots=True)
+class NpuReady:
+    """The device that computes part of the model, proved while the model was loaded.
+
+    Attributes:
+        device: as its backend calls it.
+        weights_share: part of the weights that it takes, 0..1, from the types in the file.
+        matmuls: products of matrices that it had executed by then.
+    """
+
+    device: str
+    weights_share: float
+    matmuls: int
+
+
+@dataclass(frozen=True, slots=True)
 class Ready:
     """Engine to daemon: the model is resident and the canary answered.
 
     Attributes:
         name, digest: of the model; digest is `sha256:` and 64 hex digits.
-        backend: `llama`, `rkllm` or `sim`.
+        backend: `llama`, `rkllm`, `rknn` or `sim`.
         context_tokens: the most one sequence can ever hold.
         sequences: the most that can be in the batch.
         load_s: seconds the load took.
+        npu: what computes part of it under llama.cpp; None: the CPU computes all.
     """
 
     name: str
@@ -180,6 +196,7 @@ class Ready:
     context_tokens: int
     sequences: int
     load_s: FiniteFloat
+    npu: NpuReady | None = None
     kind: Literal["ready"] = "ready"
 
 
@@ -273,6 +290,7 @@ class Step:
         prefill_tokens, decode_tokens: what entered the KV cache.
         shares: id -> share of this step's cost, by the measured weight of prefill and decode
             tokens; they sum to 1, or are empty when it served no request (a root, the canary).
+        npu_matmuls: products of matrices that the NPU has executed since the load; None: no NPU.
     """
 
     step_s: FiniteFloat
@@ -282,6 +300,7 @@ class Step:
     shares: dict[str, FiniteFloat] = field(default_factory=dict)
     deltas: tuple[Delta, ...] = ()
     outcomes: tuple[Outcome, ...] = ()
+    npu_matmuls: int | None = None
     kind: Literal["step"] = "step"
 
     @property
@@ -359,8 +378,7 @@ def receive_frame(connection: socket.socket) -> Frame | None:
     Raises:
         EngineLost: the stream carries something else.
     """
-    head = _receive_exactly(connection, LENGTH.size)
-    if head is None:
+    if (head := _receive_exactly(connection, LENGTH.size)) is None:
         return None
     (length,) = LENGTH.unpack(head)
     if length > FRAME_BYTES_MAX:

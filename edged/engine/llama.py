@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from edged.config import KvType
 from edged.engine.backend import Guard, KvFull, Run
+from edged.engine.ggml.open import Npu
 from edged.engine.llama_log import LlamaLog
 from edged.engine.llama_vocabulary import LlamaVocabulary
 from edged.engine.sampling import Row
@@ -46,6 +47,7 @@ class Shape:
         n_sequences: KV sequence ids, and rows of logits in one decode; llama.cpp has 256 at most.
         n_threads: compute threads.
         kv_type: how the KV cache keeps its values.
+        repacks: whether the CPU may lay its weights out anew, for itself alone.
     """
 
     n_cells: int
@@ -53,20 +55,32 @@ class Shape:
     n_sequences: int
     n_threads: int
     kv_type: KvType = "f16"
+    repacks: bool = True
 
 
 class Llama:
-    """A model in memory with one context."""
+    """A model in memory with one context.
+
+    Attributes:
+        npu: what computes part of it, opened before; None: the CPU computes all.
+    """
 
     name = "llama"
     mixed_tokens = MIXED_TOKENS
 
-    def __init__(self, path: Path, shape: Shape, progress: Callable[[float], bool]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        shape: Shape,
+        progress: Callable[[float], bool],
+        npu: Npu | None = None,
+    ) -> None:
         """Load a model; `progress` is told 0..1 meanwhile and gives up by returning False.
 
         Raises:
             EngineUnusable: llama.cpp cannot load it; the text carries its own last words.
         """
+        self.npu = npu
         llama_cpp.llama_backend_init()
         self._log = LlamaLog()
         try:
@@ -91,6 +105,11 @@ class Llama:
     def n_ctx_train(self) -> int:
         """Longest sequence that the model was trained for."""
         return int(llama_cpp.llama_model_n_ctx_train(self._model))
+
+    @property
+    def npu_matmuls(self) -> int | None:
+        """Products of matrices that the NPU has executed since it was opened; None without one."""
+        return None if self.npu is None else self.npu.counts().matmuls
 
     @property
     def window_tokens(self) -> int:
@@ -192,7 +211,7 @@ def _opened(
     path: Path, shape: Shape, progress: Callable[[float], bool], log: LlamaLog
 ) -> tuple[Any, Any]:
     """Return model and context."""
-    model = _loaded(path, progress, log)
+    model = _loaded(path, shape, progress, log)
     try:
         _refuse_unfit(model, path)
         return model, _context(model, shape, log)
@@ -201,10 +220,11 @@ def _opened(
         raise
 
 
-def _loaded(path: Path, progress: Callable[[float], bool], log: LlamaLog) -> Any:
+def _loaded(path: Path, shape: Shape, progress: Callable[[float], bool], log: LlamaLog) -> Any:
     told = llama_cpp.llama_progress_callback(lambda share, _: progress(float(share)))
     parameters = llama_cpp.llama_model_default_params()
     parameters.n_gpu_layers = 0
+    parameters.use_extra_bufts = shape.repacks
     parameters.progress_callback = told
     model = llama_cpp.llama_model_load_from_file(str(path).encode(), parameters)
     if not model:

@@ -15,6 +15,7 @@ from edged.engine.backend import Backend, Run
 from edged.engine.canary import check_canary
 from edged.engine.constraints import Constraints
 from edged.engine.frames import Limits, Ready
+from edged.engine.ggml.warm import warmed
 from edged.engine.heap import give_back
 from edged.engine.inbox import Inbox
 from edged.engine.open_sim import open_sim
@@ -63,6 +64,7 @@ def load(config: Config, progress: Progress) -> Resident:
     started_s = time.monotonic()
     opened = _open(config, progress)
     backend = opened.backend
+    npu = None if opened.npu is None else warmed(opened.npu, backend, progress)
     bounds = Bounds(
         backend.n_batch,
         config.engine.chunk_tokens,
@@ -87,6 +89,7 @@ def load(config: Config, progress: Progress) -> Resident:
         context_tokens=opened.context_tokens,
         sequences=config.model.sequences,
         load_s=time.monotonic() - started_s,
+        npu=npu,
     )
     return Resident(backend, preparer, worker, ready)
 

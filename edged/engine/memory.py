@@ -29,23 +29,32 @@ class Footprint:
     weights_bytes: int
     kv_bytes: int
     compute_bytes: int
+    npu_bytes: int = 0
 
     @property
     def total_bytes(self) -> int:
         """All of it, with what the process itself needs."""
-        return self.weights_bytes + self.kv_bytes + self.compute_bytes + RESERVE_BYTES
+        parts = self.weights_bytes + self.kv_bytes + self.compute_bytes + self.npu_bytes
+        return parts + RESERVE_BYTES
 
 
 def forecast(
-    header: GgufHeader, *, n_cells: int, n_batch: int, n_sequences: int, kv_type: KvType = "f16"
+    header: GgufHeader,
+    *,
+    n_cells: int,
+    n_batch: int,
+    n_sequences: int,
+    kv_type: KvType = "f16",
+    npu_bytes: int = 0,
 ) -> Footprint:
-    """Return what a model will take."""
+    """Return what a model will take; `npu_bytes` is the NPU's own copy of weights."""
     values, block_bytes = _KV_BLOCKS[kv_type]
     kv_values = sum(width * heads for width, heads in _kv_heads(header))
     return Footprint(
         weights_bytes=header.tensor_bytes,
         kv_bytes=n_cells * kv_values // values * block_bytes,
         compute_bytes=_compute_bytes(header, n_cells, n_batch, n_sequences),
+        npu_bytes=npu_bytes,
     )
 
 
@@ -57,6 +66,7 @@ def check_fits(
     n_batch: int,
     n_sequences: int,
     kv_type: KvType = "f16",
+    npu_bytes: int = 0,
     meminfo: Path = MEMINFO,
 ) -> None:
     """Check kind and size of a model.
@@ -72,15 +82,22 @@ def check_fits(
         )
     _check_kv_type(header, path, kv_type)
     need = forecast(
-        header, n_cells=n_cells, n_batch=n_batch, n_sequences=n_sequences, kv_type=kv_type
+        header,
+        n_cells=n_cells,
+        n_batch=n_batch,
+        n_sequences=n_sequences,
+        kv_type=kv_type,
+        npu_bytes=npu_bytes,
     )
     free_bytes = available_bytes(meminfo)
     if free_bytes is not None and need.total_bytes > free_bytes:
+        copy = f", the NPU's copy {_mib(npu_bytes)}" if npu_bytes else ""
         smaller = "" if kv_type == "q8_0" else ", or set engine.kv_type = q8_0"
         raise EngineUnusable(
             f"{path}: the model needs {_mib(need.total_bytes)} (weights "
             f"{_mib(need.weights_bytes)}, KV cache {_mib(need.kv_bytes)}, buffers "
-            f"{_mib(need.compute_bytes)}, the rest for the process); {_mib(free_bytes)} are free; "
+            f"{_mib(need.compute_bytes)}{copy}, the rest for the process); {_mib(free_bytes)} are "
+            "free; "
             "choose a smaller model, or lower engine.kv_tokens, model.context_tokens or "
             f"model.sequences{smaller}"
         )

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from edged.config import Config
 from edged.engine.formats import RoleFormat, role_format
-from edged.engine.gguf_file import read_header
+from edged.engine.ggml.share import share_of
+from edged.engine.gguf_file import GgufHeader, read_header
 from edged.engine.memory import MEMINFO, check_fits
 from edged.engine.opened import n_batch, n_cells, n_sequences
 from edged.models.installed import Installed, find_model
@@ -22,11 +23,18 @@ class Servable:
     """A model file that is whole and fits.
 
     Attributes:
+        header: of the file.
         form: its format file; None: the GGUF's own chat template is asked.
     """
 
     model: Installed
     form: RoleFormat | None
+    header: GgufHeader
+
+
+def npu_bytes_of(config: Config, header: GgufHeader) -> int:
+    """Return what the NPU's own copy of a model's weights takes, beside the file."""
+    return share_of(header.tensors).npu_bytes if config.uses_npu else 0
 
 
 def check_model(config: Config, meminfo: Path = MEMINFO) -> Servable:
@@ -46,6 +54,7 @@ def check_model(config: Config, meminfo: Path = MEMINFO) -> Servable:
         n_batch=n_batch(config),
         n_sequences=n_sequences(config),
         kv_type=config.engine.kv_type,
+        npu_bytes=npu_bytes_of(config, header),
         meminfo=meminfo,
     )
-    return Servable(model, form)
+    return Servable(model, form, header)

@@ -10,6 +10,7 @@ from edged.config import Config
 from edged.engine.canary import ANY_TEXT, Canary
 from edged.engine.formats import ChatTemplate, Format, RoleFormat
 from edged.engine.frames import Prompt
+from edged.engine.ggml.open import open_npu
 from edged.engine.llama import Llama, Shape
 from edged.engine.model_check import check_model
 from edged.engine.opened import Opened, Progress, n_batch, n_cells, n_sequences
@@ -27,20 +28,23 @@ def open_llama(config: Config, progress: Progress) -> Opened:
     """
     servable = check_model(config)
     model = servable.model
+    npu = open_npu(config, servable.header)
     shape = Shape(
         n_cells=n_cells(config),
         n_batch=n_batch(config),
         n_sequences=n_sequences(config),
         n_threads=config.model.threads or compute_threads(),
         kv_type=config.engine.kv_type,
+        # Where an NPU's weights lie with the CPU's, a layout of the CPU's own would keep it out.
+        repacks=npu is None or not npu.is_host,
     )
     progress(0.0)
     digest = file_digest(model.path, config.state_dir)
     _check_shipped(model, digest)
-    backend = Llama(model.path, shape, progress)
+    backend = Llama(model.path, shape, progress, npu)
     context_tokens = min(config.model.context_tokens, backend.n_ctx_train or shape.n_cells)
     form, canary = servable.form or _format_inside(backend), _canary_of(model)
-    return Opened(backend, model.name, digest, form, canary, context_tokens)
+    return Opened(backend, model.name, digest, form, canary, context_tokens, npu)
 
 
 def _check_shipped(model: Installed, digest: str) -> None:

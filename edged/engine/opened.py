@@ -12,6 +12,7 @@ from edged.config import Config
 from edged.engine.backend import Backend
 from edged.engine.canary import Canary
 from edged.engine.formats import Format
+from edged.engine.ggml.open import Npu
 from edged.engine.residents import ROOTS_MAX
 
 # Told the share of the load that is done, 0..1; returns whether to go on.
@@ -28,6 +29,7 @@ class Opened:
     Attributes:
         digest: `sha256:` and 64 hex digits.
         context_tokens: prompt plus answer of one sequence, at most.
+        npu: what computes part of it; None: the CPU computes all.
     """
 
     backend: Backend
@@ -36,6 +38,7 @@ class Opened:
     form: Format
     canary: Canary
     context_tokens: int
+    npu: Npu | None = None
 
 
 def n_cells(config: Config) -> int:
@@ -49,7 +52,12 @@ def n_batch(config: Config) -> int:
 
     Enough for the full speed of a prefill, and for a chunk and some forced tokens of each sequence.
     """
-    return max(BATCH_TOKENS, config.engine.chunk_tokens + 4 * config.model.sequences)
+    least = config.engine.chunk_tokens + 4 * config.model.sequences
+    if not (config.uses_npu and config.engine.backend == "llama"):
+        return max(BATCH_TOKENS, least)
+    # The NPU's backend rounds up to a power of two, and keeps what it made for each for good.
+    wanted = max(config.npu.batch_tokens, least)
+    return 1 << min((wanted - 1).bit_length(), n_cells(config).bit_length() - 1)
 
 
 def n_sequences(config: Config) -> int:

@@ -8,6 +8,7 @@ model and runs it. The process outlives its daemon: the next one takes it over.
 from __future__ import annotations
 
 import logging
+import resource
 import signal
 import sys
 import time
@@ -30,6 +31,10 @@ from edged.unix_socket import listening
 
 log = logging.getLogger(__name__)
 
+# Source: rk-llama.cpp, ggml/src/ggml-rknpu2/README.md, and rknn-llm issue 62: below that the load
+# ends in the middle, by SIGSEGV.
+OPEN_FILES = 65_536
+
 # How long an engine that cannot serve waits for a daemon to tell why.
 BROKEN_WAIT_S = 2.0
 # Source: sd_notify(3), EXTEND_TIMEOUT_USEC; asked for again well before it has passed.
@@ -46,6 +51,8 @@ def run(config: Config, *, spawned: bool = False) -> int:
     Raises:
         ConfigError: state directory or socket cannot be used.
     """
+    if config.uses_npu:
+        _allow_open_files()
     try:
         with only_holder(config.state_dir / "engine.lock", _second), _npu(config):
             return _serve(config, Link(spawned=spawned))
@@ -64,9 +71,19 @@ def _second(holder: str) -> EngineUnusable:
 
 def _npu(config: Config) -> AbstractContextManager[None]:
     """Hold the NPU of this board, where the backend uses it."""
-    if config.engine.backend != "rkllm":
+    if not config.uses_npu:
         return nullcontext()
     return only_holder(config.npu_lock, _busy, "rkllm.lock")
+
+
+def _allow_open_files() -> None:
+    """Raise the limit of open files as far as this process may: each buffer of the NPU is one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    if wanted < OPEN_FILES:
+        log.warning("only %d files may be open; the NPU's buffers can need %d", wanted, OPEN_FILES)
 
 
 def _busy(holder: str) -> EngineUnusable:
@@ -131,11 +148,15 @@ class _Serving(Protocol):
 
 
 def _open(config: Config, progress: Progress) -> _Serving:
-    if config.engine.backend != "rkllm":
-        return load(config, progress)
-    from edged.engine.rkllm.open import open_rkllm
+    if config.engine.backend == "rkllm":
+        from edged.engine.rkllm.open import open_rkllm
 
-    return open_rkllm(config, progress)
+        return open_rkllm(config, progress)
+    if config.engine.backend == "rknn":
+        from edged.engine.rknn.open import open_rknn
+
+        return open_rknn(config, progress)
+    return load(config, progress)
 
 
 class _LoadProgress:

@@ -72,7 +72,7 @@ class Report:
         """Return the seconds since the step began."""
         return self._clock() - self._started_s
 
-    def step(self) -> Step:
+    def step(self, npu_matmuls: int | None = None) -> Step:
         """Return the frame; a report of nothing but endings has a step of 0 s."""
         has_run = bool(self._prefill_tokens or self._decode_tokens)
         total_s = sum(self._costs_s.values())
@@ -84,4 +84,5 @@ class Report:
             shares={id: cost_s / total_s for id, cost_s in self._costs_s.items() if total_s > 0},
             deltas=tuple(Delta(id, text) for id, text in self._deltas.items()),
             outcomes=tuple(self.outcomes),
+            npu_matmuls=npu_matmuls,
         )

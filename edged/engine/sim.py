@@ -106,6 +106,7 @@ class Sim:
 
     name = "sim"
     mixed_tokens = None
+    npu_matmuls: int | None = None
 
     def __init__(
         self,

@@ -26,6 +26,8 @@ from edged.engine.sequence import Ending, Sequence
 log = logging.getLogger(__name__)
 
 CANARY_IDLE_S = 15 * 60.0
+# An NPU was seen to go over to garbage, or to nothing, without an error: also a busy one is asked.
+CANARY_NPU_S = 15 * 60.0
 
 
 class Worker:
@@ -55,7 +57,8 @@ class Worker:
         self._gate = Gate()
         self._outlet: Outlet | None = None
         self._lease_ends_s = 0.0
-        self._stepped_s = clock()
+        self._stepped_s = self._checked_s = clock()
+        self._is_suspect = False
         self._steps = 0
         self._credit_s = 0.0
 
@@ -118,8 +121,17 @@ class Worker:
     def _grow(self, sequence: Sequence, text: str, report: Report) -> None:
         report.grew(sequence, text)
         if sequence.ending is not None:
+            self._doubt(sequence)
             self.residents.leave(sequence)
             report.ended(sequence)
+
+    def _doubt(self, sequence: Sequence) -> None:
+        """Take nothing from an NPU for a failure: too little memory gives that, and no error."""
+        is_nothing = sequence.n_answer == 0 and sequence.ending == Ending("stop")
+        if self._has_npu and is_nothing:
+            detail = "the model on the NPU answered with nothing; ask again"
+            sequence.end(Ending("failed", "engine_failed", detail))
+            self._is_suspect = True
 
     def _learn(self, runs: list[Run], report: Report) -> None:
         self._stepped_s = self._clock()
@@ -160,9 +172,20 @@ class Worker:
         if self.residents.find(sequence.work.id):
             log.warning("work %s came twice; the first is being answered", sequence.work.id)
             return
-        if self._clock() - self._stepped_s > CANARY_IDLE_S:
+        if self._is_doubtful():
             self._canary(self)
+            self._checked_s, self._is_suspect = self._clock(), False
         self._enter(sequence, report)
+
+    def _is_doubtful(self) -> bool:
+        """Return whether the next request waits for the canary."""
+        now_s = self._clock()
+        is_due = self._has_npu and now_s - self._checked_s > CANARY_NPU_S
+        return is_due or self._is_suspect or now_s - self._stepped_s > CANARY_IDLE_S
+
+    @property
+    def _has_npu(self) -> bool:
+        return self._backend.npu_matmuls is not None
 
     def _enter(self, sequence: Sequence, report: Report) -> None:
         self.residents.add(sequence)
@@ -191,7 +214,7 @@ class Worker:
 
     def _send(self, report: Report) -> None:
         if self._outlet is not None and report.has_news:
-            self._outlet.send(report.step())
+            self._outlet.send(report.step(self._backend.npu_matmuls))
 
     def _tell_held(self) -> None:
         """Say that nothing can run, if something should: silence is taken for a hang."""

@@ -31,6 +31,7 @@ class Answering:
         stop_by_s: when a run that is to end must have ended; None while it may run.
         is_held: whether the runtime waits in the callback to be let go on.
         text: what the model wrote in this run.
+        confidence: of the last token, where the runtime tells one.
         told: what the daemon was told, or will be.
         ending: how it ends, once that is decided.
     """
@@ -43,6 +44,7 @@ class Answering:
     n_runs: int = 1
     n_tokens: int = 0
     ttft_s: float | None = None
+    confidence: float | None = None
     prefill_s: float = 0.0
     generate_s: float = 0.0
     prompt_tokens: int = 0
@@ -67,6 +69,7 @@ class Answering:
         self.heard_s = now_s
         self.is_held = True
         self.n_tokens += 1
+        self.confidence = piece.confidence
         self.ttft_s = self.ttft_s or now_s - self.request.arrived_s
         new = self.text.add(piece.text)
         return self._tell(new) if self.request.check is None else ""
@@ -115,6 +118,7 @@ class Answering:
             total_s=now_s - self.request.arrived_s,
             prefill_s=self.prefill_s or None,
             decode_s=self.generate_s or None,
+            confidence=self.confidence,
             context_tokens=self.granted.context_tokens,
             sequences=1,
         )

@@ -14,9 +14,11 @@ class Piece:
 
     Attributes:
         text: its UTF-8, whole characters; none while a character is not whole.
+        confidence: its probability among what was allowed, 0..1; None where nobody tells.
     """
 
     text: bytes
+    confidence: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from edged.config import Config
 from edged.engine.formats import RoleFormat
 from edged.engine.frames import Limits, Prompt, Ready, Work
 from edged.engine.inbox import Inbox
+from edged.engine.intake import Preparing
 from edged.engine.opened import Progress
 from edged.engine.rkllm import evidence, npu_node
 from edged.engine.rkllm.library import Library
@@ -50,7 +51,7 @@ LOG = "rkllm-load.log"
 class Serving:
     """A model in the runtime that answers."""
 
-    preparer: Preparer
+    preparer: Preparing
     worker: Worker
     ready: Ready
     patience: Patience

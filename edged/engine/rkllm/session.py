@@ -20,7 +20,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from edged.engine.rkllm import structs
 from edged.engine.rkllm.events import Ended, Event, Figures, Piece
@@ -86,6 +86,26 @@ class Order:
     tokens_max: int
     chosen: Chosen = Chosen()
     saves: Path | None = None
+
+
+class Runs(Protocol):
+    """What answers one order at a time: its thread tells how far, the step thread lets it go on."""
+
+    def begin(self, order: Order, sink: Callable[[Event], None]) -> None:
+        """Start a run; `sink` gets its events. The last one has ended."""
+
+    def go_on(self) -> None:
+        """Let the run that waits behind a token go on."""
+
+    def abort(self) -> None:
+        """Ask the run to end; `Ended` comes when it has."""
+
+    def close(self, limit_s: float) -> None:
+        """Give the memory back.
+
+        Raises:
+            NotBack: the library is still inside a call.
+        """
 
 
 class _Run:

@@ -20,7 +20,7 @@ from edged.engine.rkllm.answering import Answering
 from edged.engine.rkllm.events import Ended, Piece
 from edged.engine.rkllm.prompt_cache import PromptCaches
 from edged.engine.rkllm.request import Request, cache_request
-from edged.engine.rkllm.session import Order, Session
+from edged.engine.rkllm.session import Order, Runs
 from edged.engine.rkllm.slices import Slices
 from edged.engine.sequence import Ending
 from edged.errors import EngineStuck
@@ -53,7 +53,7 @@ class Worker:
 
     def __init__(
         self,
-        session: Session,
+        session: Runs,
         limits: Limits,
         patience: Patience,
         caches: PromptCaches | None,
