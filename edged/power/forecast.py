@@ -145,6 +145,19 @@ class Forecast:
         """Return the mean watts at the board's input of a pause between steps."""
         return self.floor_w + point.paused_w(pause_s, self.soc)
 
+    def pause_parts(self, point: Point) -> tuple[tuple[float, float], ...]:
+        """Return the watts of a pause, each with the second of the pause at which it ends.
+
+        Threads spin first, then the DDR clock falls, at last the NPU goes off. After that the
+        board idles.
+        """
+        soc, on_w = self.soc, self.floor_w + point.on_w
+        return (
+            (soc.spin_s, self.floor_w + point.spin_w),
+            (soc.spin_s + soc.ddr_tail_s, on_w + point.ddr_w),
+            (soc.npu_tail_s, on_w),
+        )
+
     def chunk_tokens(self, point: Point, step_s_max: float) -> int:
         """Return the largest chunk that stays within `step_s_max`; at least the smallest."""
         chunk = CHUNKS_TOKENS[0]
