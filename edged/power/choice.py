@@ -125,7 +125,7 @@ def steady_pause_s(forecast: Forecast, place: int, terms: Terms, share: float) -
     more on spinning and on the DDR clock's tail. Where hardly any are needed they may be short.
     """
     most_s, _ = throughput(forecast, place, terms)
-    for part in PAUSE_PARTS:
+    for part in PAUSE_PARTS if share > 0 else ():
         pause_s = part * terms.pause_s
         tokens_s, _ = throughput(forecast, place, replace(terms, pause_s=pause_s))
         if tokens_s >= (1 - share) * most_s:

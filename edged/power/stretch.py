@@ -6,7 +6,7 @@ Pure.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Reversible
 from dataclasses import dataclass
 
 from edged.power.forecast import Phase
@@ -24,10 +24,12 @@ class Stretch:
     phase: Phase | None
 
 
-def almost_all(stretches: Iterable[Stretch], start_s: float, end_s: float) -> Phase | None:
+def almost_all(stretches: Reversible[Stretch], start_s: float, end_s: float) -> Phase | None:
     """Return the phase that ran almost all the time between two moments; None: none did."""
     shares: dict[Phase | None, float] = {}
-    for stretch in stretches:
+    for stretch in reversed(stretches):
+        if stretch.end_s <= start_s:
+            break
         inside_s = min(end_s, stretch.end_s) - max(start_s, stretch.start_s)
         if inside_s > 0:
             shares[stretch.phase] = shares.get(stretch.phase, 0.0) + inside_s
