@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edged.bench.power_judge import Truth
-from edged.board.soc import KNOBS, RK3588, operating_points
+from edged.board.soc import KNOBS, RK3576, RK3588, Clocks, operating_points
 from edged.board.virtual.engine import Engine, Request
 from edged.board.virtual.plant import Board, drawn
 from edged.board.virtual.run import Event, Run
@@ -217,6 +217,17 @@ def test_a_saturated_board_uses_its_watts_or_sits_between_two_points(seed: int) 
 def test_even_load_changes_the_clocks_twice_at_most_in_five_minutes() -> None:
     board, _ = simulate(law(), backlog(), until_s=360.0)
     assert sum(at_s > 60.0 for at_s in board.clock_changes_s) <= 2
+
+
+def test_the_best_point_of_a_board_that_is_not_nominal_is_found() -> None:
+    # Of its prior this board's best point at 3 W looks worse than others: chunks are longer there.
+    forecast = Forecast(RK3576, operating_points(RK3576), Learned())
+    governor = Law(forecast, Budget(budget_w=3.0).limits(), Settings(), 0.0)
+    plant = drawn(RK3576, 1)
+    board = Board(plant, plant.points(KNOBS), 25.0)
+    Run(board, Sensor(Chip(), 1), Engine(iter(backlog())), governor).until(120.0)
+    clocks = governor.forecast.points[governor.point].clocks
+    assert clocks == Clocks(700e6, 1608e6, 1560e6)
 
 
 def test_full_speed_is_ok_and_less_is_throttled() -> None:

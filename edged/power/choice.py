@@ -99,6 +99,12 @@ def best(
     return Choice(found, found_duty, found_s, now_s)
 
 
+def cheapest(forecast: Forecast, places: Iterable[int]) -> int:
+    """Return the place of the point where a step costs least."""
+    points = forecast.points
+    return min(places, key=lambda one: points[one].prefill_w * points[one].prefill_slow)
+
+
 def throughput(forecast: Forecast, place: int, terms: Terms) -> tuple[float, float]:
     """Return output tokens per second and duty at one point, held to both limits by pauses.
 

@@ -26,6 +26,8 @@ GAIN_MIN, GAIN_MAX = 0.4, 2.5
 PACE_MIN, PACE_MAX = 0.01, 100.0
 # Band of the prior before anything was learned: what plants drawn from the stated ranges show.
 PRIOR_BAND = 0.25
+# So many ticks of each phase make gains to choose by. Long chunks leave few ticks of decode.
+TAUGHT_TICKS = 10
 # Prefill chunks. Powers of two: the NPU pads others up to the next one.
 CHUNKS_TOKENS = (32, 64, 128, 256, 512)
 
@@ -52,6 +54,11 @@ class Learned:
     decode_ticks: int = 0
     pace_ticks: int = 0
     band: float = PRIOR_BAND
+
+    @property
+    def is_taught(self) -> bool:
+        """Return whether the gains of both phases stand, so that a point can be chosen by them."""
+        return min(self.prefill_ticks, self.decode_ticks) >= TAUGHT_TICKS
 
     def as_json(self) -> dict[str, float | int | None]:
         """Return it as a JSON object."""
@@ -117,6 +124,11 @@ class Forecast:
     def floor_w(self) -> float:
         """Return the idle watts, learned or nominal."""
         return self.soc.idle_w if self.learned.floor_w is None else self.learned.floor_w
+
+    @property
+    def most_w(self) -> float:
+        """Return the most that this board is forecast to draw."""
+        return self.floor_w + max(max(point.prefill_w, point.decode_w) for point in self.points)
 
     def step_w(self, point: Point, phase: Phase) -> float:
         """Return the watts at the board's input while a step of this phase runs."""

@@ -24,7 +24,7 @@ from edged.power.budget import (
     State,
     feasibility,
 )
-from edged.power.choice import Choice, Terms, best, ladder, steady_pause_s
+from edged.power.choice import Choice, Terms, best, cheapest, ladder, steady_pause_s
 from edged.power.doubt import Doubt
 from edged.power.forecast import CHUNKS_TOKENS, Forecast, Phase, Step
 from edged.power.ledger import PAUSE_S_MAX, Ledger, Planned
@@ -43,8 +43,8 @@ FORECAST_GUARD = 0.03
 BAND_PER_S = 0.0005
 # Ticks of learning after which the forecast of an unknown board counts as an estimate.
 KNOWN_TICKS = 50
-# So many ticks of each phase make a gain that can be chosen by.
-TAUGHT_TICKS = 40
+# The ladder is built again so often: which points are worth a look depends on gains and paces.
+LADDER_S = 60.0
 # A pause is on average this share of a bunch: some only wait for the window or the peak.
 USUAL_PAUSE = 0.6
 # A reading below the forecast by more than this is charged as this: no sudden headroom.
@@ -99,10 +99,10 @@ class Law:
         self._paused_s = 0.0
         self._choice = Choice(len(forecast.points) - 1, 1.0, 0.0, now_s)
         self._standing = Standing(State.OK, "full speed fits")
-        self._ladder = ladder(forecast, settings.step_s_max, settings.bunch_s)
-        self._usable_points = self._ladder
-        self._most_w = _most_w(forecast) if settings.board_known else math.inf
-        self._is_taught = self._has_learned()
+        self._usable = frozenset(range(len(forecast.points)))
+        self._climb(now_s)
+        self._most_w = forecast.most_w if settings.board_known else math.inf
+        self._is_taught = self.forecast.learned.is_taught
         self._set_guard(0.0, now_s)
         self.choose(now_s)
 
@@ -322,10 +322,18 @@ class Law:
 
     def allow_points(self, usable: list[int]) -> None:
         """Choose among these only: the kernel caps clocks when it is hot."""
-        within = set(usable)
-        self._usable_points = [place for place in self._ladder if place in within] or [0]
+        self._usable = frozenset(usable)
+        self._usable_points = [one for one in self._ladder if one in self._usable] or [0]
         if self.point not in self._usable_points:
             self._choice = self._choice.undecided()
+
+    def _climb(self, now_s: float) -> None:
+        """Build the ladder with what was learned by now."""
+        self._climbed_s = now_s
+        found = ladder(self.forecast, self.settings.step_s_max, self.settings.bunch_s)
+        # The point in force stays on it: `best` leaves it with patience.
+        self._ladder = sorted({*found, self.point})
+        self.allow_points(sorted(self._usable))
 
     def choose(self, now_s: float) -> None:
         """Choose the operating point again; called once a second."""
@@ -337,12 +345,17 @@ class Law:
             step_s_max=self.settings.step_s_max,
             pause_s=USUAL_PAUSE * self.settings.bunch_s,
         )
-        if not self._is_taught and self._has_learned():
+        if not self._is_taught and self.forecast.learned.is_taught:
             self._is_taught = True
             self._choice = self._choice.undecided()
+            self._climb(now_s)
+        elif now_s - self._climbed_s >= LADDER_S:
+            self._climb(now_s)
         point = self.point
         if self._source is Source.NOBODY:
-            self._choice = Choice(self._cheapest(), BLIND_DUTY, 0.0, now_s)
+            self._choice = Choice(
+                cheapest(self.forecast, self._usable_points), BLIND_DUTY, 0.0, now_s
+            )
         elif self.settings.enforce:
             self._choice = best(self.forecast, self._usable_points, terms, self._choice, now_s)
         if self.point != point:
@@ -373,27 +386,11 @@ class Law:
 
     def _smallest(self) -> Smallest:
         """Return the cheapest step: at the reachable point where it draws least."""
-        forecast, point = self.forecast, self.forecast.points[self._cheapest()]
+        forecast = self.forecast
+        point = forecast.points[cheapest(forecast, self._usable_points)]
         step = Step("prefill", CHUNKS_TOKENS[0])
         return Smallest(
             forecast.step_w(point, "prefill"),
             forecast.step_s(point, step),
             forecast.paused_w(point, self.settings.bunch_s),
         )
-
-    def _has_learned(self) -> bool:
-        """Return whether the gains of both phases stand: then one choice is free of hysteresis."""
-        learned = self.forecast.learned
-        return min(learned.prefill_ticks, learned.decode_ticks) >= TAUGHT_TICKS
-
-    def _cheapest(self) -> int:
-        """Return the reachable point where a step costs least."""
-        points = self.forecast.points
-        return min(
-            self._usable_points, key=lambda one: points[one].prefill_w * points[one].prefill_slow
-        )
-
-
-def _most_w(forecast: Forecast) -> float:
-    """Return the most that this board is forecast to draw; of another machine nobody knows it."""
-    return forecast.floor_w + max(max(point.prefill_w, point.decode_w) for point in forecast.points)
