@@ -68,6 +68,31 @@ def test_what_a_trace_forgets_changes_no_later_answer() -> None:
     assert [trace.joules_at(moment) for moment in (80.0, 90.05, 99.9)] == before
 
 
+STRETCHES = st.lists(st.tuples(st.floats(0.01, 0.3), st.floats(1.0, 6.0)), min_size=2, max_size=20)
+
+
+@given(STRETCHES, st.floats(0.1, 1.0), st.floats(0.5, 2.0))
+def test_a_mean_is_spread_over_its_time_as_its_shape_is(
+    stretches: list[tuple[float, float]], part: float, ratio: float
+) -> None:
+    shape, other = Trace(0.0, 0.0), Trace(0.0, 0.0)
+    for length_s, power_w in stretches:
+        shape.extend(shape.end_s + length_s, power_w)
+    until_s = part * shape.end_s
+    other.extend_like(shape, until_s, ratio * shape.joules_at(until_s))
+    assert other.end_s == pytest.approx(until_s)
+    for share in (0.2, 0.5, 0.9, 1.0):
+        expected_j = ratio * shape.joules_at(share * until_s)
+        assert other.joules_at(share * until_s) == pytest.approx(expected_j)
+
+
+def test_a_mean_whose_shape_drew_nothing_is_even() -> None:
+    shape, other = Trace(0.0, 0.0), Trace(0.0, 0.0)
+    shape.extend(2.0, 0.0)
+    other.extend_like(shape, 2.0, 4.0)
+    assert other.joules_at(1.0) == pytest.approx(2.0)
+
+
 @given(st.lists(st.tuples(STEP_S, WATTS), min_size=60, max_size=120))
 def test_no_window_that_ends_with_a_step_is_over_its_limit(
     steps: list[tuple[float, float]],
@@ -163,6 +188,15 @@ def test_what_the_meter_says_takes_the_place_of_the_forecast() -> None:
     account.expect(10.0, 3.0)
     account.meter(10.0, 5.0)
     assert account.mean_w(10.0) == pytest.approx(5.0)
+
+
+def test_a_step_that_began_within_a_reading_is_where_it_was() -> None:
+    account = ledger()
+    account.expect(10.0, PAUSED_W)
+    account.expect(10.1, 4.8)
+    account.meter(9.9, PAUSED_W)
+    account.meter(10.1, 3.2)  # the mean of both halves
+    assert account.joules_at(10.1) - account.joules_at(10.0) == pytest.approx(0.48)
 
 
 def test_a_missing_tick_is_filled_with_the_forecast() -> None:
