@@ -9,13 +9,24 @@ import pytest
 
 from edged import cli
 from edged.bench import power
-from edged.bench.power_judge import Span, judged, limit_cycle
-from edged.bench.power_play import ARMS, play
+from edged.bench.power_drawn import on_plant, summary
+from edged.bench.power_judge import Span, judged
+from edged.bench.power_play import ARMS, cpu_share, play
 from edged.bench.power_scenarios import SCENARIOS, Scenario
+from edged.bench.power_steady import limit_cycle
 from edged.board.soc import RK3588, SOCS, operating_points
 from edged.board.virtual.plant import Board, drawn
 from edged.power.budget import Budget
 
+ARM_KEYS = {
+    "mean_w",
+    "window_mean_max_w",
+    "windows_over_share",
+    "peak_max_w",
+    "settle_s",
+    "useful_tokens",
+    "j_per_token",
+}
 SHORT = replace(SCENARIOS["saturated"], end_s=75.0, loaded=((15.0, 75.0),))
 
 
@@ -36,11 +47,12 @@ def test_the_judge_counts_windows_over_the_limit_after_two_seconds() -> None:
     assert figures.settle_s == pytest.approx(90.0, abs=0.2)
 
 
-def test_a_limit_cycle_stands_out_of_noise() -> None:
-    time_s = np.arange(0, 300, 0.05)
+def test_a_limit_cycle_stands_out_of_noise_and_drift() -> None:
+    time_s = np.arange(0, 600, 0.05)
     noise = np.random.default_rng(1).normal(size=len(time_s))
-    assert limit_cycle(np.sin(time_s / 3) + 0.1 * noise, 10.0, 60.0) > 0.8
-    assert limit_cycle(noise, 10.0, 60.0) < 0.2
+    assert limit_cycle(np.sin(time_s / 3) + 0.1 * noise, 3.0, 60.0) > 1.5
+    assert limit_cycle(np.exp(-time_s / 150) + 0.1 * noise, 3.0, 60.0) < 0.1
+    assert limit_cycle(noise, 3.0, 60.0) < 0.2
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
@@ -76,9 +88,56 @@ def test_the_command_prints_that_it_is_simulated_and_writes_its_figures(
     printed = capsys.readouterr().out
     report = json.loads(file.read_text())
     assert printed.startswith("virtual board rk3588: simulated")
+    assert report["label"] == "virtual board"
     assert set(report["scenarios"]["infeasible"]) == set(ARMS)
-    assert set(report["scenarios"]["infeasible"]["governor"]) == set(power.KEYS)
+    assert set(report["scenarios"]["infeasible"]["governor"]) == ARM_KEYS
     assert report["scenarios"]["infeasible"]["governor"]["useful_tokens"] == 0
+
+
+def test_joules_per_token_of_an_arm_that_does_not_hold_its_limits_are_void() -> None:
+    played = {"short": power.scenario_arms(SHORT, RK3588)}
+    report = power.scenario_report(played)["scenarios"]["short"]
+    assert {arm for arm in ARMS if report[arm]["j_per_token"] is None} == {
+        "context_batch",
+        "bang_bang",
+    }
+    assert [line.split()[-1] for line in power.table(played)[1:]].count("void") == 2
+
+
+@pytest.mark.parametrize("scenario", power.PLOTTED)
+def test_watts_limits_and_tokens_are_drawn(scenario: str, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="plots want the `bench` extra")
+    from edged.bench.power_plot import draw
+
+    file = tmp_path / "power.svg"
+    draw({scenario: {"governor": play(SHORT, RK3588, 1, drawn(RK3588, 0), "governor")}},
+         {scenario: SHORT}, file)  # fmt: skip
+    assert f"{scenario} (virtual board, simulated)" in file.read_text()
+
+
+def test_the_law_s_own_cost_is_its_seconds_alone() -> None:
+    assert 0 < cpu_share(SHORT, RK3588, drawn(RK3588, 0)) < 0.02
+
+
+@pytest.mark.slow
+def test_a_whole_report_has_the_figures_of_both_boards(tmp_path: Path) -> None:
+    file = tmp_path / "power.json"
+    assert cli.run(["bench", "power", "--plants", "1", "--json", str(file)]) == 0
+    report = json.loads(file.read_text())
+    cells = {"rk3588@4W", "rk3588@3W", "rk3576@4W", "rk3576@3W"}
+    assert set(report) == {
+        "label",
+        "scenarios",
+        "oracle_share",
+        "j_per_token_gain_vs_pacing",
+        "governor_cpu_share",
+        "more",
+    }
+    assert set(report["scenarios"]) == set(SCENARIOS)
+    for name in ("oracle_share", "j_per_token_gain_vs_pacing"):
+        assert set(report[name]) == cells
+        assert all(set(found) == {"median", "worst"} for found in report[name].values())
+    assert 0 < report["governor_cpu_share"] < 0.02
 
 
 @pytest.mark.slow
@@ -87,11 +146,13 @@ def test_the_command_prints_that_it_is_simulated_and_writes_its_figures(
 def test_the_governor_is_close_to_the_oracle_on_plants_that_it_does_not_know(
     soc: str, name: str
 ) -> None:
-    found = [power.on_plant(SCENARIOS[name], SOCS[soc], seed) for seed in range(1, 17)]
-    summary = power.summary({"cell": found})
-    assert summary["oracle_share"]["cell"]["median"] >= 0.96
-    assert summary["oracle_share"]["cell"]["worst"] >= 0.92
-    assert summary["drawn_windows_over_share"]["cell"] <= 0.001
+    found = summary({"cell": [on_plant(SCENARIOS[name], SOCS[soc], seed) for seed in range(1, 17)]})
+    assert found["oracle_share"]["cell"]["median"] >= 0.97
+    assert found["oracle_share"]["cell"]["worst"] >= 0.92
+    assert found["pacing_oracle_share"]["cell"]["median"] >= 0.97
+    assert found["pacing_oracle_share"]["cell"]["worst"] >= 0.92
+    assert found["windows_over_share"]["cell"] <= 0.001
+    assert found["peak_over_share"]["cell"] <= 0.001
 
 
 @pytest.mark.slow

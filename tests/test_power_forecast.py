@@ -117,3 +117,13 @@ def test_a_broken_file_of_what_was_learned_is_a_fresh_start_where_it_is_broken(
     learned = Learned.from_json(kept)
     assert all(value is None or math.isfinite(value) for value in learned.as_json().values())
     assert STRANGER_MIN <= learned.prefill_gain <= STRANGER_MAX
+
+
+@pytest.mark.parametrize("pause_s", [0.05, 0.2, 0.45])
+def test_the_parts_of_a_pause_add_up_to_its_mean(pause_s: float) -> None:
+    forecast = Forecast(RK3588, operating_points(RK3588), Learned(floor_w=1.4))
+    point, joules, at_s = forecast.points[-1], 0.0, 0.0
+    for until_s, power_w in forecast.pause_parts(point):
+        joules += power_w * (min(until_s, pause_s) - min(at_s, pause_s))
+        at_s = until_s
+    assert joules / pause_s == pytest.approx(forecast.paused_w(point, pause_s))

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edged.bench.power_judge import Truth
-from edged.board.soc import KNOBS, RK3588, operating_points
+from edged.board.soc import KNOBS, RK3576, RK3588, Clocks, operating_points
 from edged.board.virtual.engine import Engine, Request
 from edged.board.virtual.plant import Board, drawn
 from edged.board.virtual.run import Event, Run
@@ -36,7 +36,13 @@ FAULTS: dict[str, Fault] = {
     "shunt /10": lambda now_s, power_w: power_w / 10 if now_s > FAULT_S else power_w,
     "nan": lambda now_s, power_w: math.nan if now_s > FAULT_S else power_w,
     "never there": lambda now_s, power_w: None,
+    "contract": lambda now_s, power_w: 24.0,
 }
+CONTRACT = Chip(name="tcpm_source_psy_4_0022")
+# A reading of these cannot be true whatever the board does; the meter must not count as one.
+SEEN = ("unplugged", "zero", "shunt x10", "nan", "never there", "contract")
+# Eight readings and the last good one's age.
+SEEN_WITHIN_S = 2.5
 
 
 def law(budget_w: float = 4.0, terms: Settings | None = None, knobs: frozenset[str] = KNOBS) -> Law:
@@ -78,10 +84,45 @@ def test_whatever_the_load_and_the_meter_the_limits_hold(
 ) -> None:
     requests = [Request(at_s, prompt, output, at_s + 60) for at_s, prompt, output in sorted(load)]
     governor = law(budget_w)
-    board, _ = simulate(governor, requests, seed=seed, fault=FAULTS[fault])
+    chip = CONTRACT if fault == "contract" else None
+    board, _ = simulate(governor, requests, seed=seed, fault=FAULTS[fault], chip=chip)
     assert worst_w(board, 10.0) <= 1.01 * budget_w
     peaks_w = Truth(board).means_w(2.0, board.now_s, 1.0)
     assert (peaks_w > 1.02 * 1.2 * budget_w).mean() <= 0.001
+
+
+@FEW
+@given(
+    LOADS,
+    st.sampled_from(sorted(FAULTS)),
+    st.integers(1, 16),
+    st.sampled_from([1.1, 3.0, 4.0, 8.0]),
+)
+def test_the_state_never_lies(
+    load: list[tuple[float, int, int]], fault: str, seed: int, budget_w: float
+) -> None:
+    requests = [Request(at_s, prompt, output, at_s + 60) for at_s, prompt, output in sorted(load)]
+    governor, told = law(budget_w), []
+    full = len(governor.forecast.points) - 1
+
+    def tell(at_s: float) -> Event:
+        return Event(
+            at_s,
+            lambda: told.append((at_s, governor.standing, governor.source, governor.point)),
+        )
+
+    def tells(governor: Law) -> list[Event]:
+        return [tell(number + 0.95) for number in range(5, int(END_S))]
+
+    chip = CONTRACT if fault == "contract" else None
+    simulate(governor, requests, seed=seed, fault=FAULTS[fault], chip=chip, events=tells)
+    floor_w = drawn(RK3588, seed).soc.idle_w
+    for at_s, standing, source, point in told:
+        assert standing.state is not State.OK or point == full
+        assert (standing.state is State.INFEASIBLE) == (budget_w < floor_w)
+        assert (source is Source.METER) != ("held by the forecast" in standing.why)
+        if fault in SEEN and at_s > FAULT_S + SEEN_WITHIN_S:
+            assert source is Source.FORECAST
 
 
 @pytest.mark.parametrize(
@@ -110,8 +151,7 @@ def test_a_meter_that_comes_back_is_believed_again() -> None:
 
 def test_a_usb_pd_contract_is_never_a_meter() -> None:
     governor = law()
-    chip = Chip(name="tcpm_source_psy_4_0022")
-    simulate(governor, backlog(), chip=chip, fault=lambda now, watts: 24.0)
+    simulate(governor, backlog(), chip=CONTRACT, fault=FAULTS["contract"])
     assert governor.source is Source.FORECAST
     assert "USB-PD contract" in governor.standing.why
 
@@ -177,6 +217,17 @@ def test_a_saturated_board_uses_its_watts_or_sits_between_two_points(seed: int) 
 def test_even_load_changes_the_clocks_twice_at_most_in_five_minutes() -> None:
     board, _ = simulate(law(), backlog(), until_s=360.0)
     assert sum(at_s > 60.0 for at_s in board.clock_changes_s) <= 2
+
+
+def test_the_best_point_of_a_board_that_is_not_nominal_is_found() -> None:
+    # Of its prior this board's best point at 3 W looks worse than others: chunks are longer there.
+    forecast = Forecast(RK3576, operating_points(RK3576), Learned())
+    governor = Law(forecast, Budget(budget_w=3.0).limits(), Settings(), 0.0)
+    plant = drawn(RK3576, 1)
+    board = Board(plant, plant.points(KNOBS), 25.0)
+    Run(board, Sensor(Chip(), 1), Engine(iter(backlog())), governor).until(120.0)
+    clocks = governor.forecast.points[governor.point].clocks
+    assert clocks == Clocks(700e6, 1608e6, 1560e6)
 
 
 def test_full_speed_is_ok_and_less_is_throttled() -> None:

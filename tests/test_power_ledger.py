@@ -5,17 +5,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edged.power.budget import Limits
-from edged.power.ledger import PAUSE_S_MAX, PAUSE_S_MIN, Ledger
+from edged.power.ledger import PAUSE_S_MAX, PAUSE_S_MIN, Ledger, Planned
 from edged.power.trace import Trace
 
 LIMITS = Limits(mean_w=4.0, window_s=10.0, peak_w=4.8, peak_window_s=1.0)
 PAUSED_W = 1.6
+BUNCH_S = 0.45
 WATTS = st.floats(4.05, 6.0)
 STEP_S = st.floats(0.05, 0.45)
 
 
 def ledger() -> Ledger:
-    return Ledger(LIMITS, bunch_s=0.45, now_s=0.0)
+    return Ledger(LIMITS, now_s=0.0)
 
 
 def drive(account: Ledger, steps: list[tuple[float, float]], metered: bool) -> Trace:
@@ -23,7 +24,7 @@ def drive(account: Ledger, steps: list[tuple[float, float]], metered: bool) -> T
     drawn, now_s = Trace(0.0, 4.0), 0.0
     for step_s, step_w in steps:
         for _ in range(40):
-            pause_s = account.pause_s(now_s, step_s, step_w, PAUSED_W)
+            pause_s = account.pause_s(now_s, Planned(step_s, step_w, PAUSED_W), BUNCH_S)
             if pause_s == 0:
                 break
             assert PAUSE_S_MIN <= pause_s <= PAUSE_S_MAX
@@ -67,6 +68,31 @@ def test_what_a_trace_forgets_changes_no_later_answer() -> None:
     assert [trace.joules_at(moment) for moment in (80.0, 90.05, 99.9)] == before
 
 
+STRETCHES = st.lists(st.tuples(st.floats(0.01, 0.3), st.floats(1.0, 6.0)), min_size=2, max_size=20)
+
+
+@given(STRETCHES, st.floats(0.1, 1.0), st.floats(0.5, 2.0))
+def test_a_mean_is_spread_over_its_time_as_its_shape_is(
+    stretches: list[tuple[float, float]], part: float, ratio: float
+) -> None:
+    shape, other = Trace(0.0, 0.0), Trace(0.0, 0.0)
+    for length_s, power_w in stretches:
+        shape.extend(shape.end_s + length_s, power_w)
+    until_s = part * shape.end_s
+    other.extend_like(shape, until_s, ratio * shape.joules_at(until_s))
+    assert other.end_s == pytest.approx(until_s)
+    for share in (0.2, 0.5, 0.9, 1.0):
+        expected_j = ratio * shape.joules_at(share * until_s)
+        assert other.joules_at(share * until_s) == pytest.approx(expected_j)
+
+
+def test_a_mean_whose_shape_drew_nothing_is_even() -> None:
+    shape, other = Trace(0.0, 0.0), Trace(0.0, 0.0)
+    shape.extend(2.0, 0.0)
+    other.extend_like(shape, 2.0, 4.0)
+    assert other.joules_at(1.0) == pytest.approx(2.0)
+
+
 @given(st.lists(st.tuples(STEP_S, WATTS), min_size=60, max_size=120))
 def test_no_window_that_ends_with_a_step_is_over_its_limit(
     steps: list[tuple[float, float]],
@@ -88,6 +114,28 @@ def test_no_peak_window_that_ends_with_a_step_is_over_its_limit(
     assert max(means_w, default=0.0) <= 1.0001 * LIMITS.peak_w
 
 
+def rested(account: Ledger, paused_s: float) -> float:
+    """Draw 3 W for ten seconds and then pause; return when that is."""
+    account.expect(10.0, 3.0)
+    account.meter(10.0, 3.0)
+    account.expect(10.0 + paused_s, PAUSED_W)
+    return 10.0 + paused_s
+
+
+def test_a_doubt_of_the_forecast_puts_off_what_the_peak_would_just_let_in() -> None:
+    sure, doubted = (Planned(0.4, 7.5, PAUSED_W, doubt_w) for doubt_w in (0.0, 1.5))
+    account = ledger()
+    now_s = rested(account, 0.2)
+    assert account.pause_s(now_s, sure, BUNCH_S) == 0
+    assert account.pause_s(now_s, doubted, BUNCH_S) > 0
+
+
+def test_a_doubt_forbids_no_step_that_fits_behind_a_pause_as_long_as_the_peak_s_window() -> None:
+    account = ledger()
+    now_s = rested(account, 1.0)
+    assert account.pause_s(now_s, Planned(0.4, 8.5, PAUSED_W, doubt_w=100.0), BUNCH_S) == 0
+
+
 def test_under_the_limit_there_is_no_pause() -> None:
     drawn = drive(ledger(), [(0.1, 3.9)] * 300, metered=True)
     assert drawn.end_s == pytest.approx(30.0)
@@ -105,19 +153,19 @@ def test_an_hour_of_idle_earns_about_one_step_and_no_more() -> None:
         account.expect(float(number), 1.4)
         account.meter(float(number), 1.4)
     started, now_s = 0, 3599.0
-    while account.pause_s(now_s, 0.1, 8.0, PAUSED_W) == 0:
+    while account.pause_s(now_s, Planned(0.1, 8.0, PAUSED_W), BUNCH_S) == 0:
         now_s += 0.1
         account.expect(now_s, 8.0)
         started += 1
-    assert started * 0.1 * (8.0 - LIMITS.mean_w) <= 0.4 + (LIMITS.mean_w - PAUSED_W) * 0.45
+    assert started * 0.1 * (8.0 - LIMITS.mean_w) <= 0.4 + (LIMITS.mean_w - PAUSED_W) * BUNCH_S
 
 
 def test_a_cut_starts_a_fresh_ledger_that_owes_nothing() -> None:
-    account = Ledger(Limits(6.0, 10.0, 7.2, 1.0), bunch_s=0.45, now_s=0.0)
+    account = Ledger(Limits(6.0, 10.0, 7.2, 1.0), now_s=0.0)
     for number in range(1, 20):
         account.expect(float(number), 6.0)
     account.set_limits(LIMITS, 19.0)
-    assert account.pause_s(19.0, 0.1, 3.9, PAUSED_W) == 0
+    assert account.pause_s(19.0, Planned(0.1, 3.9, PAUSED_W), BUNCH_S) == 0
 
 
 def test_a_raise_keeps_the_ledger() -> None:
@@ -140,6 +188,15 @@ def test_what_the_meter_says_takes_the_place_of_the_forecast() -> None:
     account.expect(10.0, 3.0)
     account.meter(10.0, 5.0)
     assert account.mean_w(10.0) == pytest.approx(5.0)
+
+
+def test_a_step_that_began_within_a_reading_is_where_it_was() -> None:
+    account = ledger()
+    account.expect(10.0, PAUSED_W)
+    account.expect(10.1, 4.8)
+    account.meter(9.9, PAUSED_W)
+    account.meter(10.1, 3.2)  # the mean of both halves
+    assert account.joules_at(10.1) - account.joules_at(10.0) == pytest.approx(0.48)
 
 
 def test_a_missing_tick_is_filled_with_the_forecast() -> None:

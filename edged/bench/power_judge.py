@@ -147,13 +147,3 @@ def _settle_s(truth: Truth, span: Span) -> float:
     means_w = truth.means_w(span.start_s, span.end_s, span.limits.window_s)
     late = np.flatnonzero(means_w > SETTLE_TOLERANCE * span.limits.mean_w)
     return 0.0 if not len(late) else float(late[-1] + 1) * SAMPLE_S
-
-
-def limit_cycle(means_w: Floats, lag_s_min: float, lag_s_max: float) -> float:
-    """Return the highest autocorrelation of a mean at lags where a limit cycle would stand."""
-    centred = means_w - means_w.mean()
-    power = float(centred @ centred)
-    if power <= 0:
-        return 0.0
-    lags = range(int(lag_s_min / SAMPLE_S), int(lag_s_max / SAMPLE_S), 5)
-    return max(float(centred[:-lag] @ centred[lag:]) / power for lag in lags)

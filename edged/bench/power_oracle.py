@@ -8,6 +8,7 @@ changes its clocks. Candidates are ranked by the true forecast; the best ones ar
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -25,8 +26,8 @@ from edged.power.law import GUARD_MIN, Law, Settings
 
 CANDIDATES = 5
 SEQUENCES = (8, 4, 2, 1)
-# The saturated load: prompt tokens for each output token.
-MIX = 256 / 60
+# A load without an end is ranked by so many of its requests.
+RANKED_REQUESTS = 400
 STEP_S_MAX = 0.5
 # The longest pauses waste least; nobody asks the oracle to be steady.
 PAUSE_S = 0.5
@@ -69,7 +70,7 @@ def run_fixed(scenario: Scenario, plant: Plant, setting: Setting | None) -> Ran:
     board = Board(plant, (point,), scenario.ambient_c)
     engine = Engine(scenario.load(), sequences=1 if setting is None else setting.sequences)
     forecast = Forecast(plant.soc, (point,), Learned(floor_w=plant.soc.idle_w))
-    settings = Settings(STEP_S_MAX, engine.sequences, bunch_s=PAUSE_S)
+    settings = Settings(STEP_S_MAX, engine.sequences, bunch_s=PAUSE_S, steady_share=0.0)
     law = Law(forecast, _whole(scenario.limits(0.0)), settings, 0.0)
     Run(board, Sensor(TRUTH, 0), engine, law).until(scenario.end_s)
     return Ran(setting, judged(board, scenario.spans(), engine.tokens), board)
@@ -86,9 +87,9 @@ def _ranked(scenario: Scenario, plant: Plant, limits: Limits) -> Iterator[Settin
     soc = plant.soc
     points = _kept(operating_points(soc, scenario.knobs), scenario)
     forecast = Forecast(soc, points, Learned(floor_w=soc.idle_w))
-    found = []
+    found, ratio = [], _prefill_per_output(scenario)
     for sequences in SEQUENCES:
-        mix = Mix(MIX, sequences)
+        mix = Mix(ratio, sequences)
         terms = Terms(limits.mean_w, limits.peak_w, mix, STEP_S_MAX, PAUSE_S)
         for place, point in enumerate(points):
             tokens_s, _ = throughput(forecast, place, terms)
@@ -97,6 +98,13 @@ def _ranked(scenario: Scenario, plant: Plant, limits: Limits) -> Iterator[Settin
     for tokens_s, setting in found[:CANDIDATES]:
         if tokens_s > 0:
             yield setting
+
+
+def _prefill_per_output(scenario: Scenario) -> float:
+    """Return the prompt tokens for each output token of the scenario's load."""
+    requests = list(itertools.islice(scenario.load(), RANKED_REQUESTS))
+    output_tokens = sum(request.output_tokens for request in requests)
+    return sum(request.prompt_tokens for request in requests) / output_tokens
 
 
 def _kept(points: Sequence[Point], scenario: Scenario) -> Sequence[Point]:

@@ -6,7 +6,6 @@ The governor keeps the nominal prior, whatever plant was drawn.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -14,6 +13,7 @@ from edged.bench.power_arms import BangBang, ContextBatch, Metering
 from edged.bench.power_judge import Figures, judged
 from edged.bench.power_oracle import oracle
 from edged.bench.power_scenarios import Scenario
+from edged.bench.power_stopwatch import Stopwatch
 from edged.board.soc import Soc, operating_points
 from edged.board.virtual.engine import Engine
 from edged.board.virtual.plant import Board, Plant
@@ -103,10 +103,8 @@ def _play(
 
 
 def cpu_share(scenario: Scenario, prior: Soc, plant: Plant) -> float:
-    """Return the governor's CPU seconds per second of virtual time: with it, less without it."""
-    began_s = time.process_time()
-    play_law(scenario, prior, 0, plant)
-    law_s = time.process_time() - began_s
-    began_s = time.process_time()
-    play(scenario, prior, 0, plant, "bang_bang")
-    return max(0.0, law_s - (time.process_time() - began_s)) / scenario.end_s
+    """Return the CPU seconds of the law per second of the board's time."""
+    board = Board(plant, plant.points(scenario.knobs), scenario.ambient_c)
+    law = Stopwatch(governor(scenario, prior))
+    Run(board, Sensor(scenario.chip, 0), Engine(scenario.load()), law).until(scenario.end_s)
+    return law.spent_s / scenario.end_s

@@ -24,6 +24,8 @@ LADDER_SEQUENCES = 4
 LADDER_SHARE = 1.08
 # After a change the gains need time to settle before the next.
 DWELL_S = 5.0
+# Pauses that are tried, as parts of the longest, the shortest first.
+PAUSE_PARTS = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,12 @@ def best(
     return Choice(found, found_duty, found_s, now_s)
 
 
+def cheapest(forecast: Forecast, places: Iterable[int]) -> int:
+    """Return the place of the point where a step costs least."""
+    points = forecast.points
+    return min(places, key=lambda one: points[one].prefill_w * points[one].prefill_slow)
+
+
 def throughput(forecast: Forecast, place: int, terms: Terms) -> tuple[float, float]:
     """Return output tokens per second and duty at one point, held to both limits by pauses.
 
@@ -116,6 +124,21 @@ def throughput(forecast: Forecast, place: int, terms: Terms) -> tuple[float, flo
     if mean_w > terms.aim_w:
         duty = max(0.0, (terms.aim_w - paused_w) / (mean_w - paused_w))
     return duty / stretched_s, duty * length_s / stretched_s
+
+
+def steady_pause_s(forecast: Forecast, place: int, terms: Terms, share: float) -> float:
+    """Return the shortest pause that costs at most a share of the tokens of `terms.pause_s`.
+
+    Each pause that enters or leaves a window moves its mean; short ones move it less and waste
+    more on spinning and on the DDR clock's tail. Where hardly any are needed they may be short.
+    """
+    most_s, _ = throughput(forecast, place, terms)
+    for part in PAUSE_PARTS if share > 0 else ():
+        pause_s = part * terms.pause_s
+        tokens_s, _ = throughput(forecast, place, replace(terms, pause_s=pause_s))
+        if tokens_s >= (1 - share) * most_s:
+            return pause_s
+    return terms.pause_s
 
 
 def _peak_pause_s(forecast: Forecast, place: int, terms: Terms, paused_w: float) -> float:

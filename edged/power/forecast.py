@@ -28,6 +28,8 @@ STRANGER_MIN, STRANGER_MAX = 0.02, 50.0
 PACE_MIN, PACE_MAX = 0.01, 100.0
 # Band of the prior before anything was learned: what plants drawn from the stated ranges show.
 PRIOR_BAND = 0.25
+# So many ticks of each phase make gains to choose by. Long chunks leave few ticks of decode.
+TAUGHT_TICKS = 10
 # Prefill chunks. Powers of two: the NPU pads others up to the next one.
 CHUNKS_TOKENS = (32, 64, 128, 256, 512)
 
@@ -54,6 +56,11 @@ class Learned:
     decode_ticks: int = 0
     pace_ticks: int = 0
     band: float = PRIOR_BAND
+
+    @property
+    def is_taught(self) -> bool:
+        """Return whether the gains of both phases stand, so that a point can be chosen by them."""
+        return min(self.prefill_ticks, self.decode_ticks) >= TAUGHT_TICKS
 
     def as_json(self) -> dict[str, float | int | None]:
         """Return it as a JSON object."""
@@ -124,6 +131,11 @@ class Forecast:
         """Return the idle watts, learned or nominal."""
         return self.soc.idle_w if self.learned.floor_w is None else self.learned.floor_w
 
+    @property
+    def most_w(self) -> float:
+        """Return the most that this board is forecast to draw."""
+        return self.floor_w + max(max(point.prefill_w, point.decode_w) for point in self.points)
+
     def step_w(self, point: Point, phase: Phase) -> float:
         """Return the watts at the board's input while a step of this phase runs."""
         if phase == "prefill":
@@ -150,6 +162,19 @@ class Forecast:
     def paused_w(self, point: Point, pause_s: float) -> float:
         """Return the mean watts at the board's input of a pause between steps."""
         return self.floor_w + point.paused_w(pause_s, self.soc)
+
+    def pause_parts(self, point: Point) -> tuple[tuple[float, float], ...]:
+        """Return the watts of a pause, each with the second of the pause at which it ends.
+
+        Threads spin first, then the DDR clock falls, at last the NPU goes off. After that the
+        board idles.
+        """
+        soc, on_w = self.soc, self.floor_w + point.on_w
+        return (
+            (soc.spin_s, self.floor_w + point.spin_w),
+            (soc.spin_s + soc.ddr_tail_s, on_w + point.ddr_w),
+            (soc.npu_tail_s, on_w),
+        )
 
     def chunk_tokens(self, point: Point, step_s_max: float) -> int:
         """Return the largest chunk that stays within `step_s_max`; at least the smallest."""

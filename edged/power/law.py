@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 from edged.power.account import Counted
 from edged.power.budget import (
@@ -23,14 +24,14 @@ from edged.power.budget import (
     State,
     feasibility,
 )
-from edged.power.choice import Choice, Terms, best, ladder
+from edged.power.choice import Choice, Terms, best, cheapest, ladder, steady_pause_s
+from edged.power.doubt import Doubt
 from edged.power.forecast import CHUNKS_TOKENS, Forecast, Phase, Step
-from edged.power.ledger import PAUSE_S_MAX, Ledger
+from edged.power.ledger import PAUSE_S_MAX, Ledger, Planned
 from edged.power.mix import MixMemory
 from edged.power.plausible import Metered, Trust
+from edged.power.stretch import Stretch, almost_all
 
-# A reading teaches a gain when so much of it was one phase.
-PURE_SHARE = 0.9
 # The floor is learned when nothing ran for so long: spinning, DDR tail and NPU tail are over.
 QUIET_S = 4.0
 # Never aim closer to a limit than this, whatever the meter claims of itself.
@@ -42,8 +43,8 @@ FORECAST_GUARD = 0.03
 BAND_PER_S = 0.0005
 # Ticks of learning after which the forecast of an unknown board counts as an estimate.
 KNOWN_TICKS = 50
-# So many ticks of each phase make a gain that can be chosen by.
-TAUGHT_TICKS = 40
+# The ladder is built again so often: which points are worth a look depends on gains and paces.
+LADDER_S = 60.0
 # A pause is on average this share of a bunch: some only wait for the window or the peak.
 USUAL_PAUSE = 0.6
 # A reading below the forecast by more than this is charged as this: no sudden headroom.
@@ -62,8 +63,8 @@ class Settings:
         why_off: what is said where they are not.
         has_meter: whether there is a meter that could answer.
         is_calibrated: the forecast's band is a calibration's, and stays while no meter checks it.
-        bunch_s: usual pause. A longer one wastes less on spinning and on the DDR clock's tail; a
-            shorter one makes the mean of a window steadier.
+        bunch_s: longest usual pause: it wastes least on spinning and on the DDR clock's tail.
+        steady_share: tokens that shorter pauses may cost, since they make the mean steadier.
     """
 
     step_s_max: float = 0.5
@@ -74,15 +75,7 @@ class Settings:
     has_meter: bool = True
     is_calibrated: bool = False
     bunch_s: float = 0.45
-
-
-@dataclass(frozen=True, slots=True)
-class _Stretch:
-    """A stretch of time in which one phase ran, or none."""
-
-    start_s: float
-    end_s: float
-    phase: Phase | None
+    steady_share: float = 0.004
 
 
 class Law:
@@ -93,7 +86,7 @@ class Law:
     ) -> None:
         self.forecast = forecast
         self.settings = settings
-        self._ledger = Ledger(limits, settings.bunch_s, now_s)
+        self._ledger = Ledger(limits, now_s)
         self._trust = Trust() if settings.has_meter else Trust("there is no meter")
         self._counter_j = self._idle_j = 0.0
         self._source = Source.NOBODY
@@ -101,15 +94,17 @@ class Law:
         self._last_step_end_s = -math.inf
         self._last_step_s = 0.0
         self._running: tuple[Step, float] | None = None
-        self._stretches: deque[_Stretch] = deque([_Stretch(now_s, now_s, None)], maxlen=64)
+        self._stretches: deque[Stretch] = deque([Stretch(now_s, now_s, None)], maxlen=64)
         self._mix = MixMemory(settings.sequences_max, now_s)
+        self._doubt = Doubt(forecast.learned)
+        self._bunch_s = settings.bunch_s
         self._paused_s = 0.0
         self._choice = Choice(len(forecast.points) - 1, 1.0, 0.0, now_s)
         self._standing = Standing(State.OK, "full speed fits")
-        self._ladder = ladder(forecast, settings.step_s_max, settings.bunch_s)
-        self._usable_points = self._ladder
-        self._most_w = _most_w(forecast) if settings.board_known else math.inf
-        self._is_taught = self._has_learned()
+        self._usable = frozenset(range(len(forecast.points)))
+        self._climb(now_s)
+        self._most_w = forecast.most_w if settings.board_known else math.inf
+        self._is_taught = self.forecast.learned.is_taught
         self._set_guard(0.0, now_s)
         self.choose(now_s)
 
@@ -214,16 +209,10 @@ class Law:
         if start_s - self._last_step_end_s > QUIET_S and self._running is None:
             self.forecast.learn_floor(metered_w)
             return
-        shares: dict[Phase | None, float] = {}
-        for stretch in reversed(self._stretches):
-            if stretch.end_s <= start_s:
-                break
-            inside_s = min(end_s, stretch.end_s) - max(start_s, stretch.start_s)
-            if inside_s > 0:
-                shares[stretch.phase] = shares.get(stretch.phase, 0.0) + inside_s
-        for phase, inside_s in shares.items():
-            if phase is not None and inside_s >= PURE_SHARE * (end_s - start_s):
-                self.forecast.learn_power(phase, metered_w, expected_w)
+        phase = almost_all(self._stretches, start_s, end_s)
+        if phase is not None:
+            self.forecast.learn_power(phase, metered_w, expected_w)
+            self._doubt.teach(phase)
 
     def _set_guard(self, error_share: float, now_s: float) -> None:
         """Take the band of whoever says the watts now as the share to keep free."""
@@ -248,25 +237,32 @@ class Law:
         if now_s == start_s:
             return
         phase = None if self._running is None else self._running[0].phase
-        power_w = self._power_w(phase, start_s, now_s)
-        self._counter_j += power_w * max(0.0, now_s - start_s)
-        self._idle_j += self.forecast.floor_w * max(0.0, now_s - start_s)
-        self._ledger.expect(now_s, power_w)
+        for until_s, power_w in self._drawn(phase, start_s, now_s):
+            length_s = max(0.0, until_s - self._ledger.forecast.end_s)
+            self._counter_j += power_w * length_s
+            self._idle_j += self.forecast.floor_w * length_s
+            self._ledger.expect(until_s, power_w)
         last = self._stretches[-1]
         if last.phase == phase:
-            self._stretches[-1] = _Stretch(last.start_s, now_s, phase)
+            self._stretches[-1] = Stretch(last.start_s, now_s, phase)
         else:
-            self._stretches.append(_Stretch(start_s, now_s, phase))
+            self._stretches.append(Stretch(start_s, now_s, phase))
 
-    def _power_w(self, phase: Phase | None, start_s: float, end_s: float) -> float:
-        point = self.forecast.points[self.point]
+    def _drawn(
+        self, phase: Phase | None, start_s: float, end_s: float
+    ) -> Iterator[tuple[float, float]]:
+        """Yield the forecast watts of a stretch, each with the moment until which they last."""
+        point, at_s = self.forecast.points[self.point], start_s
         if phase is not None:
-            return self.forecast.step_w(point, phase)
-        if start_s - self._last_step_end_s >= self.forecast.soc.npu_tail_s:
-            return self.forecast.floor_w
-        if start_s - self._last_step_end_s >= self.settings.bunch_s:
-            return self.forecast.floor_w + point.on_w
-        return self.forecast.paused_w(point, self.settings.bunch_s)
+            yield end_s, self.forecast.step_w(point, phase)
+            return
+        for lasts_s, power_w in self.forecast.pause_parts(point):
+            until_s = min(end_s, self._last_step_end_s + lasts_s)
+            if until_s > at_s:
+                at_s = until_s
+                yield until_s, power_w
+        if at_s != end_s:  # also where the clock was set back: the ledger wants to know
+            yield end_s, self.forecast.floor_w
 
     # --- steps -----------------------------------------------------------------------------
 
@@ -281,11 +277,14 @@ class Law:
             free_s = self._last_step_end_s + self._last_step_s * (1 / BLIND_DUTY - 1)
             return 0.0 if now_s >= free_s else max(0.01, min(PAUSE_S_MAX, free_s - now_s))
         point = self.forecast.points[self.point]
-        step_s = steps * self.forecast.step_s(point, step)
-        step_w = self.forecast.step_w(point, step.phase)
-        pause_s = self._ledger.pause_s(
-            now_s, step_s, step_w, self.forecast.paused_w(point, self.settings.bunch_s)
+        power_w = self.forecast.step_w(point, step.phase)
+        planned = Planned(
+            length_s=steps * self.forecast.step_s(point, step),
+            power_w=power_w,
+            paused_w=self.forecast.paused_w(point, self._bunch_s),
+            doubt_w=self._doubt.share(step.phase) * (power_w - self.forecast.floor_w),
         )
+        pause_s = self._ledger.pause_s(now_s, planned, self._bunch_s)
         self._paused_s += pause_s
         return pause_s
 
@@ -326,10 +325,18 @@ class Law:
 
     def allow_points(self, usable: list[int]) -> None:
         """Choose among these only: the kernel caps clocks when it is hot."""
-        within = set(usable)
-        self._usable_points = [place for place in self._ladder if place in within] or [0]
+        self._usable = frozenset(usable)
+        self._usable_points = [one for one in self._ladder if one in self._usable] or [0]
         if self.point not in self._usable_points:
             self._choice = self._choice.undecided()
+
+    def _climb(self, now_s: float) -> None:
+        """Build the ladder with what was learned by now."""
+        self._climbed_s = now_s
+        found = ladder(self.forecast, self.settings.step_s_max, self.settings.bunch_s)
+        # The point in force stays on it: `best` leaves it with patience.
+        self._ladder = sorted({*found, self.point})
+        self.allow_points(sorted(self._usable))
 
     def choose(self, now_s: float) -> None:
         """Choose the operating point again; called once a second."""
@@ -341,13 +348,25 @@ class Law:
             step_s_max=self.settings.step_s_max,
             pause_s=USUAL_PAUSE * self.settings.bunch_s,
         )
-        if not self._is_taught and self._has_learned():
+        if not self._is_taught and self.forecast.learned.is_taught:
             self._is_taught = True
             self._choice = self._choice.undecided()
+            self._climb(now_s)
+        elif now_s - self._climbed_s >= LADDER_S:
+            self._climb(now_s)
+        point = self.point
         if self._source is Source.NOBODY:
-            self._choice = Choice(self._cheapest(), BLIND_DUTY, 0.0, now_s)
+            self._choice = Choice(
+                cheapest(self.forecast, self._usable_points), BLIND_DUTY, 0.0, now_s
+            )
         elif self.settings.enforce:
             self._choice = best(self.forecast, self._usable_points, terms, self._choice, now_s)
+        if self.point != point:
+            self._doubt.move()
+        longest = replace(terms, pause_s=self.settings.bunch_s)
+        self._bunch_s = steady_pause_s(
+            self.forecast, self.point, longest, self.settings.steady_share
+        )
         self._standing = self._judge()
         self._paused_s = 0.0
 
@@ -370,27 +389,11 @@ class Law:
 
     def _smallest(self) -> Smallest:
         """Return the cheapest step: at the reachable point where it draws least."""
-        forecast, point = self.forecast, self.forecast.points[self._cheapest()]
+        forecast = self.forecast
+        point = forecast.points[cheapest(forecast, self._usable_points)]
         step = Step("prefill", CHUNKS_TOKENS[0])
         return Smallest(
             forecast.step_w(point, "prefill"),
             forecast.step_s(point, step),
             forecast.paused_w(point, self.settings.bunch_s),
         )
-
-    def _has_learned(self) -> bool:
-        """Return whether the gains of both phases stand: then one choice is free of hysteresis."""
-        learned = self.forecast.learned
-        return min(learned.prefill_ticks, learned.decode_ticks) >= TAUGHT_TICKS
-
-    def _cheapest(self) -> int:
-        """Return the reachable point where a step costs least."""
-        points = self.forecast.points
-        return min(
-            self._usable_points, key=lambda one: points[one].prefill_w * points[one].prefill_slow
-        )
-
-
-def _most_w(forecast: Forecast) -> float:
-    """Return the most that this board is forecast to draw; of another machine nobody knows it."""
-    return forecast.floor_w + max(max(point.prefill_w, point.decode_w) for point in forecast.points)

@@ -10,7 +10,7 @@ allow a quarter more in some windows, and exact windows alone go round in a limi
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from edged.power.budget import Limits
 from edged.power.trace import Trace
@@ -27,15 +27,27 @@ DEBT_SHARE = 0.05
 KEPT_S = 5.0
 
 
-class Ledger:
-    """Joules drawn in the last windows: metered where known, forecast behind that.
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A step that could start.
 
-    `bunch_s` is the pause that a debt is paid with, so that several steps can follow.
+    Attributes:
+        length_s, power_w: its forecast.
+        paused_w: what a pause before it draws.
+        doubt_w: what steps may draw beyond their forecast, for all that is known.
     """
 
-    def __init__(self, limits: Limits, bunch_s: float, now_s: float) -> None:
+    length_s: float
+    power_w: float
+    paused_w: float
+    doubt_w: float = 0.0
+
+
+class Ledger:
+    """Joules drawn in the last windows: metered where known, forecast behind that."""
+
+    def __init__(self, limits: Limits, now_s: float) -> None:
         self._limits = limits
-        self._bunch_s = bunch_s
         self._guard = 0.0
         self._restart(now_s)
 
@@ -101,8 +113,13 @@ class Ledger:
         self._forecast.extend(until_s, power_w)
 
     def meter(self, until_s: float, power_w: float) -> None:
-        """Take a metered mean for the time from the last metered moment up to `until_s`."""
-        self._metered.extend(min(until_s, self._forecast.end_s), power_w)
+        """Take a metered mean for the time from the last metered moment up to `until_s`.
+
+        Its joules are spread over that time as the forecast has them.
+        """
+        end_s = min(until_s, self._forecast.end_s)
+        drawn_j = power_w * (end_s - self._metered.end_s)
+        self._metered.extend_like(self._forecast, end_s, drawn_j)
         self._metered.forget(until_s - self._limits.window_s - KEPT_S)
         self._forecast.forget(until_s - self._limits.window_s - KEPT_S)
 
@@ -126,22 +143,23 @@ class Ledger:
         window_s = self._limits.window_s
         return (self.joules_at(now_s) - self.joules_at(now_s - window_s)) / window_s
 
-    def pause_s(self, now_s: float, step_s: float, step_w: float, paused_w: float) -> float:
-        """Return how long to pause before a step of `step_w` watts may start; 0: it may.
+    def pause_s(self, now_s: float, planned: Planned, bunch_s: float) -> float:
+        """Return how long to pause before a step may start; 0: it may.
 
+        `bunch_s` is the pause that a debt is paid with, so that several steps can follow.
         The answer is between `PAUSE_S_MIN` and `PAUSE_S_MAX`; ask again after it.
         """
-        limits, aim_w, end_s = self._limits, self.aim_w, now_s + step_s
+        limits, aim_w, end_s = self._limits, self.aim_w, now_s + planned.length_s
         now_j = self.joules_at(now_s)
-        end_j = now_j + step_w * step_s
-        excess_j = max(0.0, (step_w - aim_w) * step_s)
-        gained_w = max(aim_w - paused_w, 1e-3)
-        bunch_j = gained_w * self._bunch_s
+        end_j = now_j + planned.power_w * planned.length_s
+        excess_j = max(0.0, (planned.power_w - aim_w) * planned.length_s)
+        gained_w = max(aim_w - planned.paused_w, 1e-3)
+        bunch_j = gained_w * bunch_s
         credit_j = self._credit(now_s, now_j, excess_j + bunch_j)
         owed_j = max(
             excess_j - credit_j,
             end_j - self.joules_at(end_s - limits.window_s) - self._window_j,
-            self._peak_owed_j(end_s, end_j, step_s, step_w),
+            self._peak_owed_j(end_s, end_j, planned),
         )
         if owed_j <= 0:
             return 0.0
@@ -149,15 +167,19 @@ class Ledger:
         wanted_j = max(owed_j, bunch_j) if credit_j < excess_j else owed_j
         return min(PAUSE_S_MAX, max(PAUSE_S_MIN, wanted_j / gained_w))
 
-    def _peak_owed_j(self, end_s: float, end_j: float, step_s: float, step_w: float) -> float:
+    def _peak_owed_j(self, end_s: float, end_j: float, planned: Planned) -> float:
         """Return by how much the peak window that ends with the step is over its limit."""
-        window_s, allowed_j = (
-            self._limits.peak_window_s,
-            self.peak_aim_w * self._limits.peak_window_s,
-        )
-        if step_s >= window_s:
-            return step_w * window_s - allowed_j
-        return end_j - self.joules_at(end_s - window_s) - allowed_j
+        window_s = self._limits.peak_window_s
+        allowed_j = self.peak_aim_w * window_s
+        if planned.length_s >= window_s:
+            return planned.power_w * window_s - allowed_j
+        start_s = end_s - window_s
+        start_j = self.joules_at(start_s)
+        doubted_j = planned.doubt_w * (end_s - max(start_s, self.metered_s))
+        # A doubt puts a step off as long as pauses make room; it forbids none that follows them.
+        step_j = planned.power_w * planned.length_s
+        avoidable_j = end_j - step_j - start_j - planned.paused_w * (window_s - planned.length_s)
+        return end_j - start_j - allowed_j + max(0.0, min(doubted_j, avoidable_j))
 
     def _credit(self, now_s: float, now_j: float, cap_j: float) -> float:
         """Return the unused joules, at most `cap_j`; what is over it is lost."""

@@ -6,7 +6,7 @@ Pure; time is whatever monotonic seconds the caller uses.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 
 # Trimming a list costs its length: it is done when so many entries have become old.
 TRIM_ENTRIES = 256
@@ -38,6 +38,27 @@ class Trace:
         if length_s > 0:
             self._times_s.append(until_s)
             self._joules.append(self._joules[-1] + power_w * length_s)
+
+    def extend_like(self, shape: Trace, until_s: float, drawn_j: float) -> None:
+        """Draw so many joules from the end until `until_s`, spread over the time as `shape` does.
+
+        A mean of 0.14 s says nothing of when in it a step began; whoever ran the step knows.
+        """
+        start_s, base_j = self._times_s[-1], self._joules[-1]
+        shape_j = shape.joules_at(start_s)
+        span_j = shape.joules_at(until_s) - shape_j
+        if until_s <= start_s:
+            return
+        if span_j > 0:
+            first, last = (
+                bisect_right(shape._times_s, start_s),
+                bisect_left(shape._times_s, until_s),
+            )
+            self._times_s += shape._times_s[first:last]
+            scale = drawn_j / span_j
+            self._joules += [base_j + scale * (j - shape_j) for j in shape._joules[first:last]]
+        self._times_s.append(until_s)
+        self._joules.append(base_j + drawn_j)
 
     def joules_at(self, time_s: float) -> float:
         """Return the joules drawn up to `time_s`; behind the end nothing was drawn."""
