@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
@@ -63,9 +64,11 @@ class Exposition:
 
     def _asking(self) -> Callable[[], Figures]:
         """Return what a thread asks for the figures of now."""
-        loop = asyncio.get_running_loop()
+        loop, own_thread = asyncio.get_running_loop(), threading.get_ident()
 
         def ask() -> Figures:
+            if threading.get_ident() == own_thread:  # simulated time has no other thread
+                return self._figures()
             return asyncio.run_coroutine_threadsafe(figures(), loop).result(FIGURES_S_MAX)
 
         async def figures() -> Figures:

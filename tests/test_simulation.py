@@ -7,6 +7,7 @@ line by line with `tools/simulate --seeds N --trace`.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -267,9 +268,10 @@ def test_a_second_outcome_of_one_prompt_is_seen(monkeypatch: pytest.MonkeyPatch)
 
 def test_a_prompt_that_is_never_answered_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     async def forgetful(*_: object) -> None:
-        """Give no outcome to anything."""
+        """Send no outcome of anything."""
+        await asyncio.Event().wait()
 
-    monkeypatch.setattr("edged.dispatch.Dispatch._settle", forgetful)
+    monkeypatch.setattr("edged.outbox.Outbox.run", forgetful)
     assert "rows have no delivered outcome" in violations(3)
 
 

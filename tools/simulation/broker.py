@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -29,6 +29,7 @@ from tools.simulation.wire import (
     Publish,
     Reader,
     Subscribe,
+    Unsubscribe,
     WireError,
 )
 
@@ -228,6 +229,11 @@ class Broker:
                     # Source: MQTT 5, 3.3.1.3: what is sent because of a subscription is marked.
                     self._give(session, replace(wanted, keeps_retain=True), waiting)
 
+    def unsubscribed(self, session: _Session, filters: Iterable[str]) -> None:
+        """Leave filters; one that was not there is nothing."""
+        for name in filters:
+            session.filters.pop(name, None)
+
     def acknowledged(self, session: _Session, packet: int) -> None:
         """Forget what a client has; an unknown packet id is nothing."""
         waiting = session.inflight.pop(packet, None)
@@ -320,6 +326,9 @@ class Peer:
                 self._broker.acknowledged(session, number)
             case Subscribe():
                 self._broker.subscribed(session, packet)
+            case Unsubscribe(number, filters):
+                self._broker.unsubscribed(session, filters)
+                self.say(wire.unsuback(self.version, number, len(filters)))
             case Ping():
                 self.say(wire.pong())
             case Disconnect(reason):

@@ -98,6 +98,14 @@ class Subscribe:
 
 
 @dataclass(frozen=True, slots=True)
+class Unsubscribe:
+    """UNSUBSCRIBE."""
+
+    packet: int
+    filters: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Ping:
     """PINGREQ."""
 
@@ -109,7 +117,7 @@ class Disconnect:
     reason: int = 0
 
 
-Packet = Connect | Publish | Puback | Subscribe | Ping | Disconnect
+Packet = Connect | Publish | Puback | Subscribe | Unsubscribe | Ping | Disconnect
 
 
 @dataclass
@@ -146,6 +154,8 @@ class Reader:
                 return Puback(cursor.number(2))
             case 8:
                 return _subscribe(cursor)
+            case 10:
+                return _unsubscribe(cursor)
             case 12:
                 return Ping()
             case 14:
@@ -240,6 +250,14 @@ def _subscribe(cursor: _Cursor) -> Subscribe:
     return Subscribe(packet, tuple(filters))
 
 
+def _unsubscribe(cursor: _Cursor) -> Unsubscribe:
+    packet, filters = cursor.number(2), []
+    cursor.fields()
+    while cursor.left:
+        filters.append(cursor.text())
+    return Unsubscribe(packet, tuple(filters))
+
+
 def connack(version: int, *, present: bool, fields: Fields = ()) -> bytes:
     """Return CONNACK of a connection that is accepted."""
     return _framed(CONNACK << 4, bytes([present, 0]) + _all(version, fields))
@@ -248,6 +266,12 @@ def connack(version: int, *, present: bool, fields: Fields = ()) -> bytes:
 def suback(version: int, packet: int, codes: bytes) -> bytes:
     """Return SUBACK."""
     return _framed(SUBACK << 4, struct.pack(">H", packet) + _all(version) + codes)
+
+
+def unsuback(version: int, packet: int, filters: int) -> bytes:
+    """Return UNSUBACK; MQTT 5 has a code for each filter."""
+    codes = bytes(filters) if version == V5 else b""
+    return _framed(UNSUBACK << 4, struct.pack(">H", packet) + _all(version) + codes)
 
 
 def puback(version: int, packet: int, *, is_claimed: bool) -> bytes:
