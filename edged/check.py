@@ -13,7 +13,9 @@ from pathlib import Path
 from edged import config
 from edged.budgets import check_schedule
 from edged.engine.model_check import check_model
+from edged.engine.processor import check_processor
 from edged.engine.rkllm.model_check import check_rkllm
+from edged.models.installed import Installed
 from edged.power.kept import FILE, Kept
 from edged.power.outfit import Parts, outfit, parts_here
 from edged.site import site_of
@@ -48,15 +50,15 @@ def check(path: Path) -> Findings:
 
     Raises:
         ConfigError: names file, key, value and allowed range; or the template file.
-        EngineUnusable: the model is missing, broken or too large for the memory.
+        EngineUnusable: the model is missing, broken or too large for the memory, or llama.cpp was
+            compiled for another processor.
     """
     settings = config.load(path)
     site = site_of(settings)
     if settings.engine.backend == "sim":
         name, size_bytes = "sim (simulated, no model)", 0
     else:
-        is_rkllm = settings.engine.backend == "rkllm"
-        model = check_rkllm(settings)[0] if is_rkllm else check_model(settings).model
+        model = _model(settings)
         name, size_bytes = f"{model.name} ({model.path})", model.path.stat().st_size
     parts = parts_here(settings, time.monotonic)
     return Findings(
@@ -70,6 +72,19 @@ def check(path: Path) -> Findings:
         power=_power(settings, parts),
         meter=parts.told.meter,
     )
+
+
+def _model(settings: config.Config) -> Installed:
+    """Return the model that would be loaded.
+
+    Raises:
+        ConfigError: its format file is wrong.
+        EngineUnusable: it would be refused, or what would load it cannot run here.
+    """
+    if settings.engine.backend == "rkllm":
+        return check_rkllm(settings)[0]
+    check_processor()
+    return check_model(settings).model
 
 
 def _power(settings: config.Config, parts: Parts) -> str:

@@ -169,7 +169,14 @@ def test_every_path_in_code_marks_exists(page: Path) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["tools/demo", "tools/test", "tools/check", "tools/setup", "tools/install-firmware-config"],
+    [
+        "tools/demo",
+        "tools/test",
+        "tools/check",
+        "tools/setup",
+        "tools/build-wheelhouse",
+        "tools/install-firmware-config",
+    ],
 )
 def test_the_readme_names_a_tool_that_can_be_run(name: str) -> None:
     assert name in README.read_text(encoding="utf-8")

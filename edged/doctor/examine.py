@@ -26,6 +26,7 @@ from edged.doctor import (
     open_files,
     overlays,
     owners,
+    processor,
     rkllm_advice,
     settings,
     state,
@@ -74,10 +75,11 @@ def _placed(config: Config, person: Person, state_dir: Path | None, root: Root) 
 
 
 def _machine(root: Root, config: Config, person: Person) -> list[Finding]:
-    """Return what board, kernel, driver, libraries and nodes are good for."""
-    needs_npu = config.engine.backend == "rkllm"
+    """Return what board, processor, kernel, driver, libraries and nodes are good for."""
+    needs_npu, needs_llama = (config.engine.backend == name for name in ("rkllm", "llama"))
     here = board.look(root)
     found = board.judge(here, needs_npu=needs_npu)
+    found.append(processor.judge(processor.look(root), needs_llama=needs_llama))
     if here.driver == "rknpu":
         found.append(driver.judge(driver.look(root), needs_npu=needs_npu))
     if here.is_rockchip or needs_npu:
