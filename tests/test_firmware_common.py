@@ -55,6 +55,10 @@ class TestUdev:
         render = drm_node(device, "renderD130", 130)
         assert (group_of(tmp_path, card), group_of(tmp_path, render)) == (VIDEO, RENDER)
 
+    @pytest.mark.parametrize("name", ["card1", "renderD130"])
+    def test_the_npus_nodes_are_closed_to_all_others(self, name: str, tmp_path: Path) -> None:
+        assert mode_of(tmp_path, drm_node(npu(tmp_path, "fdab0000"), name, 130)) == 0o660
+
     def test_another_drivers_node_keeps_its_group(self, tmp_path: Path) -> None:
         device = platform_device(tmp_path, "fb000000.gpu", "panthor")
         assert group_of(tmp_path, drm_node(device, "renderD128", 128)) is None
@@ -66,15 +70,20 @@ class TestUdev:
         accel = class_device(tmp_path, rocket / "accel", "accel0", "accel", node(261, 0))
         misc = class_device(tmp_path, tmp_path / "devices/misc", "rknpu", "misc", node(10, 60))
         assert (group_of(tmp_path, accel), group_of(tmp_path, misc)) == (RENDER, RENDER)
+        assert (mode_of(tmp_path, accel), mode_of(tmp_path, misc)) == (0o660, 0o660)
 
     def test_a_dma_heap_is_for_video(self, tmp_path: Path) -> None:
         heap = class_device(tmp_path, tmp_path / "devices/x", "system", "dma_heap", node(250, 0))
-        assert group_of(tmp_path, heap) == VIDEO
+        assert (group_of(tmp_path, heap), mode_of(tmp_path, heap)) == (VIDEO, 0o660)
 
     def test_edged_may_write_the_npus_clock_limit_and_nothing_else(self, tmp_path: Path) -> None:
         clocks = devfreq(tmp_path, npu(tmp_path, "fdab0000"))
         path = f"/sys/{clocks.relative_to(tmp_path)}/max_freq"
         assert commands(tmp_path, clocks) == [f"/bin/chgrp edged {path}", f"/bin/chmod g+w {path}"]
+
+    def test_a_device_that_goes_away_is_left_alone(self, tmp_path: Path) -> None:
+        clocks = devfreq(tmp_path, npu(tmp_path, "fdab0000"))
+        assert commands(tmp_path, clocks, action="remove") == []
 
     def test_the_clock_limits_of_gpu_and_memory_stay_roots(self, tmp_path: Path) -> None:
         gpu = devfreq(tmp_path, platform_device(tmp_path, "fb000000.gpu", "panthor"))
@@ -165,6 +174,12 @@ def test_modprobe_reads_the_option() -> None:
     assert "options dw_wdt nowayout=1" in done.stdout.splitlines()
 
 
+def test_the_generator_of_compressed_swap_is_told_one_device() -> None:
+    # Source: zram-generator.conf(5), 1.1.2: a section for each device, named as the device.
+    told = ini("../../radxa-os/etc/systemd/zram-generator.conf.d/edged.conf")
+    assert {name: list(told[name]) for name in told.sections()} == {"zram0": ["zram-size"]}
+
+
 def npu(sysfs: Path, address: str) -> Path:
     """Lay out the NPU as the vendor's driver shows it."""
     return platform_device(sysfs, f"{address}.npu", "RKNPU")
@@ -215,8 +230,8 @@ def link(path: Path, target: Path) -> None:
         path.symlink_to(os.path.relpath(target, path.parent))
 
 
-def udevadm(sysfs: Path, device: Path, extra: str = "") -> list[str]:
-    """Return what udevadm says while it runs our rules, and no others, on a device being added.
+def udevadm(sysfs: Path, device: Path, extra: str = "", action: str = "add") -> list[str]:
+    """Return what udevadm says while it runs our rules, and no others, on an event of a device.
 
     Everything happens on mounts of its own: /sys is our folder, /dev, /run and the folders of
     other rules are empty.
@@ -235,7 +250,7 @@ def udevadm(sysfs: Path, device: Path, extra: str = "") -> list[str]:
         mkdir /run/null && touch /run/null/null && mount --bind /dev/null /run/null/null
         mount --rbind /run/null /dev
         mount --rbind {sysfs} /sys
-        exec udevadm test --action=add /sys/{device.relative_to(sysfs)}
+        exec udevadm test --action={action} /sys/{device.relative_to(sysfs)}
     """
     environment = {**programs(), "SYSTEMD_DEVICE_VERIFY_SYSFS": "0"}
     command = [*own_mounts(), "sh", "-euc", script]
@@ -247,13 +262,27 @@ def udevadm(sysfs: Path, device: Path, extra: str = "") -> list[str]:
 
 def group_of(sysfs: Path, device: Path) -> int | None:
     """Return the group that our rules give a device's node."""
-    lines = [line for line in udevadm(sysfs, device) if ": /run/udev" in line and " GROUP " in line]
-    return int(lines[-1].rsplit(" ", 1)[1]) if lines else None
+    told = set_by_rules(sysfs, device, "GROUP")
+    return None if told is None else int(told)
 
 
-def commands(sysfs: Path, device: Path) -> list[str]:
+def mode_of(sysfs: Path, device: Path) -> int | None:
+    """Return the permission bits that our rules give a device's node."""
+    told = set_by_rules(sysfs, device, "MODE")
+    return None if told is None else int(told, 8)
+
+
+def set_by_rules(sysfs: Path, device: Path, what: str) -> str | None:
+    """Return what our rules set last, as udevadm tells it; None where they do not."""
+    said = udevadm(sysfs, device)
+    lines = [line for line in said if ": /run/udev" in line and f" {what} " in line]
+    return lines[-1].rsplit(" ", 1)[1] if lines else None
+
+
+def commands(sysfs: Path, device: Path, action: str = "add") -> list[str]:
     """Return the commands that udev would run."""
-    marks = [line for line in udevadm(sysfs, device) if line.startswith("run: '")]
+    said = udevadm(sysfs, device, action=action)
+    marks = [line for line in said if line.startswith("run: '")]
     return [line.removeprefix("run: '").removesuffix("'") for line in marks]
 
 
