@@ -14,7 +14,7 @@ from tools.arm64.emulation import Arm64Error
 
 SUITE = "bookworm"
 # What the boards' images have beside the essential packages, as far as the guide and tests use it.
-PACKAGES = ("systemd", "udev", "kmod", "procps", "python3", "ca-certificates", "sudo")
+PACKAGES = ("systemd", "udev", "kmod", "procps", "python3")
 
 
 def make_root(place: Path, log: Path) -> Path:
