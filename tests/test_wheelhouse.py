@@ -13,13 +13,14 @@ import sys
 import tomllib
 import zipfile
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 
 from edged.engine.processor import noted_features
-from tools.wheelhouse.build import build_tag, compiling, fetch, need_compiler
+from tools.wheelhouse.build import build_tag, compiling, fetch, need_compiler, recipe
 from tools.wheelhouse.cli import complete, main
 from tools.wheelhouse.listing import manifest, requirements
 from tools.wheelhouse.targets import TARGETS, Target, WheelhouseError, platform_tags
@@ -245,6 +246,11 @@ class TestTargets:
 
     def test_the_engine_reads_back_what_the_build_tag_notes(self) -> None:
         assert noted_features(f"Build: {build_tag(ARM)}\n") == ARM.features
+
+    def test_another_version_or_setting_is_another_build(self) -> None:
+        targets = [ARM, TARGETS["arm64-v8.0"], AMD, replace(ARM, features=())]
+        needs = [Requirement(f"llama-cpp-python=={version}") for version in ("1", "2")]
+        assert len({recipe(need, target) for need in needs for target in targets}) == 8
 
     def test_wheels_of_debian_12_are_taken_and_of_nothing_newer(self) -> None:
         tags = platform_tags(ARM)

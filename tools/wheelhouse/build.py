@@ -74,8 +74,7 @@ def compile_llama(need: Requirement, folder: Path, target: Target, kept: Path) -
     Raises:
         WheelhouseError: no compiler for the target, or the build failed.
     """
-    made = hashlib.sha256(repr((plain(need), target)).encode()).hexdigest()[:16]
-    place = kept / f"{target.name}-{made}"
+    place = kept / f"{target.name}-{recipe(need, target)}"
     if not place.is_dir():
         need_compiler(target)
         print(f"build-wheelhouse: compiling {plain(need)} for {target.name}: some 4 minutes")
@@ -86,6 +85,13 @@ def compile_llama(need: Requirement, folder: Path, target: Target, kept: Path) -
             whole.rename(place)
     (built,) = place.glob("*.whl")
     shutil.copy(built, folder)
+
+
+def recipe(need: Requirement, target: Target) -> str:
+    """Return what tells one build from another: of what, with which settings, tagged how."""
+    settings = compiling({}, target)["CMAKE_ARGS"]
+    words = " ".join((plain(need), settings, build_tag(target)))
+    return hashlib.sha256(words.encode()).hexdigest()[:16]
 
 
 def need_compiler(target: Target) -> None:
