@@ -1,7 +1,8 @@
 """What systemd would do where it runs as PID 1: start the services that a command asks for.
 
-In a chroot `systemctl enable` makes its links and ignores `--now`. So the unit's own lines are
-carried out here: its folders, its user, what comes before, and what it starts. Nothing supervises.
+In a chroot `systemctl enable` makes its links and `systemctl start` does nothing. So the unit's own
+lines are carried out here: its folders, its user, what comes before, and what it starts. Nothing
+supervises.
 
 In: commands, unit files.  Out: scripts.
 """
@@ -13,7 +14,7 @@ import shlex
 from collections.abc import Sequence
 
 FOLDERS = ("/etc/systemd/system", "/lib/systemd/system")
-STARTED = re.compile(r"^systemctl (?:enable --now|start|restart) ([\w@.-]+)$", re.MULTILINE)
+STARTED = re.compile(r"^systemctl start (.+)$", re.MULTILINE)
 # Each key of a unit with the folder below which systemd makes it, and how the service is told.
 DIRECTORIES = {
     "StateDirectory": ("/var/lib", "STATE_DIRECTORY"),
@@ -23,7 +24,8 @@ DIRECTORIES = {
 
 def started_by(script: str) -> list[str]:
     """Return the services that a script asks systemd to start."""
-    return [name if "." in name else f"{name}.service" for name in STARTED.findall(script)]
+    names = [name for line in STARTED.findall(script) for name in line.split()]
+    return [name if "." in name else f"{name}.service" for name in names]
 
 
 def reading(name: str) -> str:
