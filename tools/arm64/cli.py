@@ -39,6 +39,10 @@ AFTER_THE_GUIDE: tuple[tuple[str, Callable[[Machine], str]], ...] = (
     ("20 prompts, `arm64-v8.0`", steps.old_wheels),
     ("unit tests", steps.unit_tests),
 )
+# `systemctl start` returns when a service of Type=notify says that it is ready: the broker once it
+# listens. That edged is ready the guide asks itself.
+READY = {"mosquitto.service": "until (: </dev/tcp/127.0.0.1/1883) 2>/dev/null; do sleep 0.2; done"}
+READY_S = 60.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -151,6 +155,8 @@ def on_board(machine: Machine, block: Block) -> str:
     for unit in started_by(block.script):
         text = machine.run(reading(unit), name=unit).text
         machine.start(starting(text), f"{unit}-output")
+        if unit in READY:
+            machine.run(READY[unit], name=unit, limit_s=READY_S)
     return f"`{block.script.strip().splitlines()[-1][:60]}`: {last_of(done.text)[:120] or 'done'}"
 
 
