@@ -142,7 +142,10 @@ def unit_tests(machine: Machine) -> str:
     command = [".venv/bin/python", "-m", "pytest", "-m", UNIT_TESTS, "--numprocesses", "2"]
     command += [f"--deselect={test}" for test in NOT_HERE]
     done = machine.run(
-        f"cd {OPT} && {shlex.join(command)}", name="unit-tests", limit_s=UNIT_TESTS_S_MAX
+        f"cd {OPT} && {shlex.join(command)}",
+        name="unit-tests",
+        environment={"PYTHONUNBUFFERED": "1"},
+        limit_s=UNIT_TESTS_S_MAX,
     )
     found = re.search(r"(\d+ (?:passed|failed)[^\n]*) in [\d.]+s", done.text)
     expect(done.code == 0 and found is not None, f"{found[0] if found else done.text[-2000:]}")
