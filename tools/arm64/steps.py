@@ -154,7 +154,16 @@ def unit_tests(machine: Machine) -> str:
 
 
 # Tests that a root under the emulator cannot run, each with the reason.
-NOT_HERE: dict[str, str] = {}
+WITH_USER = (
+    "the doctor answers root for the user edged, whom the guide made and these do not expect"
+)
+DOCTOR = "tests/test_doctor.py"
+NOT_HERE = {
+    f"{DOCTOR}::test_each_board_is_examined_within_two_seconds": WITH_USER,
+    f"{DOCTOR}::test_a_vendor_board_with_its_library_and_model_can_serve_on_the_npu": WITH_USER,
+    f"{DOCTOR}::test_a_mainline_board_serves_on_its_cpu": WITH_USER,
+    f"{DOCTOR}::test_whatever_keeps_the_npu_from_serving_is_an_error_of_its_own_line": WITH_USER,
+}
 
 
 def expect(holds: object, said: str) -> None:
