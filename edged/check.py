@@ -14,6 +14,7 @@ from edged import config
 from edged.budgets import check_schedule
 from edged.engine.ggml.sidecar import check_library
 from edged.engine.model_check import check_model
+from edged.engine.processor import check_processor
 from edged.engine.rkllm.model_check import check_rkllm
 from edged.engine.rknn.classifier import recipe_of
 from edged.power.kept import FILE, Kept
@@ -51,7 +52,8 @@ def check(path: Path) -> Findings:
 
     Raises:
         ConfigError: names file, key, value and allowed range; or the template file.
-        EngineUnusable: the model is missing, broken or too large for the memory.
+        EngineUnusable: the model is missing, broken or too large for the memory, or llama.cpp was
+            compiled for another processor.
     """
     settings = config.load(path)
     site = site_of(settings)
@@ -76,12 +78,18 @@ def check(path: Path) -> Findings:
 
 
 def _checked_model(settings: config.Config) -> Path:
-    """Return the file that the configured backend would load."""
+    """Return the file that the configured backend would load.
+
+    Raises:
+        ConfigError: its format file is wrong.
+        EngineUnusable: it would be refused, or what would load it cannot run here.
+    """
     match settings.engine.backend:
         case "rkllm":
             return check_rkllm(settings)[0].path
         case "rknn":
             return recipe_of(settings).model
+    check_processor()
     if settings.npu.library is not None:
         check_library(settings.npu.library)
     return check_model(settings).model.path

@@ -16,6 +16,7 @@ from edged.doctor.examine import examine
 from edged.doctor.finding import Finding
 from edged.doctor.report import Report
 from edged.doctor.root import Root
+from edged.power.table import FILE as TABLE
 from tests.doctor_fixtures import board as golden
 from tests.doctor_fixtures import levels, library, says, with_npu, write
 from tests.engine_fixtures import Daemon, engine_process, work, write_config
@@ -183,6 +184,8 @@ def test_the_document_lists_every_line(tmp_path: Path) -> None:
     config = written(tmp_path, f"{ON_NPU}[rkllm]\nlock = '{tmp_path}/npu.lock'\n")
     break_lock(root, tmp_path)
     config.write_text(config.read_text() + "[model]\npath = '/m-rk3576-v1.2.0.rkllm'\n")
+    (tmp_path / "state").mkdir(exist_ok=True)
+    (tmp_path / "state" / TABLE).write_text("no table")
     page = (Path(__file__).parent.parent / "docs/doctor.md").read_text().partition("## Advice")[0]
     rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")][3:]
     told = [name for row in rows for name in re.findall(r"`([\w-]+)`", row)]

@@ -21,6 +21,33 @@ JOURNALD = Path("/lib/systemd/systemd-journald")
 # The group numbers that the fake system gives.
 VIDEO, RENDER, EDGED = 44, 992, 991
 
+CLOCKS = [
+    "[Service]",
+    "ReadWritePaths=-/sys/devices/system/cpu/cpufreq",
+    "ReadWritePaths=-/sys/devices/platform/dmc/devfreq",
+    "ReadWritePaths=-/sys/devices/platform/fdab0000.npu/devfreq",
+    "ReadWritePaths=-/sys/devices/platform/27700000.npu/devfreq",
+]
+# What each unit may touch on a board. Addresses: rk3588s.dtsi and rk3576.dtsi, npu and i2c nodes.
+OPENED = {
+    "edged.service": [
+        *CLOCKS,
+        "ReadWritePaths=-/sys/devices/platform/fead0000.i2c",
+        "ReadWritePaths=-/sys/devices/platform/feca0000.i2c",
+        "ReadWritePaths=-/sys/devices/platform/2ac70000.i2c",
+    ],
+    "edged-engine.service": [
+        *CLOCKS,
+        "[Service]",
+        "SupplementaryGroups=video render",
+        "PrivateDevices=no",
+        "DeviceAllow=char-drm rw",
+        "DeviceAllow=char-accel rw",
+        "DeviceAllow=char-dma_heap rw",
+        "DeviceAllow=/dev/rknpu rw",
+    ],
+}
+
 needs_systemd = pytest.mark.skipif(not SYSTEMD.exists(), reason="systemd is not installed here")
 needs_tmpfiles = pytest.mark.skipif(
     shutil.which("systemd-tmpfiles") is None, reason="systemd-tmpfiles is not installed here"
@@ -55,6 +82,10 @@ class TestUdev:
         render = drm_node(device, "renderD130", 130)
         assert (group_of(tmp_path, card), group_of(tmp_path, render)) == (VIDEO, RENDER)
 
+    @pytest.mark.parametrize("name", ["card1", "renderD130"])
+    def test_the_npus_nodes_are_closed_to_all_others(self, name: str, tmp_path: Path) -> None:
+        assert mode_of(tmp_path, drm_node(npu(tmp_path, "fdab0000"), name, 130)) == 0o660
+
     def test_another_drivers_node_keeps_its_group(self, tmp_path: Path) -> None:
         device = platform_device(tmp_path, "fb000000.gpu", "panthor")
         assert group_of(tmp_path, drm_node(device, "renderD128", 128)) is None
@@ -66,10 +97,11 @@ class TestUdev:
         accel = class_device(tmp_path, rocket / "accel", "accel0", "accel", node(261, 0))
         misc = class_device(tmp_path, tmp_path / "devices/misc", "rknpu", "misc", node(10, 60))
         assert (group_of(tmp_path, accel), group_of(tmp_path, misc)) == (RENDER, RENDER)
+        assert (mode_of(tmp_path, accel), mode_of(tmp_path, misc)) == (0o660, 0o660)
 
     def test_a_dma_heap_is_for_video(self, tmp_path: Path) -> None:
         heap = class_device(tmp_path, tmp_path / "devices/x", "system", "dma_heap", node(250, 0))
-        assert group_of(tmp_path, heap) == VIDEO
+        assert (group_of(tmp_path, heap), mode_of(tmp_path, heap)) == (VIDEO, 0o660)
 
     @pytest.mark.parametrize(
         ("name", "driver"), [("fdab0000.npu", "RKNPU"), ("dmc", "rockchip-dmc")]
@@ -79,6 +111,10 @@ class TestUdev:
     ) -> None:
         clocks = devfreq(tmp_path, platform_device(tmp_path, name, driver))
         assert commands(tmp_path, clocks) == made_writable(tmp_path, clocks, "max_freq")
+
+    def test_a_device_that_goes_away_is_left_alone(self, tmp_path: Path) -> None:
+        clocks = devfreq(tmp_path, npu(tmp_path, "fdab0000"))
+        assert commands(tmp_path, clocks, action="remove") == []
 
     def test_the_clock_limit_of_the_gpu_stays_roots(self, tmp_path: Path) -> None:
         gpu = devfreq(tmp_path, platform_device(tmp_path, "fb000000.gpu", "panthor"))
@@ -146,12 +182,13 @@ def test_systemd_has_nothing_to_say_about_a_units_drop_ins(unit: str, tmp_path: 
     assert done.stdout + done.stderr == ""
 
 
-def test_the_engine_alone_is_in_the_groups_of_the_npus_nodes() -> None:
-    drop_ins = sorted((ETC / "systemd/system").rglob("*.conf"))
-    with_groups = [
-        file for file in drop_ins if "SupplementaryGroups=video render\n" in file.read_text()
-    ]
-    assert with_groups == [ETC / "systemd/system/edged-engine.service.d/npu.conf"]
+@pytest.mark.parametrize("unit", ["edged.service", "edged-engine.service"])
+def test_a_units_drop_ins_open_what_the_board_needs_and_nothing_else(unit: str) -> None:
+    files = sorted((ETC / f"systemd/system/{unit}.d").iterdir())
+    lines = [line for file in files for line in file.read_text().splitlines()]
+    assert sorted(line for line in lines if line and not line.startswith("#")) == sorted(
+        OPENED[unit]
+    )
 
 
 def test_this_kernel_has_every_sysctl() -> None:
@@ -190,6 +227,12 @@ def test_modprobe_reads_the_option() -> None:
     command = ["modprobe", f"--config={file}", "--showconfig"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "options dw_wdt nowayout=1" in done.stdout.splitlines()
+
+
+def test_the_generator_of_compressed_swap_is_told_one_device() -> None:
+    # Source: zram-generator.conf(5), 1.1.2: a section for each device, named as the device.
+    told = ini("../../radxa-os/etc/systemd/zram-generator.conf.d/edged.conf")
+    assert {name: list(told[name]) for name in told.sections()} == {"zram0": ["zram-size"]}
 
 
 def npu(sysfs: Path, address: str) -> Path:
@@ -242,8 +285,8 @@ def link(path: Path, target: Path) -> None:
         path.symlink_to(os.path.relpath(target, path.parent))
 
 
-def udevadm(sysfs: Path, device: Path, extra: str = "") -> list[str]:
-    """Return what udevadm says while it runs our rules, and no others, on a device being added.
+def udevadm(sysfs: Path, device: Path, extra: str = "", action: str = "add") -> list[str]:
+    """Return what udevadm says while it runs our rules, and no others, on an event of a device.
 
     Everything happens on mounts of its own: /sys is our folder, /dev, /run and the folders of
     other rules are empty.
@@ -262,7 +305,7 @@ def udevadm(sysfs: Path, device: Path, extra: str = "") -> list[str]:
         mkdir /run/null && touch /run/null/null && mount --bind /dev/null /run/null/null
         mount --rbind /run/null /dev
         mount --rbind {sysfs} /sys
-        exec udevadm test --action=add /sys/{device.relative_to(sysfs)}
+        exec udevadm test --action={action} /sys/{device.relative_to(sysfs)}
     """
     environment = {**programs(), "SYSTEMD_DEVICE_VERIFY_SYSFS": "0"}
     command = [*own_mounts(), "sh", "-euc", script]
@@ -274,13 +317,27 @@ def udevadm(sysfs: Path, device: Path, extra: str = "") -> list[str]:
 
 def group_of(sysfs: Path, device: Path) -> int | None:
     """Return the group that our rules give a device's node."""
-    lines = [line for line in udevadm(sysfs, device) if ": /run/udev" in line and " GROUP " in line]
-    return int(lines[-1].rsplit(" ", 1)[1]) if lines else None
+    told = set_by_rules(sysfs, device, "GROUP")
+    return None if told is None else int(told)
 
 
-def commands(sysfs: Path, device: Path) -> list[str]:
+def mode_of(sysfs: Path, device: Path) -> int | None:
+    """Return the permission bits that our rules give a device's node."""
+    told = set_by_rules(sysfs, device, "MODE")
+    return None if told is None else int(told, 8)
+
+
+def set_by_rules(sysfs: Path, device: Path, what: str) -> str | None:
+    """Return what our rules set last, as udevadm tells it; None where they do not."""
+    said = udevadm(sysfs, device)
+    lines = [line for line in said if ": /run/udev" in line and f" {what} " in line]
+    return lines[-1].rsplit(" ", 1)[1] if lines else None
+
+
+def commands(sysfs: Path, device: Path, action: str = "add") -> list[str]:
     """Return the commands that udev would run."""
-    marks = [line for line in udevadm(sysfs, device) if line.startswith("run: '")]
+    said = udevadm(sysfs, device, action=action)
+    marks = [line for line in said if line.startswith("run: '")]
     return [line.removeprefix("run: '").removesuffix("'") for line in marks]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -81,12 +82,34 @@ def test_the_meter_is_on_the_bus_and_the_pins_of_the_header(board: Board, tmp_pa
     bus = tree[labels[METER_BUS[board.name]]]
     pins = tree[labels[METER_PINS[board.name]]]
     assert (strings(bus["status"]), bus["pinctrl-0"]) == (["okay"], pins["phandle"])
+    # The kernel sets the pins of the state of this name, and of no other, before the driver starts.
+    assert strings(bus["pinctrl-names"]) == ["default"]
     meter = tree[labels[METER_BUS[board.name]] + "/power-sensor@40"]
     assert (strings(meter["compatible"]), cell(meter["reg"]), cell(meter["shunt-resistor"])) == (
         ["ti,ina226"],
         0x40,
         10_000,
     )
+
+
+def test_radxas_menu_is_told_the_board_and_the_pins(tmp_path: Path) -> None:
+    board = BOARDS["rock-5b"]
+    _, tree = trees(board, named(board, "ina226"), tmp_path)
+    # What is outside of every label's fragment is not applied: only the file has it.
+    assert "/metadata" not in tree
+    told = read_tree((tmp_path / "edged-ina226.dtbo").read_bytes(), "overlay")["/metadata"]
+    bank_and_pin = SOCS[board.name].pins[METER_PINS[board.name]]
+    pins = {f"GPIO{bank}_{pin}" for bank, pin in by_two(bank_and_pin)}
+    assert set(strings(told["exclusive"])) == pins
+    assert set(strings(told["compatible"])) <= board.compatible
+    assert strings(told["category"]) == ["misc"]
+    assert told.keys() == {"title", "compatible", "category", "exclusive", "description"}
+
+
+def by_two(numbers: Sequence[int]) -> list[tuple[int, str]]:
+    """Return (bank, pin) of a pin group, the pin by its name: 18 is C2."""
+    pairs = zip(numbers[::2], numbers[1::2], strict=True)
+    return [(bank, f"{'ABCD'[pin // 8]}{pin % 8}") for bank, pin in pairs]
 
 
 @EACH_BOARD

@@ -28,6 +28,7 @@ from edged.doctor import (
     open_files,
     overlays,
     owners,
+    processor,
     rkllm_advice,
     settings,
     state,
@@ -76,11 +77,13 @@ def _placed(config: Config, person: Person, state_dir: Path | None, root: Root) 
 
 
 def _machine(root: Root, config: Config, person: Person) -> list[Finding]:
-    """Return what board, kernel, driver, libraries and nodes are good for."""
+    """Return what board, processor, kernel, driver, libraries and nodes are good for."""
+    needs_llama = config.engine.backend == "llama"
     here = board.look(root)
     is_rkllm = config.engine.backend == "rkllm"
     needs_npu = _needs_npu(config, here)
     found = board.judge(here, needs_npu=needs_npu)
+    found.append(processor.judge(processor.look(root), needs_llama=needs_llama))
     if here.driver == "rknpu":
         found.append(driver.judge(driver.look(root), needs_npu=needs_npu))
     if here.is_rockchip or needs_npu:

@@ -23,6 +23,7 @@ from edged.engine.opened import Opened, Progress
 from edged.engine.pace import Pace, Timed, fitted
 from edged.engine.plan import Bounds
 from edged.engine.prepare import Preparer
+from edged.engine.processor import check_processor
 from edged.engine.schema import Lengths
 from edged.engine.worker import Worker
 
@@ -102,6 +103,7 @@ def fix_wait_policy() -> None:
 def _open(config: Config, progress: Progress) -> Opened:
     if config.engine.backend == "sim":
         return open_sim(config)
+    check_processor()
     # Only here: loading llama.cpp's libraries takes a second and fixes how its threads wait.
     fix_wait_policy()
     from edged.engine.open_llama import open_llama

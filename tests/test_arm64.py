@@ -1,0 +1,175 @@
+"""What tools/test-arm64 takes from the guide and from unit files, and what it says.
+
+The run itself takes minutes, root and an emulator: docs/arm64.md has its last summary.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tools import fill_boards
+from tools.arm64 import emulation, steps
+from tools.arm64.cli import AFTER_THE_GUIDE
+from tools.arm64.guide import GuideError, blocks
+from tools.arm64.machine import Done
+from tools.arm64.summary import BEGIN, END, Step, filled, table
+from tools.arm64.units import reading, started_by, starting
+from tools.wheelhouse.targets import TARGETS
+
+ROOT = Path(__file__).parent.parent
+GUIDE = (ROOT / "docs/boards.md").read_text(encoding="utf-8")
+REPORT = (
+    '{"model": {"name": "dock-mini"}, "inside": {"prefill_tokens_per_s": 683.4},'
+    ' "workloads": {"single": {"edged": 4.5}, "json-warm": {"not available": true}}}'
+)
+
+
+class TestGuide:
+    def test_every_block_of_the_guide_says_where_it_is_tried(self) -> None:
+        places = [block.place for block in blocks(GUIDE)]
+        assert len(places) == GUIDE.count("```sh\n")
+        assert {"run", "run with network", "on the computer", None} == set(places)
+
+    def test_what_the_guide_runs_reaches_the_first_answer(self) -> None:
+        run = "\n".join(block.script for block in blocks(GUIDE) if block.place)
+        steps_there = ["build-wheelhouse", "apt-get install", "pip install", "edged check"]
+        steps_there += ["systemd-sysusers", "systemctl start", "edged ask"]
+        places = [run.index(words) for words in [*steps_there, "mosquitto_rr", "edged doctor"]]
+        assert places == sorted(places)
+
+    def test_the_network_is_used_for_the_systems_packages_alone(self) -> None:
+        scripts = [block.script for block in blocks(GUIDE) if block.place == "run with network"]
+        lines = [line for script in scripts for line in script.splitlines()]
+        assert all(line.startswith("apt-get ") for line in lines)
+
+    def test_a_block_has_its_line_its_place_and_its_script(self) -> None:
+        (block,) = blocks("a\n\n<!-- arm64: run -->\n```sh\necho 1\necho 2\n```\n")
+        assert (block.line, block.place, block.script) == (4, "run", "echo 1\necho 2\n")
+
+    def test_a_block_that_is_not_run_has_its_reason(self) -> None:
+        (block,) = blocks("<!-- arm64: not run: it is sad -->\n```sh\nreboot\n```\n")
+        assert (block.place, block.reason) == (None, "it is sad")
+
+    @pytest.mark.parametrize("mark", ["", "<!-- arm64: rum -->\n", "<!-- arm64: not run: -->\n"])
+    def test_a_block_without_a_mark_that_means_something_is_refused(self, mark: str) -> None:
+        with pytest.raises(GuideError, match="the block of commands at line"):
+            blocks(f"{mark}```sh\nreboot\n```\n")
+
+    @pytest.mark.parametrize("name", ["orangepi-5", "rock-5b", "nanopi-r6s", "armsom-sige5"])
+    def test_each_board_has_its_line_with_wheels_that_exist(self, name: str) -> None:
+        (line,) = re.findall(rf"^\|.*\| `{name}` \|$", GUIDE, re.MULTILINE)
+        (wheels,) = set(re.findall(r"`([\w.-]+)`", line)) & TARGETS.keys()
+        assert bool(TARGETS[wheels].features) == ("Cortex-A76" in line or "the same cores" in line)
+
+
+class TestUnits:
+    def test_what_a_script_starts_is_found(self) -> None:
+        script = "systemctl daemon-reload\nsystemctl start mosquitto edged.service\n"
+        assert started_by(script) == ["mosquitto.service", "edged.service"]
+
+    def test_the_daemons_unit_becomes_its_process(self, tmp_path: Path) -> None:
+        script = starting((ROOT / "systemd/edged.service").read_text())
+        assert script.splitlines() == [
+            "install -d -o edged /var/lib/edged",
+            "install -d -o edged /run/edged",
+            "exec setpriv --reuid=edged --regid=edged --init-groups env "
+            "STATE_DIRECTORY=/var/lib/edged RUNTIME_DIRECTORY=/run/edged "
+            "/opt/edged/.venv/bin/edged run --config /etc/edged/edged.toml",
+        ]
+
+    def test_what_comes_before_comes_before(self) -> None:
+        unit = "[Service]\nExecStartPre=-/bin/mkdir /run/x\nExecStart=/bin/x -c y\n"
+        assert starting(unit).splitlines() == [
+            "/bin/mkdir /run/x",
+            "exec setpriv --reuid=root --regid=root --init-groups env /bin/x -c y",
+        ]
+
+    def test_a_unit_that_is_nowhere_is_a_failure(self) -> None:
+        done = subprocess.run(["bash", "-euc", reading("no-such.service")], capture_output=True)
+        assert (done.returncode, done.stdout) == (1, b"")
+
+
+class TestSummary:
+    def test_a_failed_step_stands_out(self) -> None:
+        good, bad = Step("a", "1 | 2\nthree", 60), Step("b", "no", 60, is_good=False)
+        assert table([good, bad], "Commit x").splitlines() == [
+            "Commit x. In all 2 min.",
+            "",
+            "| step | result | took |",
+            "|---|---|---|",
+            "| a | 1 / 2 three | 60 s |",
+            "| b | **failed**: no | 60 s |",
+        ]
+
+    def test_the_summary_takes_the_place_of_the_old_one(self) -> None:
+        page = f"before\n{BEGIN}\nold\n{END}\nbehind\n"
+        assert filled(page, "new") == f"before\n{BEGIN}\nnew\n{END}\nbehind\n"
+
+    @pytest.mark.parametrize("page", ["", BEGIN, f"{END}{BEGIN}", f"{BEGIN}{BEGIN}{END}"])
+    def test_a_page_without_one_place_for_it_is_refused(self, page: str) -> None:
+        with pytest.raises(ValueError, match="once each"):
+            filled(page, "new")
+
+    def test_the_page_of_this_project_has_its_place(self) -> None:
+        page = (ROOT / "docs/arm64.md").read_text(encoding="utf-8")
+        assert "new" in filled(page, "new")
+
+    def test_every_step_says_what_it_shows(self) -> None:
+        assert [name for name, step in AFTER_THE_GUIDE if not name] == []
+        assert steps.last_line(Done(0, "x\ntold: 1\ntold: 2\n"), "told:") == "told: 2"
+
+
+class TestNeeds:
+    def test_missing_programs_are_named_with_their_packages(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("PATH", str(tmp_path))
+        monkeypatch.setattr(os, "geteuid", lambda: 0)
+        with pytest.raises(emulation.Arm64Error, match=r"apt-get install .*debootstrap"):
+            emulation.provide()
+
+    def test_anybody_but_root_is_told_so(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(os, "geteuid", lambda: 1000)
+        with pytest.raises(emulation.Arm64Error, match="needs root"):
+            emulation.provide()
+
+    @pytest.mark.parametrize("test", steps.NOT_HERE or ["tests/test_arm64.py"])
+    def test_what_is_left_out_exists(self, test: str) -> None:
+        file, _, name = test.partition("::")
+        assert (ROOT / file).exists()
+        assert name.rpartition("::")[2].partition("[")[0] in (ROOT / file).read_text()
+
+
+class TestMeasuredTable:
+    def fill(self, folder: Path, *more: str) -> list[str]:
+        report, page = folder / "report.json", folder / "page.md"
+        report.write_text(REPORT)
+        if not page.exists():
+            page.write_text(GUIDE, encoding="utf-8")
+        words = [str(report), "--page", str(page), "--board", "ROCK 5B", "--system", "Armbian"]
+        assert fill_boards.main([*words, *more]) == 0
+        lines = page.read_text(encoding="utf-8").splitlines()
+        begin = lines.index(fill_boards.BEGIN.strip())
+        return lines[begin + 1 : lines.index(fill_boards.END.strip())]
+
+    def test_a_report_fills_a_line_under_the_guides_own_heads(self, tmp_path: Path) -> None:
+        head, _, line = self.fill(tmp_path, "--idle-w", "1.6")
+        assert line == "| ROCK 5B | Armbian | dock-mini | 683 | 4.50 | - | 1.60 | - |"
+        assert head.count("|") == line.count("|")
+
+    def test_the_same_board_and_model_have_one_line(self, tmp_path: Path) -> None:
+        self.fill(tmp_path)
+        assert len(self.fill(tmp_path, "--idle-w", "1.5")) == 3
+
+    def test_a_file_that_is_no_report_is_refused(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (tmp_path / "report.json").write_text("{}")
+        words = [str(tmp_path / "report.json"), "--board", "x", "--system", "y"]
+        assert fill_boards.main(words) == 1
+        assert "fill_boards: KeyError: 'workloads'" in capsys.readouterr().err
