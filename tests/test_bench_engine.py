@@ -52,6 +52,7 @@ def report(scripted: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
     return report
 
 
+@pytest.mark.slow
 def available(report: Any) -> dict[str, Any]:
     """Return the workloads that this edged has."""
     return {name: part for name, part in report["workloads"].items() if "unit" in part}
@@ -80,6 +81,7 @@ def test_every_figure_is_a_number_that_can_be(report: Any) -> None:
     assert 0 < report["rss_beyond_model_bytes"] < 2**30
 
 
+@pytest.mark.slow
 def test_a_long_input_fills_the_context_but_for_its_answer(report: Any) -> None:
     tokens = report["workloads"]["long-input"]["tokens"]["edged"]
     room = report["setting"]["context_tokens"] - script.max_tokens("json")
@@ -93,6 +95,7 @@ def test_the_shipped_model_runs_too_and_nobody_says_what_is_right(tmp_path: Path
     assert report["model"]["name"] == "dock-mini"
 
 
+@pytest.mark.slow
 def test_a_model_scripted_for_other_answers_is_refused(scripted: Path, tmp_path: Path) -> None:
     old = tmp_path / "old.gguf"
     old.write_bytes(scripted.read_bytes().replace(script.digest().encode(), b"0" * 16))

@@ -19,6 +19,7 @@ PLANTS = range(1, 17)
 MEAN_ERROR_MAX = 0.08
 
 
+@pytest.mark.slow
 @pytest.fixture(scope="module")
 def few() -> list[Errors]:
     return [errors(on_cpu(RK3588), seed) for seed in PLANTS[:4]]

@@ -73,11 +73,17 @@ class ModelBroker:
         trace: TracebackType | None,
     ) -> None:
         """End all connections."""
-        self._loop.call_soon_threadsafe(self._server.close)
-        self._loop.call_soon_threadsafe(self._network.cut)
+        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+    async def _close(self) -> None:
+        self._server.close()
+        self._network.cut()
+        # A transport closes its socket in the turn of the loop after the one that it was told in.
+        for _ in range(3):
+            await asyncio.sleep(0)
 
 
 @pytest.fixture(params=["model", pytest.param("mosquitto", marks=pytest.mark.broker)])

@@ -31,6 +31,7 @@ def virtual(place: Path, broker: Mosquitto, **power: Any) -> Daemon:
     return Daemon(place, broker, sections=VIRTUAL | {"power": power})
 
 
+@pytest.mark.slow
 def power_state(broker: Mosquitto, wanted: str) -> dict[str, Any]:
     """Return the first power state, retained or later, whose source is the one wanted."""
     with Asker(broker) as device:
@@ -57,6 +58,8 @@ def test_the_virtual_board_is_held_and_says_that_it_is_simulated(
     assert state["mean_w"] < 4.1
 
 
+@pytest.mark.slow
+@pytest.mark.slow
 def test_a_prompt_that_cannot_be_in_time_is_refused_with_seconds_and_joules_or_waits(
     broker: Mosquitto, tmp_path: Path
 ) -> None:

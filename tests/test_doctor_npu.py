@@ -68,6 +68,7 @@ def broker(tmp_path: Path) -> Iterator[Mosquitto]:
         yield running
 
 
+@pytest.mark.slow
 @pytest.mark.broker
 @pytest.mark.model
 def test_state_and_doctor_tell_what_the_device_of_a_serving_board_has_executed(

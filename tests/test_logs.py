@@ -104,6 +104,7 @@ def test_an_outcome_is_one_line_with_the_figures_of_its_reply(
     assert record["EDGED_J_SOURCE"] == "estimated"
 
 
+@pytest.mark.slow
 def test_no_line_holds_what_a_device_sent_or_was_answered(
     device: Asker, journal: JournalReader
 ) -> None:
