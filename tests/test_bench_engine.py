@@ -52,12 +52,12 @@ def report(scripted: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
     return report
 
 
-@pytest.mark.slow
 def available(report: Any) -> dict[str, Any]:
     """Return the workloads that this edged has."""
     return {name: part for name, part in report["workloads"].items() if "unit" in part}
 
 
+@pytest.mark.slow
 def test_a_scripted_model_gives_the_canonical_answer_in_every_workload(report: Any) -> None:
     assert {name: part["right"] for name, part in available(report).items()} == dict.fromkeys(
         available(report), 1.0
@@ -81,13 +81,13 @@ def test_every_figure_is_a_number_that_can_be(report: Any) -> None:
     assert 0 < report["rss_beyond_model_bytes"] < 2**30
 
 
-@pytest.mark.slow
 def test_a_long_input_fills_the_context_but_for_its_answer(report: Any) -> None:
     tokens = report["workloads"]["long-input"]["tokens"]["edged"]
     room = report["setting"]["context_tokens"] - script.max_tokens("json")
     assert 0.8 * room < tokens["prompt"] <= room
 
 
+@pytest.mark.slow
 def test_the_shipped_model_runs_too_and_nobody_says_what_is_right(tmp_path: Path) -> None:
     done, report = bench(tmp_path, "--quick", "--repeat", "1", "--workload", "single")
     assert (done.returncode, done.stderr) == (0, "")
@@ -95,7 +95,6 @@ def test_the_shipped_model_runs_too_and_nobody_says_what_is_right(tmp_path: Path
     assert report["model"]["name"] == "dock-mini"
 
 
-@pytest.mark.slow
 def test_a_model_scripted_for_other_answers_is_refused(scripted: Path, tmp_path: Path) -> None:
     old = tmp_path / "old.gguf"
     old.write_bytes(scripted.read_bytes().replace(script.digest().encode(), b"0" * 16))
@@ -104,6 +103,7 @@ def test_a_model_scripted_for_other_answers_is_refused(scripted: Path, tmp_path:
     assert "make_bench_model" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_peer_that_cannot_start_ends_it_in_words(scripted: Path, tmp_path: Path) -> None:
     broken = tmp_path / "llama-server"
     broken.write_text("#!/bin/sh\necho no such luck\nexit 3\n")

@@ -19,12 +19,12 @@ PLANTS = range(1, 17)
 MEAN_ERROR_MAX = 0.08
 
 
-@pytest.mark.slow
 @pytest.fixture(scope="module")
 def few() -> list[Errors]:
     return [errors(on_cpu(RK3588), seed) for seed in PLANTS[:4]]
 
 
+@pytest.mark.slow
 def test_after_one_point_the_mean_error_is_small(few: list[Errors]) -> None:
     assert statistics.fmean(one.after for one in few) <= MEAN_ERROR_MAX
 

@@ -80,8 +80,8 @@ def daemon(
         engine.kill()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("jump", ["+6h", "-6h"])
+@pytest.mark.slow
 def test_a_clock_that_jumps_by_hours_costs_a_running_prompt_nothing(
     daemon: Daemon, device: Asker, clock: Path, jump: str
 ) -> None:

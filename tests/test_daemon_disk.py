@@ -48,8 +48,8 @@ def spool_state(watcher: Asker, problem_holds: str | None) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.slow
 @needs_mount
+@pytest.mark.slow
 def test_a_disk_that_fills_costs_no_accepted_prompt_and_the_daemon_stays(
     broker: Mosquitto, tmp_path: Path
 ) -> None:
@@ -92,8 +92,8 @@ def outcome_of(device: Asker, id: str) -> str:
     )
 
 
-@pytest.mark.slow
 @needs_mount
+@pytest.mark.slow
 def test_a_daemon_that_starts_on_a_full_disk_waits_and_then_answers(
     broker: Mosquitto, tmp_path: Path
 ) -> None:

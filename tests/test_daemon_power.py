@@ -31,7 +31,6 @@ def virtual(place: Path, broker: Mosquitto, **power: Any) -> Daemon:
     return Daemon(place, broker, sections=VIRTUAL | {"power": power})
 
 
-@pytest.mark.slow
 def power_state(broker: Mosquitto, wanted: str) -> dict[str, Any]:
     """Return the first power state, retained or later, whose source is the one wanted."""
     with Asker(broker) as device:
@@ -41,6 +40,7 @@ def power_state(broker: Mosquitto, wanted: str) -> dict[str, Any]:
     return power
 
 
+@pytest.mark.slow
 def test_the_virtual_board_is_held_and_says_that_it_is_simulated(
     broker: Mosquitto, tmp_path: Path
 ) -> None:
@@ -58,7 +58,6 @@ def test_the_virtual_board_is_held_and_says_that_it_is_simulated(
     assert state["mean_w"] < 4.1
 
 
-@pytest.mark.slow
 @pytest.mark.slow
 def test_a_prompt_that_cannot_be_in_time_is_refused_with_seconds_and_joules_or_waits(
     broker: Mosquitto, tmp_path: Path
@@ -81,6 +80,7 @@ def test_a_prompt_that_cannot_be_in_time_is_refused_with_seconds_and_joules_or_w
     assert accepted["estimated_s"] > 2
 
 
+@pytest.mark.slow
 def test_a_budget_that_nothing_fits_into_refuses_prompts_and_says_what_to_switch_off(
     broker: Mosquitto, tmp_path: Path
 ) -> None:

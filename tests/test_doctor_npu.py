@@ -68,9 +68,9 @@ def broker(tmp_path: Path) -> Iterator[Mosquitto]:
         yield running
 
 
-@pytest.mark.slow
 @pytest.mark.broker
 @pytest.mark.model
+@pytest.mark.slow
 def test_state_and_doctor_tell_what_the_device_of_a_serving_board_has_executed(
     broker: Mosquitto, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -104,7 +104,6 @@ def test_an_outcome_is_one_line_with_the_figures_of_its_reply(
     assert record["EDGED_J_SOURCE"] == "estimated"
 
 
-@pytest.mark.slow
 def test_no_line_holds_what_a_device_sent_or_was_answered(
     device: Asker, journal: JournalReader
 ) -> None:
@@ -127,6 +126,7 @@ def test_no_line_holds_what_a_device_sent_or_was_answered(
     assert [one for one in journal.heard if SECRET in str(one)] == []
 
 
+@pytest.mark.slow
 def test_a_prompt_that_met_the_end_of_an_engine_says_so(
     device: Asker, daemon: Daemon, journal: JournalReader
 ) -> None:

@@ -252,8 +252,8 @@ def test_a_library_in_the_loader_s_own_places_needs_no_path() -> None:
         Library(None)
 
 
-@pytest.mark.slow
 @pytest.mark.broker
+@pytest.mark.slow
 def test_the_daemon_stays_up_and_a_prompt_is_run_again_then_given_up(
     tmp_path: Path, library: Path
 ) -> None:
