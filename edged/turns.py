@@ -53,10 +53,14 @@ class Turns:
     of: Mapping[Flow, Turn] = field(default_factory=dict)
 
     def corrected(self, row: Row, surplus_j: float) -> Turns:
-        """Return the turns after a row took `surplus_j` less than was forecast."""
+        """Return the turns after a row took `surplus_j` less than was forecast.
+
+        That pays debts and is no claim: what the flow owed for the row may be forgiven by now.
+        """
         flow = flow_of(row)
         turn = self.of.get(flow, Turn())
-        return Turns({**self.of, flow: replace(turn, deficit_j=turn.deficit_j + surplus_j)})
+        paid_j = min(turn.deficit_j + surplus_j, max(0.0, turn.deficit_j))
+        return Turns({**self.of, flow: replace(turn, deficit_j=paid_j)})
 
     def among(self, waiting: Set[Flow]) -> Turns:
         """Return the turns of those that wait; the others keep their debts, and claim nothing."""

@@ -14,6 +14,7 @@ from tests.daemon_fixture import BOARD, Asker, Daemon, long_answer
 pytestmark = pytest.mark.broker
 
 SHORT = {"prompt": "x", "schema": long_answer(20)}
+MIDDLING = {"prompt": "x", "schema": long_answer(150)}
 LONG = {"prompt": "x", "schema": long_answer(400)}
 
 
@@ -50,7 +51,7 @@ def both(broker: Mosquitto, name: str) -> Iterator[tuple[Asker, Asker]]:
 def test_one_prompt_is_not_kept_waiting_by_another_clients_many(broker: Mosquitto) -> None:
     with both(broker, "turns") as (flood, single):
         for number in range(8):
-            flood.ask(SHORT | {"ttl_s": 100}, f"flood-{number}")
+            flood.ask(MIDDLING | {"ttl_s": 100}, f"flood-{number}")
         single.ask(SHORT, "single")
         flood.outcome("single")
         assert flood.count()["done"] < 6

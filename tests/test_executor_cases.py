@@ -109,7 +109,9 @@ def test_dispatch_concurrency_below_need_timeout_errors(broker: Mosquitto, tmp_p
         own.wait_for_log("connected to the broker")
         device.listen()
         request = "edged/v1/dock/one/req/dev"
-        device.send(f"{request}/first", {"prompt": "x", "schema": long_answer(700)})
+        slow = {"prompt": "x", "schema": long_answer(700), "stream": True}
+        device.send(f"{request}/first", slow)
+        device.next(lambda reply: reply["event"] == "chunk")
         device.send(f"{request}/second", SHORT | {"ttl_s": 1})
         assert device.outcome("second")["status"] == 408
         assert device.outcome("first")["event"] == "done"

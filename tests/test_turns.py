@@ -56,6 +56,11 @@ def test_what_an_answer_took_over_its_forecast_is_its_clients_debt() -> None:
     assert order(rows, turns=Turns().corrected(rows[0], -2.5)) == [2, 3, 4, 1]
 
 
+def test_what_an_answer_took_less_than_its_forecast_is_no_claim_of_its_client() -> None:
+    rows = [ask(1, deadline_s=9), ask(2, deadline_s=9), ask(3, deadline_s=9), ask(4, "b")]
+    assert order(rows, turns=Turns().corrected(rows[0], 2.5)) == order(rows) == [1, 4, 2, 3]
+
+
 def test_a_low_priority_passes_a_high_one_once_it_has_waited_long_enough() -> None:
     old, now_s = ask(1, priority=5), 5 * AGE_S
     fresh = ask(2, "b", priority=9, accepted_s=now_s)
