@@ -8,9 +8,27 @@ from __future__ import annotations
 
 import os
 import socket
+import struct
 from pathlib import Path
+from typing import Protocol
 
 from edged.errors import ConfigError
+
+# Source: unix(7), SO_PEERCRED: struct ucred, pid, uid and gid of who called connect or listen.
+_UCRED = struct.Struct("iII")
+
+
+class _Connected(Protocol):
+    """A socket, or asyncio's view of one."""
+
+    def getsockopt(self, level: int, option: int, length: int, /) -> bytes: ...
+
+
+def peer_ids(connection: _Connected) -> tuple[int, int, int]:
+    """Return pid, uid and gid of who is on the other side, as the kernel tells them."""
+    found = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
+    pid, uid, gid = _UCRED.unpack(found)
+    return pid, uid, gid
 
 
 def listening(path: Path, mode: int, key: str) -> socket.socket:

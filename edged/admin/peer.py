@@ -9,11 +9,9 @@ from __future__ import annotations
 import grp
 import pwd
 import socket
-import struct
 from dataclasses import dataclass
 
-# Source: unix(7), SO_PEERCRED: struct ucred, pid, uid and gid of who called connect.
-_UCRED = struct.Struct("iII")
+from edged.unix_socket import peer_ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +32,7 @@ class Peer:
 
 def peer_of(connection: socket.socket) -> Peer:
     """Return who is on the other side."""
-    _, uid, gid = _UCRED.unpack(
-        connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
-    )
+    _, uid, gid = peer_ids(connection)
     return Peer(uid, gid)
 
 

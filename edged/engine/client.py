@@ -13,8 +13,6 @@ import asyncio
 import logging
 import os
 import signal
-import socket
-import struct
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -44,6 +42,7 @@ from edged.engine.processes import OwnProcesses, Processes
 from edged.engine.stream import read_frame
 from edged.errors import EngineLost
 from edged.journal import Event, about
+from edged.unix_socket import peer_ids
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +58,6 @@ KILL_S_MAX = 5.0
 UNENDING = "SIGKILL does not end it: a driver holds it"
 # Where systemd starts the engine: so long nobody may listen before prompts are refused.
 ABSENT_S_MAX = 60.0
-_PEER = struct.Struct("3i")  # Source: unix(7), SO_PEERCRED: struct ucred, pid first
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,10 +262,7 @@ class EngineClient:
     def _peer_pid(self) -> int:
         """Return the process that listens: the kernel knows it where it does not say so."""
         assert self._writer is not None, "there is a connection"
-        end: socket.socket = self._writer.get_extra_info("socket")
-        peer = end.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
-        pid: int = _PEER.unpack(peer)[0]
-        return pid
+        return peer_ids(self._writer.get_extra_info("socket"))[0]
 
     async def _connect(self) -> asyncio.StreamReader:
         reader = await self._try_connect()
