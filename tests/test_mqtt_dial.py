@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -72,11 +74,20 @@ def test_a_broker_on_a_unix_socket_is_reached_by_its_path(tmp_path: Path) -> Non
         finish(scenario(broker))
 
 
-# paho forgets a UNIX socket that it could not connect, and the collector closes it.
-@pytest.mark.filterwarnings(
-    "ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"
-)
 def test_a_path_where_nobody_listens_is_named(tmp_path: Path) -> None:
     near = config.Broker(host=str(tmp_path / "nobody.sock"))
     with pytest.raises(BrokerGone, match=r"nothing listens on .*nobody\.sock: start the broker"):
         dial(near, "board", "5", None)
+
+
+def test_a_socket_that_could_not_be_connected_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left_open: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda error: left_open.append(error.object))
+    near = config.Broker(host=str(tmp_path / "nobody.sock"))
+    with pytest.raises(BrokerGone) as refused:
+        dial(near, "board", "5", None)
+    refused.value.__cause__ = None
+    gc.collect()
+    assert left_open == []

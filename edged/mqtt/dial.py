@@ -83,6 +83,19 @@ def dial(
     return client
 
 
+class _Client(paho.Client):
+    """paho's client, which forgets (2.2.0) to close a UNIX socket that it could not connect."""
+
+    def _create_unix_socket_connection(self) -> socket.socket:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            connection.connect(self._host)
+        except OSError:
+            connection.close()
+            raise
+        return connection
+
+
 class Call:
     """A connection that is dialled in a thread; hung up in another one, it is closed at once.
 
@@ -123,7 +136,7 @@ class Call:
 def _new_client(
     broker: Broker, client_id: str, protocol: Protocol, will: Will | None, *, is_lasting: bool
 ) -> paho.Client:
-    client = paho.Client(
+    client = _Client(
         CallbackAPIVersion.VERSION2,
         client_id=client_id,
         clean_session=None if protocol == "5" else not is_lasting,
