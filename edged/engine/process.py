@@ -20,6 +20,7 @@ import sdnotify
 
 from edged.config import Config
 from edged.engine.frames import Broken, Loading, Ready
+from edged.engine.heap import share_one
 from edged.engine.inbox import Inbox
 from edged.engine.intake import Intake, Preparing
 from edged.engine.link import Link
@@ -51,6 +52,7 @@ def run(config: Config, *, spawned: bool = False) -> int:
     Raises:
         ConfigError: state directory or socket cannot be used.
     """
+    share_one()
     if config.uses_npu:
         _allow_open_files()
     try:
