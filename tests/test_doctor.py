@@ -21,7 +21,7 @@ from tests.doctor_fixtures import board as golden
 from tests.doctor_fixtures import levels, library, says, with_npu, write
 from tests.engine_fixtures import Daemon, engine_process, work, write_config
 from tests.golden_tree import BOARDS, EACH_BOARD, EAR
-from tests.golden_tree import tmp_path as tmp_path
+from tests.memory import tmp_path as tmp_path
 from tests.rkllm_fixtures import FORMAT
 from tools.firmware_config.boards import BOARDS as FIRMWARE_BOARDS
 

@@ -34,7 +34,7 @@ from edged.engine.rkllm.library import NAME as RKLLM
 from tests.doctor_fixtures import STRANGER, config, levels, library, mine, says, with_npu, write
 from tests.doctor_fixtures import board as golden
 from tests.golden_tree import EACH_BOARD
-from tests.golden_tree import tmp_path as tmp_path
+from tests.memory import tmp_path as tmp_path
 from tests.tiny_gguf import write_tiny_gguf
 
 ROOT = Path(__file__).parent.parent

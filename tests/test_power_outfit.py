@@ -13,7 +13,7 @@ from edged.power.forecast import Learned
 from edged.power.kept import Kept
 from edged.power.outfit import Outfit, Parts, outfit, parts_here
 from tests.golden_tree import BOARDS, EACH_BOARD, metered, tree
-from tests.golden_tree import tmp_path as tmp_path
+from tests.memory import tmp_path as tmp_path
 
 
 def clock() -> float:

@@ -30,10 +30,7 @@ from tools.simulation.seeds import run_seed
 from tools.simulation.wire import Message
 from tools.simulation.world import Found, World, simulate
 
-# paho forgets a UNIX socket that it could not connect, and the collector closes it.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"
-)
+pytestmark = pytest.mark.model  # the whole daemon, with a simulated engine
 ROOT = Path(__file__).parent.parent
 MINUTES = 0.3
 # A renewal of the lease looks at the silence, twice a second.
