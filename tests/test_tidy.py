@@ -69,6 +69,7 @@ LAYERS = (
         "disk",
         "durable",
         "unix_socket",
+        "notify",
         "journal",
     ),
     ("errors", ""),
