@@ -193,7 +193,7 @@ def let_in_s(governor: Law, step: Step, from_s: float, within_s: float) -> float
 
 
 def test_a_prompt_that_cannot_be_cut_is_let_in_and_the_pauses_behind_it_pay() -> None:
-    governor = law(terms=Settings(cuts_prefill=False))
+    governor = law(terms=Settings(cuts_prefill=False), knobs=frozenset())
     whole = Step("prefill", 8000)
     prefill_s = governor.forecast.step_s(governor.forecast.points[governor.point], whole)
     assert prefill_s > governor.limits.window_s
@@ -201,6 +201,8 @@ def test_a_prompt_that_cannot_be_cut_is_let_in_and_the_pauses_behind_it_pay() ->
     assert began_s is not None
     governor.begin(began_s, whole)
     ended_s = began_s + prefill_s
+    for second in range(1, int(prefill_s)):
+        governor.observe(began_s + second, None)
     governor.end(ended_s, settled=True)
     assert governor.mean_w(ended_s) > governor.limits.mean_w
     next_s = let_in_s(governor, Step("decode", 1), ended_s, 20.0)
