@@ -47,9 +47,21 @@ SERVICE_STATE = "/var/lib/edged"
 BOARD = "BOARD"
 
 
-def examine(config_file: Path | None, root: Root, state_dir: Path | None = None) -> Report:
-    """Return what was found on this machine."""
-    person = who(root)
+def examine(
+    config_file: Path | None,
+    root: Root,
+    state_dir: Path | None = None,
+    person: Person | None = None,
+) -> Report:
+    """Return what was found on this machine.
+
+    Args:
+        config_file: None: the defaults.
+        root: where it is looked.
+        state_dir: in place of `node.state_dir`.
+        person: who would serve; None: who asks, or edged's own user.
+    """
+    person = person or who(root)
     read = settings.look(config_file)
     placed_config = _placed(read.config, person, state_dir, root)
     asked = _Asked(root, placed_config.broker)
@@ -107,7 +119,7 @@ def _engine(root: Root, config: Config, person: Person) -> list[Finding]:
     is_told = here.is_rockchip or backend.library is not None
     return [
         *(npu_backend.judge(backend) if is_told else []),
-        *locks.judge(held, config.npu_lock, needs_npu=needs_npu),
+        *locks.judge(held, config.npu_lock, person, needs_npu=needs_npu),
         open_files.judge(open_files.look(root, held.engine), needs_npu=needs_npu),
         model.judge(model.look(root, config, held.engine)),
         *named,
@@ -120,8 +132,7 @@ def _needs_npu(config: Config, here: board.Board) -> bool:
 
     A ggml backend may be one for another NPU: on other machines its trial at the load tells.
     """
-    is_rockchip_s = config.engine.backend in ("rkllm", "rknn")
-    return is_rockchip_s or (config.uses_npu and here.is_rockchip)
+    return config.uses_npu and (config.engine.backend != "llama" or here.is_rockchip)
 
 
 def _state(root: Root, config: Config) -> state.State:
