@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from edged.engine.frames import Cancel, Go, Limits, Wish
 from edged.engine.gate import NOTHING
+from tests.broker import Mosquitto
+from tests.daemon_fixture import BOARD, Asker, Daemon
 from tests.engine_fixtures import work
-from tests.rkllm_fixtures import Rule, say
+from tests.golden_tree import tree
+from tests.rkllm_fixtures import Rule, rkllm_tables, say, stub_library
 from tests.test_rkllm_engine import EVENT, GOOD, Board, Start
 from tests.test_rkllm_engine import start as start
 
@@ -88,3 +93,28 @@ def test_a_permit_for_a_run_that_came_to_nothing_is_given_back(start: Start, mod
         permitted(board, "a")
         assert board.daemon.outcome("a").finish == "failed"
         assert board.daemon.until(Wish) == NOTHING
+
+
+@pytest.mark.broker
+@pytest.mark.slow
+def test_a_board_that_holds_its_budget_answers_through_rkllm(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    rules = [say("JSON", "no", GOOD), say("tell", "all is well")]
+    sections = rkllm_tables(tmp_path, stub_library(tmp_path_factory.getbasetemp()), rules)
+    sections["power"] = {"sysfs": str(tree(tmp_path / "sys", "rock_5b")), "budget_w": 2.5}
+    with (
+        Mosquitto(tmp_path / "broker") as broker,
+        Daemon(tmp_path / "d", broker, backend="rkllm", sections=sections) as daemon,
+        Asker(broker) as device,
+    ):
+        daemon.wait_for_log("connected to the broker")
+        device.listen()
+        device.ask({"prompt": "tell"}, "free")
+        device.ask({"prompt": "x", "schema": EVENT}, "held")
+        answers = [device.outcome("free"), device.outcome("held")]
+        device.subscribe(f"{BOARD}/state")
+        power = device.next(lambda reply: "power" in reply)["power"]
+    assert [one["event"] for one in answers] == ["done", "done"]
+    assert all(one["energy"]["j"] > 0 for one in answers)
+    assert power["state"] not in ("off", "blind")
