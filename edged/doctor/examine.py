@@ -8,6 +8,7 @@ called, nothing written. The broker is asked meanwhile by a thread of its own.
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -161,6 +162,7 @@ class _Asked:
 
     def __init__(self, root: Root, settings: Broker) -> None:
         self._where = f"{settings.host}:{settings.port}"
+        self._until_s = time.monotonic() + BROKER_S
         self._told: list[broker.Told] = []
         # A daemon thread: a name server that does not answer must not hold up the end.
         self._thread = threading.Thread(target=self._ask, args=(root, settings), daemon=True)
@@ -170,7 +172,7 @@ class _Asked:
         self._told.append(broker.look(root, settings))
 
     def told(self) -> broker.Told:
-        """Return what it said, within `BROKER_S`."""
-        self._thread.join(BROKER_S)
+        """Return what it said, within `BROKER_S` of being asked."""
+        self._thread.join(max(0.0, self._until_s - time.monotonic()))
         silent = broker.Told(self._where, f"no answer from {self._where} within {BROKER_S:g} s")
         return self._told[0] if self._told else silent
