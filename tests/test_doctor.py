@@ -188,6 +188,7 @@ def test_the_document_lists_every_line(tmp_path: Path) -> None:
     config = written(tmp_path, f"{ON_NPU}[rkllm]\nlock = '{tmp_path}/npu.lock'\n")
     break_lock(root, tmp_path)
     config.write_text(config.read_text() + "[model]\npath = '/m-rk3576-v1.2.0.rkllm'\n")
+    write(root, "/etc/systemd/system/edged-engine.service", "PrivateDevices=yes")
     (tmp_path / "state").mkdir(exist_ok=True)
     (tmp_path / "state" / TABLE).write_text("no table")
     page = (Path(__file__).parent.parent / "docs/doctor.md").read_text().partition("## Advice")[0]

@@ -214,16 +214,6 @@ def test_the_engine_that_holds_the_npu_is_well() -> None:
     assert {one.level for one in found} == {"ok"}
 
 
-@pytest.mark.parametrize(("mode", "levels_told"), [(0o600, ["error"]), (0o666, [])])
-def test_a_free_lock_that_another_user_made_and_keeps_closed_is_an_error(
-    mode: int, levels_told: list[str]
-) -> None:
-    file = Guard(Path("/run/lock/edged-npu.lock"), 0, 0, "root", mode)
-    held = locks.Locks(engine=None, daemon=None, npu=None, npu_file=file)
-    found = locks.judge(held, file.path, STRANGER, needs_npu=True)
-    assert levels(found, "npu-lock") == levels_told
-
-
 def test_a_lock_of_another_file_is_not_ours(tmp_path: Path) -> None:
     (tmp_path / "engine.lock").touch()
     inode = (tmp_path / "engine.lock").stat().st_ino

@@ -31,6 +31,7 @@ from edged.doctor import (
     owners,
     processor,
     rkllm_advice,
+    sandbox,
     settings,
     state,
     wall_clock,
@@ -121,6 +122,7 @@ def _engine(root: Root, config: Config, person: Person) -> list[Finding]:
     return [
         *(npu_backend.judge(backend) if is_told else []),
         *locks.judge(held, config.npu_lock, person, needs_npu=needs_npu),
+        *sandbox.judge(sandbox.look(root, config.npu_lock), person, needs_npu=needs_npu),
         open_files.judge(open_files.look(root, held.engine), needs_npu=needs_npu),
         model.judge(model.look(root, config, held.engine)),
         *named,
