@@ -229,7 +229,9 @@ def test_the_lock_of_the_npu_is_there_from_boot_on_and_is_the_one_that_edged_tak
     fake_users(tmp_path, edged=os.getgid())
     rules = ETC / "tmpfiles.d/edged-npu-lock.conf"
     subprocess.run(["systemd-tmpfiles", f"--root={tmp_path}", "--create", str(rules)], check=True)
-    assert stat_mode(tmp_path / str(Config().npu_lock).lstrip("/")) == 0o660
+    made = tmp_path / str(Config().npu_lock).lstrip("/")
+    assert made.is_file()
+    assert stat_mode(made) == 0o660
     assert f"ReadWritePaths=-{Config().npu_lock}" in OPENED["edged-engine.service"]
 
 
