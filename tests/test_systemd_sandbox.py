@@ -64,6 +64,7 @@ def test_an_unprotected_service_is_not_taken_for_a_safe_one(tmp_path: Path) -> N
                 "PrivateDevices",
                 "DeviceAllow",
                 "SupplementaryGroups",
+                "SystemCallFilter_resources",
             },
         ),
     ],
