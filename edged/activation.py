@@ -246,19 +246,19 @@ class Activation:
             installed = dict(tried.site.templates)
             cases = [example_of(template) for template in installed.values()]
             folder = templates_dir(tried.config.model)
-            if folder is not None:
+            if folder is not None and evaluation is not None:
                 cases += held_out(folder.parent, installed, evaluation.rows)
             together = ready.sequences if trial.kind == "model" else 1
             marks = await self._examination.marks(cases, together)
         except (ConfigError, EngineLost) as error:
             return str(error)
-        return problem_of(marks, evaluation.exact_match_min)
+        return problem_of(marks, 0.0 if evaluation is None else evaluation.exact_match_min)
 
-    def _evaluation(self, trial: Trial) -> Evaluation:
-        """Return what the bundle on trial asks of itself; what ships asks nothing."""
+    def _evaluation(self, trial: Trial) -> Evaluation | None:
+        """Return what the bundle on trial asks of itself; None: it is none, it was released."""
         slot = trial.choice.model if trial.kind == "model" else trial.choice.templates
         if slot is None:
-            return Evaluation()
+            return None
         path = self._store.folder(trial.kind, slot) / ABOUT[trial.kind]
         return read_about(trial.kind, path.read_bytes()).evaluation
 

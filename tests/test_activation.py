@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from edged import config
+from edged.__main__ import main
 from edged.admin.client import asked
 from edged.admin.wire import StatusAsk
 from edged.models.installed import SHIPPED
@@ -57,16 +61,27 @@ def board(tmp_path: Path, broker: Mosquitto, signer: Signer) -> Iterator[Daemon]
         yield daemon
 
 
-def edged(daemon: Daemon, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run a command as a person at the board does."""
-    command = [sys.executable, "-m", "edged", *words, "--config", str(daemon.config)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What a command did."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+def edged(daemon: Daemon, *words: str) -> Ran:
+    """Run a command as a person at the board does, in this process."""
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        code = main([*words, "--config", str(daemon.config)])
+    return Ran(code, out.getvalue(), err.getvalue())
 
 
 def done(daemon: Daemon, *words: str) -> str:
     """Run a command that has to succeed; return what it printed."""
     ran = edged(daemon, *words)
-    assert ran.returncode == 0, ran.stderr
+    assert ran.code == 0, ran.stderr
     return ran.stdout
 
 
@@ -168,7 +183,7 @@ def test_a_model_that_does_not_serve_is_not_made_active(
     folder = sign(dock_mini(tmp_path / "bundle", 2, changes=(changes,)), signer)
     done(board, "model", "install", str(folder))
     ran = edged(board, "model", "activate")
-    assert ran.returncode == 1
+    assert ran.code == 1
     assert words in ran.stderr
     assert state(board)["store"]["last"]["state"] == "fell_back"
     assert answered(broker, MESSAGE)["event"] == "done"
@@ -180,7 +195,7 @@ def test_a_file_that_is_no_model_is_not_made_active(
 ) -> None:
     done(board, "model", "install", str(sign(model_folder(tmp_path / "bundle"), signer)))
     ran = edged(board, "model", "activate")
-    assert ran.returncode == 1
+    assert ran.code == 1
     assert "GGUF" in ran.stderr
     assert answered(broker, MESSAGE)["event"] == "done"
 
@@ -197,7 +212,7 @@ def test_a_model_that_fails_its_evaluation_set_is_not_made_active(
     (rows / "dock-event.jsonl").write_text('{"input": "all quiet", "expected": {"dock": 99}}\n')
     done(board, "model", "install", str(sign(folder, signer)))
     ran = edged(board, "model", "activate")
-    assert ran.returncode == 1
+    assert ran.code == 1
     assert "0 of 1 answers of the evaluation set are exact" in ran.stderr
     wait_until(lambda: state(board)["model"] == shipped, "the shipped model again")
     assert answered(broker, MESSAGE)["event"] == "done"
@@ -262,7 +277,7 @@ def test_templates_that_do_not_serve_are_not_made_active(
     folder = templates_folder(tmp_path / "bundle", about=about, rows=rows)
     done(board, "template", "install", str(sign(folder, signer)))
     ran = edged(board, "template", "activate")
-    assert ran.returncode == 1
+    assert ran.code == 1
     assert words in ran.stderr
     assert state(board)["templates"] == shipped
     assert answered(broker, MESSAGE)["event"] == "done"
@@ -280,7 +295,7 @@ def test_templates_are_scored_before_they_are_active(
 
 def test_an_unsigned_bundle_is_not_installed(board: Daemon, tmp_path: Path) -> None:
     ran = edged(board, "model", "install", str(model_folder(tmp_path / "bundle")))
-    assert ran.returncode == 1
+    assert ran.code == 1
     assert "nobody signed it" in ran.stderr
 
 
@@ -334,10 +349,10 @@ def test_an_order_over_mqtt_for_what_is_in_no_slot_is_refused(
             ("model", {"activate": "dock-mini", "version": 9}),
             ("templates", {"rollback": True}),
         ):
-            topic = f"{BOARD}/cmd/{kind}/{kind}"
+            topic = f"{BOARD}/cmd/{kind}/o-{kind}"
             console.publish(topic, json.dumps(payload).encode(), retain=True)
-            told = console.next(lambda heard, kind=kind: heard.get("id") == kind)
-            assert (told["state"], told["reason"]) == ("refused", "unusable")
+            told = console.next(lambda heard: heard.get("state") == "refused")
+            assert (told["id"], told["reason"]) == (f"o-{kind}", "unusable")
 
 
 def test_templates_over_mqtt_tell_why_they_fell_back(
