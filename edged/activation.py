@@ -25,7 +25,7 @@ from edged.site import Site, site_of
 from edged.spool import Spool
 from edged.store.about import ABOUT, Evaluation, Kind, read_about
 from edged.store.chosen import takes, with_choice
-from edged.store.register import Result, Slot, Trial
+from edged.store.register import STARTS_MAX, Result, Slot, Trial
 from edged.store.said import model_said, store_said, templates_trust
 from edged.store.signature import Trust
 from edged.store.store import Store, Whom
@@ -176,7 +176,7 @@ class Activation:
 
     async def _leave(self, digest: str | None) -> None:
         """Have the engine go back from the model with this digest to the active one."""
-        while digest is not None and await self._until(self._is_settled):
+        while digest is not None and await self._until(self._is_ready):
             ready, life = self._engine.state.ready, self._engine.life
             if ready is None or ready.digest != digest:
                 return
@@ -185,7 +185,7 @@ class Activation:
 
     async def _another_life(self, than: int) -> bool:
         """Wait until the engine that was there has gone; return whether it has."""
-        return await self._until(lambda: self._engine.life != than)
+        return await self._until(lambda: self._engine.life != than, IDLE_S_MAX)
 
     def _read(self, trial: Trial) -> _Tried:
         register = self._register
@@ -196,35 +196,35 @@ class Activation:
 
     async def _problem(self, trial: Trial, tried: _Tried) -> str | None:
         """Return why what is tried does not serve; None when it does."""
-        problem = await (self._loaded(trial) if trial.kind == "model" else self._fits(trial))
+        problem = await (self._loaded() if trial.kind == "model" else self._fits(trial))
         return await self._examined(trial, tried) if problem is None else problem
 
-    async def _loaded(self, trial: Trial) -> str | None:
-        """Have the engine load the model that is tried; return why it did not."""
-        if trial.starts == 0:
-            if not await self._until(lambda: not self._spool.rows.running, IDLE_S_MAX):
-                return f"prompts still ran after {IDLE_S_MAX:.0f} s; try again"
-            life, had_engine = self._engine.life, self._engine.state.pid is not None
-            self._engine.renew()
-            if had_engine and not await self._another_life(life):
-                return "the engine does not begin anew; see its log"
-        while True:
-            is_there = await self._until(self._is_settled, LOAD_S_MAX)
+    async def _loaded(self) -> str | None:
+        """Have the engine load the model that is tried; return why it did not.
+
+        An engine that starts by itself meanwhile loads it too.
+        """
+        for _ in range(STARTS_MAX + 1):
+            if not await self._until(self._is_ready):
+                return f"not loaded after {LOAD_S_MAX:.0f} s: {self._engine.state.problem}"
             now = (await asyncio.to_thread(self._store.file.read)).trial
             if now is None or now.problem is not None:
-                return now.problem if now is not None else "the register was changed"
-            if not is_there:
-                return f"not loaded after {LOAD_S_MAX:.0f} s: {self._engine.state.problem}"
+                return "the register was changed" if now is None else now.problem
             if now.starts > 0:
                 return None
-            await asyncio.sleep(LOOK_S)
+            if not await self._until(lambda: not self._spool.rows.running, IDLE_S_MAX):
+                return f"prompts still ran after {IDLE_S_MAX:.0f} s; try again"
+            life = self._engine.life
+            self._engine.renew()
+            await self._another_life(life)
+        return "the engine does not load it; see its log"
 
-    def _is_settled(self) -> bool:
+    def _is_ready(self) -> bool:
         return self._engine.state.phase == "ready"
 
     async def _fits(self, trial: Trial) -> str | None:
         """Return why templates are none for the resident model."""
-        if not await self._until(self._is_settled, LOAD_S_MAX):
+        if not await self._until(self._is_ready, LOAD_S_MAX):
             return f"no model is resident: {self._engine.state.problem}"
         ready = self._engine.state.ready
         assert ready is not None, "a ready engine said so"

@@ -57,7 +57,7 @@ def run(
         fall_back: told why the model cannot be loaded, where another one can be instead.
 
     Returns:
-        None: the process is to begin anew, after SIGHUP or to fall back.
+        None: the process is to begin anew, after SIGUSR1 or to fall back.
 
     Raises:
         ConfigError: state directory or socket cannot be used.
@@ -115,7 +115,8 @@ def _serve(config: Config, link: Link, fall_back: Callable[[str], None] | None) 
         anew.set()
         inbox.close()
 
-    signal.signal(signal.SIGHUP, begin_anew)
+    # Not SIGHUP, which comes too when a terminal is closed.
+    signal.signal(signal.SIGUSR1, begin_anew)
     # The lock is held: whatever lies at `path` belongs to an engine that is no more.
     socket = listening(path, 0o600, "engine.socket")
     with socket as listener, ThreadPoolExecutor(2, "engine") as threads:

@@ -127,7 +127,7 @@ class OwnProcesses:
     def renew(self, pid: int) -> None:
         """Have a process begin anew; one that has ended does so anyway."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.kill(pid, signal.SIGHUP)
+            os.kill(pid, signal.SIGUSR1)
 
     async def gone(self, pid: int) -> None:
         """Wait until a process has ended, whoever ends it."""

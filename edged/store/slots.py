@@ -44,6 +44,7 @@ def fill(folder: Path, pieces: Sequence[Piece], told: Told) -> None:
         for piece in pieces:
             _place(folder, piece, told)
         for path in (folder, *(path for path in folder.rglob("*") if path.is_dir())):
+            path.chmod(0o755)  # whatever the umask of whoever installs
             sync_folder(path)
     except OSError as error:
         raise StoreRefused(_explained(folder, error)) from error

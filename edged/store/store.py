@@ -63,6 +63,7 @@ class Store:
             _check_version(register, bundle)
             slot = register.free(bundle.kind)
             self.file.change(lambda now: now.without(bundle.kind, slot))
+            self._make_folders(bundle.kind)
             pieces = _with_signature(bundle)
             fill(self.folder(bundle.kind, slot), pieces, told)
             record = _record(bundle, pieces)
@@ -196,6 +197,18 @@ class Store:
                 "that was interrupted goes on"
             )
         return record
+
+    def _make_folders(self, kind: Kind) -> None:
+        """Make what slots lie in, so that edged's user can read what root installs."""
+        models = self.state_dir / "models"
+        try:
+            for path in (models, models / kind):
+                path.mkdir(exist_ok=True)
+                path.chmod(0o755)
+        except OSError as error:
+            raise StoreRefused(
+                f"{error.filename}: {error.strerror}; run it as root or as edged's user"
+            ) from error
 
     def _one_at_a_time(self) -> AbstractContextManager[None]:
         return only_holder(
