@@ -31,6 +31,8 @@ from edged.store.store import Store, candidate
 
 # The daemon looks at every byte of a bundle before it says that it is tried.
 VERIFY_S_MAX = 900.0
+# While a model is loaded, a small board has little time for answers.
+TRIAL_S_MAX = 60.0
 LOOK_S = 0.5
 
 
@@ -63,7 +65,7 @@ def verify(given: argparse.Namespace) -> int:
         record = store.verify(given.kind, slot, whom(settings), datetime.now(UTC))
         _tell(given, {"slot": slot, **_told(record)}, f"slot {slot}: {_words(record)}: as signed")
     if not slots:
-        raise StoreRefused(f"no slot holds a {given.kind}")
+        raise StoreRefused(f"no slot holds any {given.kind}; install one first")
     return 0
 
 
@@ -169,7 +171,7 @@ def _ordered(given: argparse.Namespace, settings: config.Config, ask: Ask) -> in
     except AdminUnreachable as error:
         return _proposed(given, settings, ask, error)
     while True:
-        state = asked(settings, StatusAsk()).state
+        state = asked(settings, StatusAsk(), TRIAL_S_MAX).state
         assert state is not None, "an answer that was not refused has the state"
         if state["store"]["trial"] is None:
             return _ended(given, state["store"]["last"])
