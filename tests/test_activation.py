@@ -19,12 +19,12 @@ import pytest
 from edged import config
 from edged.__main__ import main
 from edged.admin.client import asked
-from edged.admin.wire import StatusAsk
+from edged.admin.wire import ActivateAsk, StatusAsk
 from edged.models.installed import SHIPPED
 from edged.store.register import Choice
 from edged.store.store import Store
 from tests.broker import Mosquitto
-from tests.daemon_fixture import BOARD, ROOT, Asker, Daemon, wait_until
+from tests.daemon_fixture import BOARD, ROOT, Asker, Daemon, long_answer, wait_until
 from tests.store_fixtures import Signer, model_folder, new_signer, sign, templates_folder
 
 pytestmark = [pytest.mark.broker, pytest.mark.model]
@@ -167,7 +167,7 @@ def test_what_is_active_is_loaded_after_a_restart(
     ("changes", "words"),
     [
         (('"severity":"high"', '"severity":"low"'), "the model answers its test prompt with"),
-        (('answer = "<|answer|>"', 'answer = "{no such}"'), "model.toml"),
+        (("bos = true", 'bos = "yes"'), "format.bos"),
     ],
     ids=["canary", "format"],
 )
@@ -366,3 +366,53 @@ def test_templates_over_mqtt_tell_why_they_fell_back(
         console.publish(f"{BOARD}/cmd/templates/o-2", order, retain=True)
         told = console.next(lambda heard: heard.get("state") == "fell_back")
     assert "of the evaluation set are exact" in told["detail"]
+
+
+@pytest.fixture
+def desk(tmp_path: Path, broker: Mosquitto) -> Iterator[Daemon]:
+    """A daemon with the simulated engine that takes what nobody signed."""
+    with Daemon(
+        tmp_path / "desk",
+        broker,
+        sections={"store": {"allow_unsigned": True}, "model": {"context_tokens": 2048}},
+    ) as daemon:
+        daemon.wait_for_log("is resident")
+        daemon.wait_for_log("connected to the broker")
+        yield daemon
+
+
+def test_what_nobody_signed_shows_in_the_state(desk: Daemon, tmp_path: Path) -> None:
+    done(desk, "template", "install", str(templates_folder(tmp_path / "bundle")))
+    assert state(desk)["templates_trust"] == "shipped"
+    done(desk, "template", "activate")
+    told = state(desk)
+    assert told["templates_trust"] == "unsigned"
+    assert told["store"]["templates"]["signer"] is None
+    assert "templates unsigned" in done(desk, "status")
+
+
+def test_prompts_that_run_end_before_a_model_is_tried_and_others_wait(
+    desk: Daemon, broker: Mosquitto, tmp_path: Path
+) -> None:
+    done(desk, "model", "install", str(model_folder(tmp_path / "bundle")))
+    with Asker(broker) as device:
+        device.listen()
+        device.ask({"prompt": "x", "schema": long_answer(1000), "receipt": True}, "long")
+        assert device.next()["event"] == "accepted"
+        order = asked(config.load(desk.config), ActivateAsk(kind="model"))
+        assert order.state is not None
+        device.ask({"prompt": "x", "schema": long_answer(10)}, "short")
+        outcomes = [device.outcome("long"), device.outcome("short")]
+    assert [(told["event"], told["attempt"]) for told in outcomes] == [("done", 1), ("done", 1)]
+    wait_until(lambda: state(desk)["store"]["trial"] is None, "the end of the trial")
+    assert state(desk)["store"]["last"]["state"] == "done"
+
+
+def test_a_model_by_path_goes_before_the_store(broker: Mosquitto, tmp_path: Path) -> None:
+    sections = {"store": {"allow_unsigned": True}, "model": {"path": str(tmp_path / "m.gguf")}}
+    with Daemon(tmp_path / "desk", broker, sections=sections) as daemon:
+        done(daemon, "model", "install", str(model_folder(tmp_path / "bundle")))
+        wait_until(config.load(daemon.config).admin_socket.exists, "the daemon's socket")
+        ran = edged(daemon, "model", "activate")
+    assert ran.code == 1
+    assert "goes before the store" in ran.stderr
