@@ -409,7 +409,10 @@ def test_prompts_that_run_end_before_a_model_is_tried_and_others_wait(
 
 
 def test_a_model_by_path_goes_before_the_store(broker: Mosquitto, tmp_path: Path) -> None:
-    sections = {"store": {"allow_unsigned": True}, "model": {"path": str(tmp_path / "m.gguf")}}
+    sections: dict[str, dict[str, Any]] = {
+        "store": {"allow_unsigned": True},
+        "model": {"path": str(tmp_path / "m.gguf")},
+    }
     with Daemon(tmp_path / "desk", broker, sections=sections) as daemon:
         done(daemon, "model", "install", str(model_folder(tmp_path / "bundle")))
         wait_until(config.load(daemon.config).admin_socket.exists, "the daemon's socket")

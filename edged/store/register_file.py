@@ -41,8 +41,8 @@ class RegisterFile:
         """
         try:
             return _JSON.validate_json(self.path.read_bytes())
-        except FileNotFoundError:
-            return Register()
+        except (FileNotFoundError, NotADirectoryError):
+            return Register()  # who needs the state directory says what is wrong with it
         except (OSError, ValidationError) as error:
             raise ConfigError(
                 f"{self.path}: cannot be read, so nobody knows what may run ({error}); move it "
