@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 LOOK_S = 0.1
 # What runs when a model is ordered may end first; a long answer on a small budget takes minutes.
 IDLE_S_MAX = 300.0
+# A register that cannot be written now may be later.
+AGAIN_S = 30.0
 # A large file takes minutes from a slow card; its load tells how far it is, this bounds all of it.
 LOAD_S_MAX = 1800.0
 
@@ -91,8 +93,13 @@ class Activation:
             self._woken.clear()
             if self._register.trial is None:
                 await self._woken.wait()
-            else:
+                continue
+            try:
                 await self._lead(self._register.trial)
+            except StoreRefused as error:  # the disk will not, or somebody moved the register away
+                log.error("%s; the trial is tried again in %.0f s", error, AGAIN_S)
+                await asyncio.sleep(AGAIN_S)
+                self._register = self._store.file.read()
 
     async def activate(
         self, kind: Kind, slot: Slot | None, by: str, order: str | None = None

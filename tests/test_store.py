@@ -367,6 +367,14 @@ def test_a_trial_waits_for_the_one_before_it(store: Store, tmp_path: Path) -> No
         store.propose("model", "b", UNSIGNED, "test")
 
 
+def test_a_register_that_was_moved_away_in_a_trial_is_told(store: Store, tmp_path: Path) -> None:
+    store.propose("model", installed(store, model_folder(tmp_path / "one")), UNSIGNED, "test")
+    store.file.path.unlink()
+    for end in (store.commit, lambda: store.fall_back("no")):
+        with pytest.raises(StoreRefused, match="was changed during a trial"):
+            end()
+
+
 def test_what_is_active_is_not_tried_again(store: Store, tmp_path: Path) -> None:
     slot = installed(store, model_folder(tmp_path / "one", 1))
     activated(store, slot)

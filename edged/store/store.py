@@ -159,11 +159,11 @@ class Store:
 
     def commit(self) -> Register:
         """End the trial: it serves."""
-        return self.file.change(lambda now: now.committed())
+        return self.file.change(lambda now: _with_trial(now).committed())
 
     def fall_back(self, detail: str) -> Register:
         """End the trial: what was active stays."""
-        return self.file.change(lambda now: now.fallen_back(detail))
+        return self.file.change(lambda now: _with_trial(now).fallen_back(detail))
 
     def starting(self) -> tuple[Choice, Trial | None]:
         """Return what an engine has to load now, and the trial that it belongs to, if any.
@@ -215,6 +215,17 @@ class Store:
             self.state_dir / "install.lock",
             lambda holder: StoreRefused(f"process {holder} is installing; wait for its end"),
         )
+
+
+def _with_trial(register: Register) -> Register:
+    """Return a register with a trial in it.
+
+    Raises:
+        StoreRefused: somebody put another one in its place.
+    """
+    if register.trial is None:
+        raise StoreRefused("store.json was changed during a trial")
+    return register
 
 
 def _check_version(register: Register, bundle: Bundle) -> None:
