@@ -55,9 +55,13 @@ class Run:
     estimated_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Answers:
-    """Makes replies in the name of one board."""
+    """Makes replies in the name of one board.
+
+    Attributes:
+        calibration: of the templates in force; others come with theirs.
+    """
 
     node: str
     calibration: Calibration = field(default_factory=Calibration)

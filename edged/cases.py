@@ -8,18 +8,21 @@ a temporary folder.
 from __future__ import annotations
 
 import asyncio
-import json
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from edged import config, templates
 from edged.engine.client import EngineClient, Lost
 from edged.engine.frames import Limits, Outcome, Ready, Step, Wire, Work
 from edged.engine.processes import OwnProcesses
 from edged.errors import ConfigError, EngineUnusable
+from edged.marks import Case as Case
+from edged.marks import Mark as Mark
+from edged.marks import marked as marked
+from edged.marks import read_set
 from edged.models.installed import templates_dir
 
 SETS = ("held_out", "hand_written")
@@ -28,27 +31,6 @@ LEASE_S = 3600.0
 
 # Which wire forms are asked in; `both`: compact beside JSON where a template can have it.
 Choice = Literal["json", "compact", "both"]
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """One row of a set: the input of a template, the one right answer, how it is to be written."""
-
-    set: str
-    template: templates.Template
-    input: Any
-    expected: Mapping[str, Any]
-    wire: Wire = "json"
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """One answer beside the right one; `fields`: whether each expected one is exact."""
-
-    case: Case
-    outcome: Outcome
-    is_exact: bool
-    fields: Mapping[str, bool]
 
 
 def read_cases(settings: config.Config) -> list[Case]:
@@ -63,7 +45,7 @@ def read_cases(settings: config.Config) -> list[Case]:
         case
         for which in SETS
         for file in sorted((folder or Path()).parent.glob(f"eval/{which}/*.jsonl"))
-        for case in _read_set(which, file, installed)
+        for case in read_set(which, file, installed)
     ]
     if not cases:
         raise ConfigError(
@@ -81,25 +63,10 @@ def read_rows(settings: config.Config, rows_dir: Path) -> list[Case]:
     folder = templates_dir(settings.model)
     installed = {} if folder is None else templates.load(folder)
     files = sorted(rows_dir.glob("*.jsonl"))
-    cases = [case for file in files for case in _read_set(rows_dir.name, file, installed)]
+    cases = [case for file in files for case in read_set(rows_dir.name, file, installed)]
     if not cases:
         raise ConfigError(f"{rows_dir}: no TEMPLATE.jsonl with rows in it, so nothing to fit on")
     return cases
-
-
-def _read_set(
-    which: str, file: Path, installed: Mapping[str, templates.Template]
-) -> Iterator[Case]:
-    template = installed.get(file.stem)
-    if template is None:
-        raise ConfigError(f"{file}: no template has this name; there are: {', '.join(installed)}")
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
-        try:
-            row = json.loads(line)
-            yield Case(which, template, row["input"], row["expected"])
-        except (ValueError, KeyError, TypeError) as error:
-            rule = 'must be {"input": ..., "expected": {...}}'
-            raise ConfigError(f"{file}: line {number}: {rule}: {error!r}") from error
 
 
 def in_forms(cases: Sequence[Case], choice: Choice) -> list[Case]:
@@ -121,25 +88,6 @@ def in_forms(cases: Sequence[Case], choice: Choice) -> list[Case]:
             "--wire compact: no template with a set has a schema of fixed keys; use --wire json"
         )
     return found
-
-
-def marked(case: Case, outcome: Outcome) -> Mark:
-    """Return an answer beside the right one; an answer that is not complete is wrong everywhere."""
-    given = json.loads(outcome.text) if outcome.finish == "schema" else {}
-    fields = {
-        field: field in given and _same(given[field], value)
-        for field, value in case.expected.items()
-    }
-    return Mark(case, outcome, _same(given, case.expected), fields)
-
-
-def _same(given: Any, expected: Any) -> bool:
-    """Return whether two JSON values are equal; to Python, true is 1 as well."""
-    if isinstance(given, dict) and isinstance(expected, dict):
-        return given.keys() == expected.keys() and all(_same(given[k], expected[k]) for k in given)
-    if isinstance(given, list) and isinstance(expected, list):
-        return len(given) == len(expected) and all(map(_same, given, expected))
-    return isinstance(given, bool) == isinstance(expected, bool) and bool(given == expected)
 
 
 def answered(

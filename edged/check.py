@@ -19,6 +19,7 @@ from edged.models.installed import Installed
 from edged.power.kept import FILE, Kept
 from edged.power.outfit import Parts, outfit, parts_here
 from edged.site import site_of
+from edged.store.chosen import in_force
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ def check(path: Path) -> Findings:
         EngineUnusable: the model is missing, broken or too large for the memory, or llama.cpp was
             compiled for another processor.
     """
-    settings = config.load(path)
+    settings = in_force(config.load(path))
     site = site_of(settings)
     if settings.engine.backend == "sim":
         name, size_bytes = "sim (simulated, no model)", 0

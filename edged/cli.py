@@ -16,6 +16,7 @@ import edged
 from edged import config, journal
 from edged.admin.command_line import add_commands
 from edged.errors import ConfigError, EngineUnusable
+from edged.store_command_line import add_store_commands
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -49,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_restore_clocks(commands)
     _add_calibrate(commands)
     add_commands(commands)
+    add_store_commands(commands)
     return parser
 
 
@@ -254,11 +256,14 @@ def _run(given: argparse.Namespace) -> int:
 def _engine(given: argparse.Namespace) -> int:
     from edged.engine.process import run as run_engine
     from edged.engine.tie import end_with
+    from edged.store.engine_start import begin_anew, start_of
 
     if given.parent is not None and not end_with(given.parent):
         return 0
-    settings = config.placed(config.load(given.config), given.state_dir, given.socket)
-    return run_engine(settings, spawned=given.spawned)
+    start = start_of(config.load(given.config), tries=given.parent is None)
+    settings = config.placed(start.config, given.state_dir, given.socket)
+    code = run_engine(settings, spawned=given.spawned, fall_back=start.fall_back)
+    return begin_anew() if code is None else code
 
 
 def _check(given: argparse.Namespace) -> int:
@@ -295,8 +300,9 @@ def _ask(given: argparse.Namespace) -> int:
 
 def _eval(given: argparse.Namespace) -> int:
     from edged.evaluation import evaluate, fit_confidence
+    from edged.store.chosen import in_force
 
-    settings = config.load(given.config)
+    settings = in_force(config.load(given.config))
     if given.fit_confidence is not None:
         print(fit_confidence(settings, given.config, given.fit_confidence, given.wire))
         return 0

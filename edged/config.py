@@ -36,6 +36,7 @@ from edged.config_tables import Requests as Requests
 from edged.config_tables import ScheduledBudget as ScheduledBudget
 from edged.config_tables import Section as Section
 from edged.config_tables import Spool as Spool
+from edged.config_tables import Store as Store
 from edged.errors import ConfigError
 
 
@@ -51,6 +52,7 @@ class Config(Section):
     rknn: Rknn = Rknn()
     requests: Requests = Requests()
     spool: Spool = Spool()
+    store: Store = Store()
     admin: Admin = Admin()
     power: Power = Power()
     plug: Plug = Plug()

@@ -55,6 +55,7 @@ WHOLE_CONTEXTS = 8
 # TOML has neither paths nor tuples: these two are converted, nothing else is.
 File = Annotated[Path, Strict(False)]
 TopicFilters = Annotated[tuple[TopicFilter, ...], Strict(False)]
+Files = Annotated[tuple[File, ...], Strict(False)]
 
 
 class Section(BaseModel):
@@ -121,6 +122,11 @@ class Model(Section):
     name: Id | None = Field("dock-mini", description="a model that ships with edged")
     path: File | None = Field(
         None, description="another GGUF or .rkllm file; takes the place of `name`"
+    )
+    folder: File | None = Field(
+        None,
+        description="folder of a model with its model.toml, format and templates; takes the place "
+        "of `name`, and is loaded as it is",
     )
     format: File | None = Field(
         None,
@@ -202,6 +208,18 @@ class Spool(Section):
     )
 
 
+class Store(Section):
+    """Whose models and templates come onto this board."""
+
+    keys: Files = Field((), description="public keys (PEM) whose signatures count")
+    authorities: Files = Field(
+        (), description="certificate authorities (PEM) whose signers' signatures count"
+    )
+    allow_unsigned: bool = Field(
+        False, description="whether what nobody signed may be installed and run; `state` says so"
+    )
+
+
 class Admin(Section):
     """The socket for the people who run this board: status, pause, drain, budget."""
 
@@ -213,8 +231,8 @@ class Admin(Section):
     )
     mqtt: bool = Field(
         False,
-        description="whether the budget may be ordered over MQTT too, by whoever the broker lets "
-        "publish to cmd/budget/{id}",
+        description="whether budget, models and templates may be ordered over MQTT too, by whoever "
+        "the broker lets publish to cmd/budget/{id}, cmd/model/{id}, cmd/templates/{id}",
     )
 
 

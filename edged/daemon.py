@@ -6,6 +6,7 @@ In:  the configuration.     Out: an exit code. This file alone knows all parts.
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import signal
 import time
@@ -14,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from edged.activation import Activation
 from edged.admin.server import AdminServer, admin_listener
 from edged.answers import Answers
 from edged.board.use import use_of
@@ -40,9 +42,10 @@ from edged.power.kept import FILE, Kept
 from edged.power.outfit import Outfit, Parts, estimate_here, outfit, parts_here
 from edged.remote import Remote
 from edged.service import Service
-from edged.site import site_of
+from edged.site import Site, site_of
 from edged.spool import Spool
 from edged.status import Status, availability
+from edged.store.chosen import in_force
 from edged.topics import Topics
 
 log = logging.getLogger(__name__)
@@ -114,39 +117,40 @@ async def serve(config: Config, config_path: Path | None, ground: Ground, held: 
         ExceptionGroup: what a part ended with.
     """
     service = Service()
-    site = site_of(config)
+    site = site_of(in_force(config))
     listener = admin_listener(config)
     answers = Answers(config.node.name, site.calibration)
     engine = EngineClient(config, config_path, ground.clock, ground.processes)
     spool = Spool(config.state_dir, config.spool, answers.superseded, machine=ground.machine)
-    async with service.starting():
-        await spool.open()
-    service.ready()
+    await _open(spool, service)
     power = await asyncio.to_thread(_governor, config, ground, held, engine, spool)  # it reads /sys
-    session = Session(
-        config.broker,
-        client_id=f"edged-{config.node.site}-{config.node.name}",
-        filters=(
-            *site.topics.inbound_filters,
-            *site.inputs.filters,
-            *([site.topics.command_filter] if config.admin.mqtt else []),
-        ),
-        will=Will(site.topics.availability, b"offline"),
-    )
+    session = _session(config, site)
     metrics = Metrics()
     diary = Diary(metrics)
     outbox = Outbox(session, spool, answers, diary, site.outcome_ttl_s)
     dispatch = Dispatch(config, spool, engine, session, outbox, answers, diary, power)
-    orders = OrdersFile(config.state_dir / ORDERS_FILE)
-    helm = Helm(config, orders, spool.clock, dispatch, power)
-    remote = Remote(site.topics, helm, session)
+    helm = Helm(config, _orders(config), spool.clock, dispatch, power)
+    activation = Activation(config, engine, dispatch, spool)
+    remote = Remote(site.topics, helm, activation, session)
     ordered = remote.hear if config.admin.mqtt else leave
     intake = Intake(session, spool, engine, dispatch, site, answers, diary, ordered)
     status = Status(
-        config, site, session, spool, engine, dispatch, diary, intake, power, service, helm
+        config,
+        site,
+        session,
+        spool,
+        engine,
+        dispatch,
+        diary,
+        intake,
+        power,
+        service,
+        helm,
+        activation,
     )
+    activation.switch = functools.partial(_switch, answers, intake, status)
     exposition = Exposition(config.metrics, metrics.registry, diary.changed, status.figures)
-    admin = AdminServer(listener, config, helm, status.state)
+    admin = AdminServer(listener, config, helm, activation, status.state)
     parts = {
         "engine": engine.run(),
         "session": session.run(),
@@ -159,6 +163,7 @@ async def serve(config: Config, config_path: Path | None, ground: Ground, held: 
         "helm": helm.run(),
         "admin": admin.run(),
         "remote": remote.run(),
+        "activation": activation.run(),
         "spool": spool.keep_tending(),
         "watchdog": service.feed_watchdog(),
     }
@@ -168,6 +173,37 @@ async def serve(config: Config, config_path: Path | None, ground: Ground, held: 
         service.stopping()
         await dispatch.keep_note()
         await spool.close()
+
+
+async def _open(spool: Spool, service: Service) -> None:
+    """Open the spool, which may take its time, and say that it is open."""
+    async with service.starting():
+        await spool.open()
+    service.ready()
+
+
+def _orders(config: Config) -> OrdersFile:
+    """Return where orders outlive a restart."""
+    return OrdersFile(config.state_dir / ORDERS_FILE)
+
+
+def _session(config: Config, site: Site) -> Session:
+    """Return the session at the broker, with all that the board listens to."""
+    topics = site.topics
+    commands = topics.command_filters if config.admin.mqtt else ()
+    return Session(
+        config.broker,
+        client_id=f"edged-{config.node.site}-{config.node.name}",
+        filters=(*topics.inbound_filters, *site.inputs.filters, *commands),
+        will=Will(topics.availability, b"offline"),
+    )
+
+
+def _switch(answers: Answers, intake: Intake, status: Status, site: Site) -> None:
+    """Have everybody serve with other templates from now on."""
+    answers.calibration = site.calibration
+    intake.offer(site)
+    status.offer(site)
 
 
 def outfit_of(config: Config, ground: Ground) -> Outfit:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from edged import config
@@ -66,7 +66,12 @@ class _Running:
 
 
 class Dispatch:
-    """The one place that moves rows between queued, running and settled."""
+    """The one place that moves rows between queued, running and settled.
+
+    Attributes:
+        is_held: whether nothing starts, since the model is being changed.
+        strays: told outcomes of what others than rows asked.
+    """
 
     def __init__(
         self,
@@ -98,6 +103,8 @@ class Dispatch:
         self.quotas = Quotas(config.quota_of, spool.clock.now_s)
         self._noted_s = spool.clock.now_s()
         self.mode = Mode.SERVING
+        self.is_held = False
+        self.strays: Callable[[Outcome], None] = lambda outcome: None
         self.news = asyncio.Event()
 
     async def run(self) -> None:
@@ -192,7 +199,7 @@ class Dispatch:
     def _may_start(self) -> bool:
         """Return whether an engine is there, and what a lost one had was queued again."""
         is_ready = self._engine.state.phase == "ready" and self._engine.life == self._life
-        return is_ready and self.mode is not Mode.PAUSED
+        return is_ready and self.mode is not Mode.PAUSED and not self.is_held
 
     def _send(self, jobs: Mapping[int, Job], grants: Mapping[int, Granted], now_s: float) -> None:
         """Hand started rows to the engine, behind the limits that hold for all of them."""
@@ -206,7 +213,7 @@ class Dispatch:
             if granted is not None and granted.sequences:
                 running.sequences, running.throttled = granted.sequences, granted.throttled
             works.append(work_of(row, job))
-        self._send_limits()
+        self.send_limits()
         for work in works:
             self._engine.expect(work.id)
             self._engine.send(work)
@@ -268,7 +275,9 @@ class Dispatch:
         for outcome in step.outcomes:
             running = self._running.pop(int(outcome.id), None)
             self._engine.settle(outcome.id)
-            if running is not None:
+            if running is None:
+                self.strays(outcome)
+            else:
                 self._power.account.settle(running.joules)
                 tokens = outcome.prompt_tokens + outcome.output_tokens
                 self.quotas.ended(running.row.serial, Use(tokens, running.joules))
@@ -369,13 +378,14 @@ class Dispatch:
             if not self._running:
                 self._busy.clear()
                 await self._busy.wait()
-            self._send_limits()
+            self.send_limits()
             self._engine.end_hung()
             if self._spool.clock.now_s() - self._noted_s > NOTE_S:
                 await self.keep_note()
             await asyncio.sleep(self._config.engine.lease_s / RENEWALS_PER_LEASE)
 
-    def _send_limits(self) -> None:
+    def send_limits(self) -> None:
+        """Tell the engine the limits in force, which renews its lease."""
         allowed = self.grant
         lease_s = self._config.engine.lease_s
         self._engine.send(

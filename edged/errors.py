@@ -14,6 +14,8 @@
       AdminRefused     admin, helm      -> admin/server: answers with reason and detail; a command
                                            prints it, exit 1
       AdminUnreachable admin/client     -> __main__: prints it, exit 1
+      StoreRefused     store            -> activation: what is in force stays, `state` says why;
+                                           a command prints it, exit 1
 
 Anything else is a bug: the process ends with 70 and the spool recovers.
 """
@@ -70,6 +72,10 @@ class MeterLost(EdgedError):
 
 class KnobRefused(EdgedError):
     """The kernel does not let a clock be capped."""
+
+
+class StoreRefused(EdgedError):
+    """A bundle that does not come onto this board, or is not made active."""
 
 
 class AdminUnreachable(EdgedError):

@@ -25,6 +25,7 @@ _TABLES: tuple[tuple[str, type[config.Section]], ...] = (
     ("rknn", config.Rknn),
     ("requests", config.Requests),
     ("spool", config.Spool),
+    ("store", config.Store),
     ("admin", config.Admin),
     ("power", config.Power),
     ("plug", config.Plug),

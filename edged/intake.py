@@ -109,6 +109,10 @@ class Intake:
         self._taken: asyncio.Queue[_Group] = asyncio.Queue()
         self.unanswerable = 0
 
+    def offer(self, site: Site) -> None:
+        """Take prompts for this from now on."""
+        self._site = site
+
     async def run(self) -> None:
         """Take groups of deliveries and acknowledge them, for ever."""
         async with asyncio.TaskGroup() as tasks:

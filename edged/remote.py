@@ -1,7 +1,7 @@
-"""Orders over MQTT, where the configuration allows them: `cmd/budget/{id}`.
+"""Orders over MQTT, where the configuration allows them: `cmd/{budget,model,templates}/{id}`.
 
-In:  retained orders, as intake hears them.     Out: the helm's doing; the outcome, retained on the
-same topic in the place of the order.
+In:  retained orders, as intake hears them.     Out: the helm's doing and the activation's; the
+outcome, retained on the same topic in the place of the order, and before it that a trial runs.
 An order that was carried out is no order any more; one without an outcome was not. The board's
 session brings what came while it was away, and no retained copies. Who may publish is the broker's
 business.
@@ -11,16 +11,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
-
+from edged.activation import Activation
 from edged.contract import Inbound, Outbound
-from edged.errors import AdminReason, AdminRefused, BrokerGone
+from edged.errors import AdminRefused, BrokerGone
 from edged.helm import Helm
 from edged.mqtt import Session
-from edged.orders import Seconds, Watts
-from edged.topics import Topics, is_id
+from edged.remote_orders import (
+    ActivateCommand,
+    BudgetCommand,
+    Done,
+    is_outcome,
+    read_command,
+)
+from edged.store.about import Kind
+from edged.store.register import Result, Trial
+from edged.topics import Command, Topics
 
 log = logging.getLogger(__name__)
 
@@ -29,68 +35,46 @@ WAITING_MAX = 64
 AGAIN_S = 0.1
 
 
-class BudgetCommand(BaseModel):
-    """An order: watts, for so many seconds or until another order; or the configured budget."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    budget_w: Watts | None = None
-    peak_w: Watts | None = None
-    for_s: Seconds | None = None
-    reset: Literal[True] | None = None
-
-    @model_validator(mode="after")
-    def _is_one_of_both(self) -> BudgetCommand:
-        is_plain = self.peak_w is None and self.for_s is None
-        if (self.budget_w is None) != (self.reset is True) or (self.reset and not is_plain):
-            raise ValueError('give budget_w, with peak_w and for_s if wanted; or {"reset":true}')
-        return self
-
-
-class Done(BaseModel):
-    """What became of an order; retained in its place.
-
-    Attributes:
-        state: `done`, or `refused` with reason and detail.
-        warning: what did not go as it should though the order is in force.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    id: str
-    state: Literal["done", "refused"]
-    budget_w: float | None = None
-    reason: AdminReason | None = None
-    detail: str | None = None
-    warning: str | None = None
-
-
 class Remote:
     """Carries out orders of the broker's clients, one after another."""
 
-    def __init__(self, topics: Topics, helm: Helm, session: Session) -> None:
+    def __init__(
+        self, topics: Topics, helm: Helm, activation: Activation, session: Session
+    ) -> None:
         self._topics = topics
         self._helm = helm
+        self._activation = activation
         self._session = session
-        self._waiting: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue(WAITING_MAX)
+        self._waiting: asyncio.Queue[tuple[Command, bytes]] = asyncio.Queue(WAITING_MAX)
+        self._telling: asyncio.Queue[tuple[Command, Done]] = asyncio.Queue()
+        activation.ended = self._ended
 
     def hear(self, inbound: Inbound) -> None:
         """Take what came on a command topic; anything else, and our own outcomes, are left."""
-        id = self._topics.commanded(inbound.topic)
-        if id is None or not inbound.payload or is_outcome(inbound.payload):
+        command = self._topics.commanded(inbound.topic)
+        if command is None or not inbound.payload or is_outcome(inbound.payload):
             return
         try:
-            self._waiting.put_nowait((id, inbound.payload))
+            self._waiting.put_nowait((command, inbound.payload))
         except asyncio.QueueFull:
             log.warning("more than %d orders wait; %s is left", WAITING_MAX, inbound.topic)
 
     async def run(self) -> None:
         """Carry out orders until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._carry_out_all(), name="orders")
+            tasks.create_task(self._tell_all(), name="outcomes of orders")
+
+    async def _carry_out_all(self) -> None:
         while True:
-            id, payload = await self._waiting.get()
-            done = await self._carry_out(id, payload)
+            command, payload = await self._waiting.get()
+            self._telling.put_nowait((command, await self._carry_out(command, payload)))
+
+    async def _tell_all(self) -> None:
+        while True:
+            command, done = await self._telling.get()
             body = done.model_dump_json(exclude_none=True).encode()
-            topic = self._topics.command(id)
+            topic = self._topics.command(command)
             await self._tell(Outbound(topic, body, retain=True, content_type="application/json"))
 
     async def _tell(self, outcome: Outbound) -> None:
@@ -104,41 +88,40 @@ class Remote:
             else:
                 return
 
-    async def _carry_out(self, id: str, payload: bytes) -> Done:
+    async def _carry_out(self, command: Command, payload: bytes) -> Done:
         try:
-            warning = await self._order(id, read_command(id, payload))
+            order = read_command(command, payload)
+            if isinstance(order, BudgetCommand):
+                return await self._order_budget(command.id, order)
+            assert command.what != "budget", "a budget's order was carried out"
+            return await self._order_bundle(command.what, command.id, order)
         except AdminRefused as error:
-            log.info("order %s over MQTT: %s", id, error.detail)
-            return Done(id=id, state="refused", reason=error.reason, detail=error.detail)
+            log.info("order %s over MQTT: %s", command.id, error.detail)
+            return Done(id=command.id, state="refused", reason=error.reason, detail=error.detail)
+
+    async def _order_budget(self, id: str, order: BudgetCommand) -> Done:
+        by = f"mqtt {id}"
+        if order.budget_w is None:
+            warning = await self._helm.reset_budget(by)
+        else:
+            warning = await self._helm.order_budget(order.budget_w, order.peak_w, by, order.for_s)
         budget_w = self._helm.budget.budget_w
         return Done(id=id, state="done", budget_w=budget_w, warning=warning)
 
-    async def _order(self, id: str, command: BudgetCommand) -> str | None:
+    async def _order_bundle(self, kind: Kind, id: str, order: ActivateCommand) -> Done:
         by = f"mqtt {id}"
-        if command.budget_w is None:
-            return await self._helm.reset_budget(by)
-        return await self._helm.order_budget(command.budget_w, command.peak_w, by, command.for_s)
+        if order.activate is None or order.version is None:
+            title = await self._activation.roll_back(kind, by, id)
+        else:
+            title = await self._activation.activate_titled(
+                kind, order.activate, order.version, by, id
+            )
+        return Done(id=id, state="trying", title=title)
 
-
-def read_command(id: str, payload: bytes) -> BudgetCommand:
-    """Return the order in a payload.
-
-    Raises:
-        AdminRefused: `malformed`, with key and reason.
-    """
-    if not is_id(id):
-        raise AdminRefused("malformed", "the topic's last level must match [A-Za-z0-9_.-]{1,64}")
-    try:
-        return BudgetCommand.model_validate_json(payload)
-    except ValidationError as error:
-        problems = (".".join(map(str, item["loc"])) + f": {item['msg']}" for item in error.errors())
-        raise AdminRefused("malformed", "; ".join(problems).removeprefix(": ")) from error
-
-
-def is_outcome(payload: bytes) -> bool:
-    """Return whether a payload is what became of an order."""
-    try:
-        Done.model_validate_json(payload)
-    except ValidationError:
-        return False
-    return True
+    def _ended(self, trial: Trial, result: Result) -> None:
+        """Tell what became of a trial, where it was ordered over MQTT."""
+        if trial.order is not None:
+            done = Done(
+                id=trial.order, state=result.state, title=result.title, detail=result.detail
+            )
+            self._telling.put_nowait((Command(trial.kind, trial.order), done))

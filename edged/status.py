@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from typing import Any
 
 import edged
 from edged import config
+from edged.activation import Activation
 from edged.board.sysfs import SYS
 from edged.board.thermal import hottest_c
 from edged.contract import Outbound
@@ -58,6 +59,7 @@ class Status:
         power: Governor,
         service: Service,
         helm: Helm,
+        activation: Activation,
     ) -> None:
         self._config = config
         self._site = site
@@ -70,6 +72,15 @@ class Status:
         self._power = power
         self._service = service
         self._helm = helm
+        self._activation = activation
+        self._gone: set[str] = set()
+        self._offered = asyncio.Event()
+
+    def offer(self, site: Site) -> None:
+        """Tell of this from now on; templates that are gone are taken back at the broker."""
+        self._gone = (self._gone | self._site.templates.keys()) - site.templates.keys()
+        self._site = site
+        self._offered.set()
 
     async def run(self) -> None:
         """Announce each connection, then tell what changes."""
@@ -78,14 +89,18 @@ class Status:
             tasks.create_task(self._tell(), name="tell")
 
     async def _announce(self) -> None:
-        """Publish everything retained once per connection: a broker may have lost it."""
+        """Publish everything retained once per connection, and with other templates.
+
+        A broker may have lost it.
+        """
         announced = None
         while True:
             number = await self._session.connected()
-            if number == announced:
-                await self._session.changed()
+            if number == announced and not self._offered.is_set():
+                await _first_of(self._session.changed(), self._offered.wait())
                 continue
             try:
+                self._offered.clear()
                 await self._publish_retained()
                 announced = number
             except BrokerGone:
@@ -97,6 +112,8 @@ class Status:
         for template in self._site.templates.values():
             message = Outbound(topics.template(template.name), template.described(), retain=True)
             await self._session.publish(message)
+        for name in self._gone:
+            await self._session.publish(Outbound(topics.template(name), b"", retain=True))
         await self._session.publish(availability(topics, "online"))
         await self._session.publish(self._state_message(self.state()))
 
@@ -120,20 +137,17 @@ class Status:
             await asyncio.sleep(pause_s)
 
     async def _something_changed(self) -> None:
-        waits = [
-            asyncio.ensure_future(self._engine.changed.wait()),
-            asyncio.ensure_future(self._spool.changed.wait()),
-            asyncio.ensure_future(self._dispatch.news.wait()),
-            asyncio.ensure_future(self._session.changed()),
-            asyncio.ensure_future(self._power.changed.wait()),
-        ]
         try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            await _first_of(
+                self._engine.changed.wait(),
+                self._spool.changed.wait(),
+                self._dispatch.news.wait(),
+                self._session.changed(),
+                self._power.changed.wait(),
+            )
         finally:
             self._dispatch.news.clear()
             self._power.changed.clear()
-            for wait in waits:
-                wait.cancel()
 
     def state(self) -> dict[str, Any]:
         """Return the board's state as the contract's `state` topic carries it."""
@@ -150,8 +164,10 @@ class Status:
                 "problem": engine.problem or None,
                 "npu": _npu(engine),
             },
-            "model": None if ready is None else {"name": ready.name, "digest": ready.digest},
+            "model": None if ready is None else self._activation.said_of_model(ready),
             "templates": {name: item.digest for name, item in self._site.templates.items()},
+            "templates_trust": self._activation.said_of_templates(),
+            "store": self._activation.said(),
             "limits": {
                 "packet_bytes": self._config.broker.packet_bytes_max,
                 "prompt_bytes": self._config.requests.prompt_bytes_max,
@@ -227,6 +243,16 @@ class Status:
         return Outbound(
             self._site.topics.state, payload, retain=True, content_type="application/json"
         )
+
+
+async def _first_of(*news: Coroutine[Any, Any, object]) -> None:
+    """Wait for the first of these."""
+    waits = [asyncio.ensure_future(one) for one in news]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
 
 
 def _npu(engine: EngineState) -> dict[str, Any] | None:

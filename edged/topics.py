@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Literal
 
 ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 UNREADABLE_ID = "~"
@@ -27,6 +28,18 @@ class Address:
     client: str
     id: str | None
     reply_topic: str | None = None
+
+
+What = Literal["budget", "model", "templates"]
+COMMANDS: tuple[What, ...] = ("budget", "model", "templates")
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What an order over MQTT is about, and its id, as received."""
+
+    what: What
+    id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +82,20 @@ class Topics:
         return (f"{self.board}/req/+", f"{self.board}/req/+/+", f"{self.board}/cancel/+/+")
 
     @property
-    def command_filter(self) -> str:
+    def command_filters(self) -> tuple[str, ...]:
         """Return what the board subscribes too, where it takes orders over MQTT."""
-        return self.command("+")
+        return tuple(self.command(Command(what, "+")) for what in COMMANDS)
 
-    def command(self, id: str) -> str:
+    def command(self, command: Command) -> str:
         """Return the retained topic of an order, and of what became of it."""
-        return f"{self.board}/cmd/budget/{id}"
+        return f"{self.board}/cmd/{command.what}/{command.id}"
 
-    def commanded(self, topic: str) -> str | None:
-        """Return the id of the order that `topic` is of, or None when it is of none."""
+    def commanded(self, topic: str) -> Command | None:
+        """Return the order that `topic` is of, or None when it is of none."""
         front, _, id = topic.rpartition("/")
-        return id if f"{front}/+" == self.command_filter else None
+        return next(
+            (Command(what, id) for what in COMMANDS if front == f"{self.board}/cmd/{what}"), None
+        )
 
     def address(self, topic: str) -> Address | None:
         """Return who `topic` speaks for, or None when it is none of this board's inbound topics."""

@@ -126,6 +126,7 @@ SECTIONS: dict[str, type[config.Section]] = {
     "rknn": config.Rknn,
     "requests": config.Requests,
     "spool": config.Spool,
+    "store": config.Store,
     "admin": config.Admin,
     "power": config.Power,
     "plug": config.Plug,

@@ -1,4 +1,7 @@
-"""Orders of the budget over MQTT: only where allowed, carried out once, and told in their place."""
+"""Orders over MQTT: only where allowed, carried out once, and told in their place.
+
+Those of models and templates are carried out in `test_activation`.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edged.errors import AdminRefused
-from edged.remote import is_outcome, read_command
-from edged.topics import Topics
+from edged.remote_orders import ActivateCommand, is_outcome, read_command
+from edged.topics import COMMANDS, Command, Topics
 from tests.broker import Mosquitto
 from tests.daemon_fixture import BOARD, Asker, Daemon
 
@@ -122,8 +125,31 @@ def test_without_leave_of_the_configuration_no_order_is_heard(tmp_path: Path) ->
 @given(st.binary(max_size=200))
 def test_no_payload_breaks_the_reader(payload: bytes) -> None:
     is_outcome(payload)
-    with suppress(AdminRefused):
-        read_command("o-1", payload)
+    for what in COMMANDS:
+        with suppress(AdminRefused):
+            read_command(Command(what, "o-1"), payload)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"{}",
+        b'{"activate":"own"}',
+        b'{"version":1}',
+        b'{"activate":"own","version":1,"rollback":true}',
+        b'{"activate":"own","version":0}',
+        b'{"rollback":false}',
+        b'{"budget_w":3.0}',
+    ],
+)
+def test_an_order_of_a_model_names_one_bundle_or_the_way_back(payload: bytes) -> None:
+    with pytest.raises(AdminRefused, match=r"activate|version|rollback|budget_w"):
+        read_command(Command("model", "o-1"), payload)
+
+
+def test_an_order_of_templates_is_read() -> None:
+    order = read_command(Command("templates", "o-1"), b'{"activate":"own","version":2}')
+    assert order == ActivateCommand(activate="own", version=2)
 
 
 def test_an_outcome_is_no_order() -> None:
@@ -132,14 +158,18 @@ def test_an_outcome_is_no_order() -> None:
 
 
 @pytest.mark.parametrize(
-    ("topic", "id"),
+    ("topic", "command"),
     [
-        ("edged/v1/s/n/cmd/budget/o-1", "o-1"),
+        ("edged/v1/s/n/cmd/budget/o-1", Command("budget", "o-1")),
+        ("edged/v1/s/n/cmd/model/o-1", Command("model", "o-1")),
+        ("edged/v1/s/n/cmd/templates/o-1", Command("templates", "o-1")),
         ("edged/v1/s/n/cmd/drain/o-1", None),
         ("edged/v1/s/n/cmd/budget", None),
         ("edged/v1/s/n/req/c/o-1", None),
         ("edged/v1/s/m/cmd/budget/o-1", None),
     ],
 )
-def test_only_the_budget_s_topic_of_this_board_is_one_of_orders(topic: str, id: str | None) -> None:
-    assert Topics("s", "n").commanded(topic) == id
+def test_only_command_topics_of_this_board_are_of_orders(
+    topic: str, command: Command | None
+) -> None:
+    assert Topics("s", "n").commanded(topic) == command

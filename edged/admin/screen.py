@@ -90,7 +90,10 @@ def _engine(state: Mapping[str, Any]) -> str:
 
 def _model(state: Mapping[str, Any]) -> str:
     model = state["model"]
-    return "none yet" if model is None else f"{model['name']} {model['digest'][:19]}"
+    if model is None:
+        return "none yet"
+    version = "" if model["version"] is None else f" version {model['version']}"
+    return f"{model['name']}{version} {model['digest'][:19]}, {model['trust']}"
 
 
 def _queue(state: Mapping[str, Any]) -> str:
@@ -105,8 +108,20 @@ def _outcomes(outcomes: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {event}" for event, count in outcomes.items()) or "none yet"
 
 
+def _store(state: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield what is being tried, what fell back, and templates that nobody answers for."""
+    trial, last = state["store"]["trial"], state["store"]["last"]
+    if trial is not None:
+        yield "trial", f"{trial['kind']} {trial['title']}, ordered by {trial['by']}"
+    if last is not None and last["state"] == "fell_back":
+        yield "store", f"{last['title']} was not made active: {last['detail']}"
+    if state["templates"] and state["templates_trust"] == "unsigned":
+        yield "templates", "unsigned"
+
+
 def _doubtful(state: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield what somebody should look at."""
+    yield from _store(state)
     if state["temperature_c"] is not None:
         yield "heat", f"{state['temperature_c']} degrees Celsius"
     if state["power"]["calibration_warning"]:

@@ -15,14 +15,17 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, assert_never
 
+from edged.activation import Activation
 from edged.admin.peer import Peer, is_allowed, peer_of
 from edged.admin.wire import (
     ASK_BYTES_MAX,
+    ActivateAsk,
     Answer,
     Ask,
     HoldAsk,
     ResetBudgetAsk,
     ResumeAsk,
+    RollbackAsk,
     SetBudgetAsk,
     StatusAsk,
     line_of,
@@ -50,6 +53,7 @@ class AdminServer:
         listener: from `admin_listener`.
         config: for the path and who may.
         helm: carries out orders.
+        activation: those of the store.
         state: makes the board's state, as the retained topic carries it.
     """
 
@@ -58,12 +62,14 @@ class AdminServer:
         listener: socket.socket,
         config: Config,
         helm: Helm,
+        activation: Activation,
         state: Callable[[], dict[str, Any]],
     ) -> None:
         self._listener = listener
         self._path = config.admin_socket
         self._mode = int(config.admin.mode, 8)
         self._helm = helm
+        self._activation = activation
         self._state = state
         self._connections = 0
 
@@ -148,6 +154,12 @@ class AdminServer:
                 return await self._helm.order_budget(budget_w, peak_w, by, for_s)
             case ResetBudgetAsk():
                 return await self._helm.reset_budget(by)
+            case ActivateAsk(kind=kind, slot=slot):
+                await self._activation.activate(kind, slot, by)
+                return None
+            case RollbackAsk(kind=kind):
+                await self._activation.roll_back(kind, by)
+                return None
             case _:
                 assert_never(ask)
 

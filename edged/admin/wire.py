@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from edged.errors import AdminReason, AdminRefused
 from edged.orders import Seconds, Watts
+from edged.store.about import Kind
+from edged.store.register import Slot
 
 # The longest order is far below; the state grows with the names of templates.
 ASK_BYTES_MAX = 4096
@@ -57,7 +59,22 @@ class ResetBudgetAsk(_Line):
     command: Literal["reset_budget"] = "reset_budget"
 
 
-Ask = StatusAsk | ResumeAsk | HoldAsk | SetBudgetAsk | ResetBudgetAsk
+class ActivateAsk(_Line):
+    """Try what stands in a slot of the store, and keep it if it serves; unset: the newest."""
+
+    command: Literal["activate"] = "activate"
+    kind: Kind
+    slot: Slot | None = None
+
+
+class RollbackAsk(_Line):
+    """Try what was active before, and keep it if it serves."""
+
+    command: Literal["rollback"] = "rollback"
+    kind: Kind
+
+
+Ask = StatusAsk | ResumeAsk | HoldAsk | SetBudgetAsk | ResetBudgetAsk | ActivateAsk | RollbackAsk
 
 
 class Answer(_Line):

@@ -14,6 +14,7 @@ from edged.doctor.finding import Finding, error, well
 from edged.errors import ConfigError
 from edged.power.budget import budget_of, checked
 from edged.site import site_of
+from edged.store.chosen import in_force
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ def look(path: Path | None) -> Settings:
     except ConfigError as wrong:
         return Settings(Config(), origin, str(wrong))
     try:
+        settings = in_force(settings)
         site_of(settings)
         # What edged learns with a meter is not known here, so its absence is no mistake.
         budget = budget_of(settings.power, settings.power.idle_w)

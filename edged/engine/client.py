@@ -194,6 +194,11 @@ class EngineClient:
             self.send(*frames)
             return await measuring.told(wait_s)
 
+    def renew(self) -> None:
+        """Have the engine begin anew, and load what is to be loaded then."""
+        if self.state.pid is not None:
+            self._processes.renew(self.state.pid)
+
     def excuse(self) -> None:
         """Take the engine's silence for ours: the power budget makes it wait."""
         self._heard_s = self._clock()

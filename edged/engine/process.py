@@ -11,7 +11,9 @@ import logging
 import resource
 import signal
 import sys
+import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
@@ -41,12 +43,21 @@ BROKEN_WAIT_S = 2.0
 EXTEND_S, EXTEND_EVERY_S = 60, 10.0
 
 
-def run(config: Config, *, spawned: bool = False) -> int:
+def run(
+    config: Config,
+    *,
+    spawned: bool = False,
+    fall_back: Callable[[str], None] | None = None,
+) -> int | None:
     """Serve until SIGTERM; return the exit code.
 
     Args:
         config: the daemon's configuration too.
         spawned: a daemon started this process, so the daemon that ends cleanly ends it.
+        fall_back: told why the model cannot be loaded, where another one can be instead.
+
+    Returns:
+        None: the process is to begin anew, after SIGUSR1 or to fall back.
 
     Raises:
         ConfigError: state directory or socket cannot be used.
@@ -56,7 +67,7 @@ def run(config: Config, *, spawned: bool = False) -> int:
         _allow_open_files()
     try:
         with only_holder(config.state_dir / "engine.lock", _second), _npu(config):
-            return _serve(config, Link(spawned=spawned))
+            return _serve(config, Link(spawned=spawned), fall_back)
     except (EngineUnusable, EngineStuck) as error:
         print(f"edged engine: {error}", file=sys.stderr)
         return EXIT_ENGINE_UNUSABLE
@@ -95,28 +106,42 @@ def _busy(holder: str) -> EngineUnusable:
     )
 
 
-def _serve(config: Config, link: Link) -> int:
+def _serve(config: Config, link: Link, fall_back: Callable[[str], None] | None) -> int | None:
     path = config.engine_socket
-    inbox = Inbox()
+    inbox, anew = Inbox(), threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: inbox.close())
+
+    def begin_anew(*_: object) -> None:
+        anew.set()
+        inbox.close()
+
+    # Not SIGHUP, which comes too when a terminal is closed.
+    signal.signal(signal.SIGUSR1, begin_anew)
     # The lock is held: whatever lies at `path` belongs to an engine that is no more.
     socket = listening(path, 0o600, "engine.socket")
     with socket as listener, ThreadPoolExecutor(2, "engine") as threads:
         intake = Intake(listener, link, inbox)
         reading = threads.submit(intake.run)
-        stepping = threads.submit(_load_and_step, config, link, inbox, intake)
+        stepping = threads.submit(_load_and_step, config, link, inbox, intake, fall_back)
         reading.add_done_callback(lambda _: inbox.close())
         try:
-            stepping.result()
+            is_next = stepping.result()
         finally:
             intake.close()
             path.unlink(missing_ok=True)
         reading.result()
-    return 0
+    return None if is_next or anew.is_set() else 0
 
 
-def _load_and_step(config: Config, link: Link, inbox: Inbox, intake: Intake) -> None:
+def _load_and_step(
+    config: Config,
+    link: Link,
+    inbox: Inbox,
+    intake: Intake,
+    fall_back: Callable[[str], None] | None,
+) -> bool:
+    """Serve to the end; return whether another model is to be loaded instead."""
     systemd = notifier()
     try:
         resident = _open(config, _LoadProgress(link, inbox, systemd).__call__)
@@ -127,11 +152,16 @@ def _load_and_step(config: Config, link: Link, inbox: Inbox, intake: Intake) -> 
         resident.close()
     except (EngineUnusable, ConfigError) as error:
         if inbox.is_closed:
-            return  # told to end while loading
+            return False  # told to end while loading
+        if fall_back is not None:
+            log.error("the model on trial cannot be loaded: %s", error)
+            fall_back(str(error))
+            return True
         link.tell(Broken(str(error)))
         systemd.notify(f"STATUS=unusable: {error}")
         link.wait_until_heard(BROKEN_WAIT_S)
         raise
+    return False
 
 
 class _Serving(Protocol):

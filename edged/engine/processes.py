@@ -39,6 +39,9 @@ class Processes(Protocol):
     def kill(self, pid: int) -> str:
         """Send SIGKILL; return why that cannot be done, "" where it was sent or nobody is there."""
 
+    def renew(self, pid: int) -> None:
+        """Have a process begin anew, with what it is to load then."""
+
     async def gone(self, pid: int) -> None:
         """Wait until a process has ended, whoever ends it."""
 
@@ -120,6 +123,11 @@ class OwnProcesses:
         except PermissionError:
             return f"process {pid} belongs to another user, whose processes edged may not end"
         return ""
+
+    def renew(self, pid: int) -> None:
+        """Have a process begin anew; one that has ended does so anyway."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGUSR1)
 
     async def gone(self, pid: int) -> None:
         """Wait until a process has ended, whoever ends it."""

@@ -1,7 +1,8 @@
 """Which model file the configuration means, what belongs to it, and what it is.
 
 In:  `[model]` of the configuration.     Out: `Installed`: path, format table, known answer; the
-file's digest. A shipped model is a folder `edged/models/NAME/` with one GGUF and a `model.toml`.
+file's digest. A shipped model is a folder `edged/models/NAME/` with one GGUF and a `model.toml`,
+each small file of which has to be the one that edged was released with; `model.folder` is another.
 Does not know: tokens, the engine.
 """
 
@@ -17,6 +18,7 @@ from typing import Any
 
 from edged.config import Model
 from edged.errors import ConfigError, EngineUnusable
+from edged.models.pinned import PINNED, check_pinned
 
 SHIPPED = Path(__file__).parent
 _READ_BYTES = 1 << 20
@@ -57,33 +59,61 @@ def find_model(model: Model) -> Installed:
 
     Raises:
         EngineUnusable: there is no such file.
-        ConfigError: its format file or model.toml is wrong.
+        ConfigError: its format file or model.toml is wrong, or not as it was released.
     """
     if model.path is not None:
         if not model.path.is_file():
             raise EngineUnusable(f"{model.path}: there is no such model file (model.path)")
         return Installed(model.path.stem, model.path, *_form(model, {}, model.path), None)
-    if model.name is None:
-        raise EngineUnusable("no model: give model.name or model.path")
-    folder = SHIPPED / model.name
+    folder = _folder(model)
+    if folder is None:
+        raise EngineUnusable("no model: give model.name, model.folder or model.path")
     origin = folder / "model.toml"
     if not origin.is_file():
         raise EngineUnusable(
-            f"{folder}: no model named {model.name!r} ships with edged; give model.path a GGUF file"
+            f"{folder}: no model.toml in it; give model.name one that ships with edged, "
+            "model.folder a folder with a model.toml, or model.path a GGUF file"
         )
     about = _table(origin)
     path, digest = folder / str(about.get("file")), f"sha256:{about.get('sha256')}"
     if not path.is_file():
-        raise EngineUnusable(f"{path}: the model file is missing; install edged again")
+        raise EngineUnusable(f"{path}: the model file is missing; install it again")
     form = _form(model, about, origin)
-    return Installed(model.name, path, *form, _canary(about, folder), digest)
+    name = str(about.get("name") or folder.name)
+    return Installed(name, path, *form, _canary(about, folder), digest)
+
+
+def shipped_digests() -> frozenset[str]:
+    """Return the digests of the model files that ship with edged."""
+    tables = (_table(SHIPPED / name / "model.toml") for name in PINNED)
+    return frozenset(f"sha256:{table.get('sha256')}" for table in tables)
 
 
 def templates_dir(model: Model) -> Path | None:
-    """Return the folder of the model's templates; None when the configuration names none."""
-    if model.templates_dir is not None or model.path is not None or model.name is None:
+    """Return the folder of the model's templates; None when there is none.
+
+    Raises:
+        ConfigError: a file of the shipped ones is not as it was released.
+    """
+    if model.templates_dir is not None or model.path is not None:
         return model.templates_dir
-    return SHIPPED / model.name / "templates"
+    folder = _folder(model)
+    if folder is None or (model.folder is not None and not (folder / "templates").is_dir()):
+        return None
+    return folder / "templates"
+
+
+def _folder(model: Model) -> Path | None:
+    """Return the folder of the model's description; None where the configuration names none.
+
+    Raises:
+        ConfigError: a file of a shipped one is not as it was released.
+    """
+    if model.folder is not None or model.name is None:
+        return model.folder
+    folder = SHIPPED / model.name
+    check_pinned(model.name, folder)
+    return folder
 
 
 def _form(

@@ -85,6 +85,10 @@ class Engines:
             self.current.end()
         return ""
 
+    def renew(self, pid: int) -> None:
+        """End it: the daemon starts the next one."""
+        self.kill(pid)
+
     async def gone(self, pid: int) -> None:
         """Wait until it has ended."""
         if self._lives and self.current is not None and pid == self._pid:
