@@ -11,11 +11,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from edged import config
 from edged.admission import CancelOrder
 from edged.answers import Answers, Run
+from edged.batch import Running
 from edged.clock import SpoolClock
 from edged.contract import Outbound
 from edged.diary import Diary
@@ -43,26 +44,6 @@ RENEWALS_PER_LEASE = 4
 # The joules of a long answer are kept this often; else with each outcome.
 NOTE_S = 60.0
 SLEEP_S_MIN = 0.001
-
-
-@dataclass(slots=True)
-class _Running:
-    """A row in the engine's batch, and what it has used so far.
-
-    Attributes:
-        forecast_j: what its client's turn was charged with.
-        sequences: how many may share the batch with it so that it is in time; None: any.
-    """
-
-    row: Row
-    job: Job
-    started_s: float
-    forecast_j: float
-    joules: float = 0.0
-    sequences: int | None = None
-    chunks: int = 0
-    throttled: str | None = None
-    stopped_as: str | None = None
 
 
 class Dispatch:
@@ -93,7 +74,7 @@ class Dispatch:
         self._diary = diary
         self._power = power
         self.grants = Grants(config.model, engine, power)
-        self._running: dict[int, _Running] = {}
+        self._running: dict[int, Running] = {}
         self._life = engine.life  # one more with each lost engine whose batch was seen to
         # Their outcomes are on the way to the disk: nothing of them starts any more.
         self._ending: set[int] = set()
@@ -209,7 +190,7 @@ class Dispatch:
             if row is None or serial in self._ending or row.deadline_s <= begins_s:
                 continue  # cancelled, or expired, during the commit
             forecast_j = self.line.forecast_j(row)
-            running = self._running[serial] = _Running(row, job, now_s, forecast_j)
+            running = self._running[serial] = Running(row, job, now_s, forecast_j)
             if granted is not None and granted.sequences:
                 running.sequences, running.throttled = granted.sequences, granted.throttled
             works.append(work_of(row, job))
@@ -306,7 +287,7 @@ class Dispatch:
         running.chunks += 1
         self._session.publish_unacknowledged(chunk)
 
-    def _settlement(self, running: _Running, outcome: Outcome) -> Settlement:
+    def _settlement(self, running: Running, outcome: Outcome) -> Settlement:
         ready = self._engine.state.ready
         assert ready is not None, "an outcome comes from an engine that was ready"
         run = Run(

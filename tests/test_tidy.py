@@ -51,7 +51,7 @@ LAYERS = (
     ("spool_table", "clock"),
     ("spool_salvage",),
     ("spool_schema",),
-    ("unfinished",),
+    ("unfinished", "batch"),
     ("rows",),
     ("site",),
     ("inputs",),
