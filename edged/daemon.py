@@ -40,9 +40,11 @@ from edged.power.kept import FILE, Kept
 from edged.power.outfit import Outfit, Parts, estimate_here, outfit, parts_here
 from edged.remote import Remote
 from edged.service import Service
-from edged.site import site_of
+from edged.site import Site, site_of
 from edged.spool import Spool
 from edged.status import Status, availability
+from edged.time_floor import FILE as TIME_FILE
+from edged.time_floor import TimeFloor
 from edged.topics import Topics
 
 log = logging.getLogger(__name__)
@@ -123,16 +125,8 @@ async def serve(config: Config, config_path: Path | None, ground: Ground, held: 
         await spool.open()
     service.ready()
     power = await asyncio.to_thread(_governor, config, ground, held, engine, spool)  # it reads /sys
-    session = Session(
-        config.broker,
-        client_id=f"edged-{config.node.site}-{config.node.name}",
-        filters=(
-            *site.topics.inbound_filters,
-            *site.inputs.filters,
-            *([site.topics.command_filter] if config.admin.mqtt else []),
-        ),
-        will=Will(site.topics.availability, b"offline"),
-    )
+    floor = TimeFloor(config.state_dir / TIME_FILE, ground.machine())
+    session = _session(config, site, floor)
     metrics = Metrics()
     diary = Diary(metrics)
     outbox = Outbox(session, spool, answers, diary, site.outcome_ttl_s)
@@ -162,12 +156,26 @@ async def serve(config: Config, config_path: Path | None, ground: Ground, held: 
         "spool": spool.keep_tending(),
         "watchdog": service.feed_watchdog(),
     }
+    if config.broker.tls_ca_file is not None:
+        parts["time"] = floor.keep()
     try:
         await _until_told_to_end(parts, session, site.topics)
     finally:
         service.stopping()
         await dispatch.keep_note()
         await spool.close()
+
+
+def _session(config: Config, site: Site, floor: TimeFloor) -> Session:
+    """Return the board's session at its broker."""
+    commands = [site.topics.command_filter] if config.admin.mqtt else []
+    return Session(
+        config.broker,
+        client_id=f"edged-{config.node.site}-{config.node.name}",
+        filters=(*site.topics.inbound_filters, *site.inputs.filters, *commands),
+        will=Will(site.topics.availability, b"offline"),
+        floor=floor,
+    )
 
 
 def outfit_of(config: Config, ground: Ground) -> Outfit:

@@ -150,6 +150,7 @@ class Status:
                 "problem": engine.problem or None,
                 "npu": _npu(engine),
             },
+            "broker": {"doubt": self._session.doubt or None},
             "model": None if ready is None else {"name": ready.name, "digest": ready.digest},
             "templates": {name: item.digest for name, item in self._site.templates.items()},
             "limits": {

@@ -92,6 +92,21 @@ def _asked(root: Root, broker: Broker, protocol: Protocol) -> Told:
     )
 
 
+def lets_anyone_in(broker: Broker) -> bool:
+    """Return whether the broker takes a client that says neither name nor password.
+
+    One that cannot be reached lets nobody in.
+    """
+    own = ("username", "password_file", "tls_certificate_file", "tls_key_file")
+    nameless = broker.model_copy(update=dict.fromkeys(own))
+    client_id = f"edged-check-{os.getpid()}-{time.monotonic_ns():x}"
+    try:
+        _connack(nameless, client_id, "3.1.1", is_lasting=False)
+    except BrokerGone:
+        return False
+    return True
+
+
 def _connack(broker: Broker, client_id: str, protocol: Protocol, *, is_lasting: bool) -> _Connack:
     """Connect, disconnect, and return what the broker said in between.
 
