@@ -27,7 +27,8 @@ from edged.engine.processes import Processes
 from edged.errors import BrokerGone, ConfigError, SpoolDamaged
 from edged.exposition import Exposition
 from edged.helm import Helm
-from edged.intake import Intake, leave
+from edged.intake import Intake
+from edged.live import Live
 from edged.lock import only_holder
 from edged.metrics import Metrics
 from edged.mqtt import Session, Will
@@ -134,8 +135,10 @@ async def serve(config: Config, config_path: Path | None, ground: Ground, held: 
     orders = OrdersFile(config.state_dir / ORDERS_FILE)
     helm = Helm(config, orders, spool.clock, dispatch, power)
     remote = Remote(site.topics, helm, session)
-    ordered = remote.hear if config.admin.mqtt else leave
-    intake = Intake(session, spool, engine, dispatch, site, answers, diary, ordered)
+    live = Live(site.topics, session, spool, diary)
+    # Without leave of the configuration no order is heard, though the broker may know of times.
+    ears = [live.hear, *([remote.hear] if config.admin.mqtt else [])]
+    intake = Intake(session, spool, engine, dispatch, site, answers, diary, ears)
     status = Status(
         config, site, session, spool, engine, dispatch, diary, intake, power, service, helm
     )
@@ -153,6 +156,7 @@ async def serve(config: Config, config_path: Path | None, ground: Ground, held: 
         "helm": helm.run(),
         "admin": admin.run(),
         "remote": remote.run(),
+        "live": live.run(status.state),
         "spool": spool.keep_tending(),
         "watchdog": service.feed_watchdog(),
     }

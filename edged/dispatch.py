@@ -254,6 +254,7 @@ class Dispatch:
             self.wake()
 
     async def _take_step(self, step: Step) -> None:
+        self._diary.stepped(step)
         self._charge(step)
         for delta in step.deltas:
             self._send_chunk(delta)

@@ -51,6 +51,16 @@ class Topics:
         """Return the retained topic of the board's state."""
         return f"{self.board}/state"
 
+    @property
+    def live(self) -> str:
+        """Return the topic of the figures that flow while somebody watches."""
+        return f"{self.board}/live"
+
+    @property
+    def watch(self) -> str:
+        """Return the topic on which viewers ask for `live`."""
+        return f"{self.board}/watch"
+
     def template(self, name: str) -> str:
         """Return the retained topic that describes the template `name`."""
         return f"{self.board}/template/{name}"
@@ -65,8 +75,9 @@ class Topics:
 
     @property
     def inbound_filters(self) -> tuple[str, ...]:
-        """Return what the board subscribes: requests with and without id, and cancels."""
-        return (f"{self.board}/req/+", f"{self.board}/req/+/+", f"{self.board}/cancel/+/+")
+        """Return what the board subscribes: requests with and without id, cancels, watches."""
+        front = self.board
+        return (f"{front}/req/+", f"{front}/req/+/+", f"{front}/cancel/+/+", self.watch)
 
     @property
     def command_filter(self) -> str:

@@ -95,12 +95,12 @@ class SiteBroker:
             "tls_key_file": str(folder / f"{name}.key"),
         }
 
-    def device(self, name: str) -> Device:
-        """Return a device with a certificate of this site."""
+    def device(self, name: str, client_id: str = "") -> Device:
+        """Return a device with a certificate of this site, and any client id; "": the broker's."""
         keys = self.identity(name)
         context = ssl.create_default_context(cafile=keys["tls_ca_file"])
         context.load_cert_chain(keys["tls_certificate_file"], keys["tls_key_file"])
-        device = Device(self)
+        device = Device(self, client_id=client_id)
         device._client.tls_set_context(context)
         return device
 

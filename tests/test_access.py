@@ -15,8 +15,8 @@ import pytest
 
 from edged.errors import BrokerGone
 from edged.mqtt.dial import dial
-from tests.daemon_fixture import BOARD, Daemon
-from tests.mqtt_fixtures import Device, board, finish, payloads, take, to, until
+from tests.daemon_fixture import BOARD, Daemon, wait_until
+from tests.mqtt_fixtures import CLIENT_ID, Device, board, finish, payloads, take, to, until
 from tests.site_broker import GOOD, OVER, SiteBroker, made
 from tools.site_ca import Site
 
@@ -189,6 +189,29 @@ def test_whoever_looks_after_boards_may_watch_and_not_ask(broker: SiteBroker) ->
     finish(scenario())
 
 
+def test_a_client_with_a_certificate_can_take_the_client_id_of_a_board(broker: SiteBroker) -> None:
+    async def scenario() -> None:
+        async with board(broker.table("edge-1")) as session:
+            await session.connected()
+            with broker.device("scanner-7", client_id=CLIENT_ID):
+                state = await until(session, lambda state: not state.connected)
+                assert state.problem
+
+    finish(scenario())
+
+
+def test_the_broker_reads_what_it_carries(tmp_path: Path, site: Site) -> None:
+    async def scenario(broker: SiteBroker) -> None:
+        async with board(broker.table("edge-1"), filters=(f"{BOARD}/req/+/+",)) as session:
+            await session.connected()
+        with broker.device("scanner-7") as device:
+            device.publish(f"{BOARD}/req/scanner-7/p1", b"it waits in the clear")
+        await asyncio.to_thread(saved, broker, b"it waits in the clear")
+
+    with SiteBroker(tmp_path, site) as broker:
+        finish(scenario(broker))
+
+
 def test_prompts_and_sessions_at_the_broker_survive_kill_9_of_it(
     tmp_path: Path, site: Site
 ) -> None:
@@ -198,7 +221,7 @@ def test_prompts_and_sessions_at_the_broker_survive_kill_9_of_it(
             await session.connected()
         with broker.device("scanner-7") as device:
             device.publish(f"{BOARD}/req/scanner-7/p1", b"waits")
-        await asyncio.to_thread(saved, broker)
+        await asyncio.to_thread(saved, broker, b"waits")
         broker.kill()
         broker.start()
         async with board(broker.table("edge-1"), filters=filters) as session:
@@ -210,12 +233,10 @@ def test_prompts_and_sessions_at_the_broker_survive_kill_9_of_it(
         finish(scenario(broker))
 
 
-def saved(broker: SiteBroker) -> None:
+def saved(broker: SiteBroker, payload: bytes) -> None:
     """Wait until the broker has written what it acknowledged; it does at its next round."""
     database = broker.log.parent / "mosquitto.db"
-    while not database.exists() or b"waits" not in database.read_bytes():
-        assert broker.pid
-        asyncio.run(asyncio.sleep(0.01))
+    wait_until(lambda: database.exists() and payload in database.read_bytes(), "the broker's save")
 
 
 @pytest.mark.model
