@@ -14,7 +14,7 @@ from pathlib import Path
 from cryptography import x509
 
 from edged.config import Broker
-from edged.credentials import located
+from edged.credentials import is_out_of_reach, located
 from edged.doctor.broker import lets_anyone_in
 
 # So long before its end a certificate is told of: time to renew it in the next maintenance.
@@ -42,21 +42,19 @@ def access_warnings(broker: Broker, now_s: float) -> Iterator[str]:
 
 
 def _of_secret(key: str, path: Path | None) -> Iterator[str]:
-    if path is None:
-        return
+    if path is None or is_out_of_reach(path):
+        return  # a unit's credential is where nobody else can read it
     try:
         mode = located(path).stat().st_mode
-    except FileNotFoundError as error:
-        yield f"broker.{key} = {path}: {error.strerror or error}"
-    except OSError:
-        return  # of another user, who can read it: so is this one's word on it worth nothing
+    except OSError as error:
+        yield f"broker.{key} = {path}: cannot be read: {error.strerror}"
     else:
         if mode & stat.S_IROTH:
             yield f"broker.{key} = {path}: everybody on this machine may read it; chmod 600 {path}"
 
 
 def _of_certificate(key: str, path: Path | None, now_s: float) -> Iterator[str]:
-    if path is None:
+    if path is None or is_out_of_reach(path):
         return
     try:
         found = x509.load_pem_x509_certificates(located(path).read_bytes())

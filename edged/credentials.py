@@ -12,6 +12,8 @@ import re
 from pathlib import Path
 
 PREFIX = "credential:"
+# Source: systemd.exec(5), LoadCredential=.
+FOLDER = "CREDENTIALS_DIRECTORY"
 # Source: systemd.exec(5), LoadCredential=: a file name, in ASCII.
 _NAME = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9_.-]{1,255}")
 
@@ -34,6 +36,11 @@ def checked(path: Path) -> Path:
     return path
 
 
+def is_out_of_reach(path: Path | None) -> bool:
+    """Return whether a path names a credential, and no unit runs this process."""
+    return path is not None and name_of(path) is not None and FOLDER not in os.environ
+
+
 def located(path: Path) -> Path:
     """Return the file that a path of the configuration means.
 
@@ -43,11 +50,9 @@ def located(path: Path) -> Path:
     name = name_of(path)
     if name is None:
         return path
-    # Source: systemd.exec(5), LoadCredential=.
-    folder = os.environ.get("CREDENTIALS_DIRECTORY")
-    if folder is None:
+    if is_out_of_reach(path):
         raise FileNotFoundError(
-            "only a unit of systemd has credentials, and $CREDENTIALS_DIRECTORY is not set here; "
-            "in a shell name a file"
+            f"only a unit of systemd has credentials, and ${FOLDER} is not set here; in a shell "
+            "name a file"
         )
-    return Path(folder) / name
+    return Path(os.environ[FOLDER]) / name

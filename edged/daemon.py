@@ -135,7 +135,7 @@ async def serve(config: Config, config_path: Path | None, ground: Ground, held: 
     orders = OrdersFile(config.state_dir / ORDERS_FILE)
     helm = Helm(config, orders, spool.clock, dispatch, power)
     remote = Remote(site.topics, helm, session)
-    live = Live(site.topics, session, spool, diary)
+    live = Live(site.topics, session, spool, diary, ground.clock)
     # Without leave of the configuration no order is heard, though the broker may know of times.
     ears = [live.hear, *([remote.hear] if config.admin.mqtt else [])]
     intake = Intake(session, spool, engine, dispatch, site, answers, diary, ears)

@@ -108,8 +108,8 @@ class TimeFloor:
             CertificateOver: one of the chain expired.
         """
         instant = self._machine.instant()
-        self.doubt = ""
         if instant.synchronised:
+            self.doubt = ""
             self._raise_to(instant.wall_s)
             return
         found = judge(chain, instant.wall_s, self._floor_s())
@@ -118,14 +118,21 @@ class TimeFloor:
                 f"the certificate of {found.expired.name} expired on {_day(found.expired.until_s)},"
                 f" and today is {_day(found.now_s)} or later"
             )
-        if found.early is not None:
-            self.doubt = (
-                f"the clock says {_day(instant.wall_s)} and is not synchronised; the certificate "
-                f"of {found.early.name} is valid from {_day(found.early.from_s)} and was taken: "
-                f"today is {_day(found.now_s)} or later"
-            )
+        self._doubt(found, instant.wall_s)
         # The clock may be ahead as well: it raises nothing.
         self._raise_to(max([self._floor_s(), *(one.from_s for one in chain)]))
+
+    def _doubt(self, found: Judgement, wall_s: float) -> None:
+        """Keep what is to be said of a chain that was taken, and say it once."""
+        before, self.doubt = self.doubt, ""
+        if found.early is not None:
+            self.doubt = (
+                f"the clock says {_day(wall_s)} and is not synchronised; the certificate of "
+                f"{found.early.name} is valid from {_day(found.early.from_s)} and was taken: "
+                f"today is {_day(found.now_s)} or later"
+            )
+        if self.doubt and self.doubt != before:
+            log.warning("%s", self.doubt)
 
     async def keep(self) -> None:
         """Note the time once a day while the clock is to be believed, for ever."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,9 +17,10 @@ import pytest
 
 from edged.errors import BrokerGone
 from edged.mqtt.dial import dial
-from tests.daemon_fixture import BOARD, Daemon, wait_until
+from tests.daemon_fixture import BOARD, ROOT, Daemon, wait_until
 from tests.mqtt_fixtures import CLIENT_ID, Device, board, finish, payloads, take, to, until
 from tests.site_broker import GOOD, OVER, SiteBroker, made
+from tools.board_processes import write_config
 from tools.site_ca import Site
 
 pytestmark = pytest.mark.broker
@@ -239,26 +242,47 @@ def saved(broker: SiteBroker, payload: bytes) -> None:
     wait_until(lambda: database.exists() and payload in database.read_bytes(), "the broker's save")
 
 
-@pytest.mark.model
-def test_a_daemon_reads_its_key_from_a_credential_and_answers_over_tls(
-    tmp_path: Path, site: Site, broker: SiteBroker
-) -> None:
-    credentials = tmp_path / "credentials"
-    credentials.mkdir()
+@pytest.fixture(scope="module")
+def served(
+    tmp_path_factory: pytest.TempPathFactory, site: Site, broker: SiteBroker
+) -> Iterator[Daemon]:
+    """A daemon whose key is a credential, as systemd hands it over."""
+    credentials = tmp_path_factory.mktemp("credentials")
     shutil.copy(site.folder / "edge-1.key", credentials / "edged.key")
     identity = broker.identity("edge-1") | {"tls_key_file": "credential:edged.key"}
     daemon = Daemon(
-        tmp_path / "board",
+        tmp_path_factory.mktemp("board"),
         broker,
         sections={"broker": identity},
         environment={"CREDENTIALS_DIRECTORY": str(credentials)},
     )
-    with daemon, broker.device("scanner-7") as device:
+    with daemon:
         daemon.wait_for_log("connected to the broker")
+        yield daemon
+
+
+@pytest.mark.model
+@pytest.mark.usefixtures("served")
+def test_a_daemon_reads_its_key_from_a_credential_and_answers_over_tls(broker: SiteBroker) -> None:
+    with broker.device("scanner-7") as device:
         device.subscribe(f"{BOARD}/res/scanner-7/#")
         device.publish(f"{BOARD}/req/scanner-7/p1", b'{"prompt":"pallet 48213"}')
         reply = json.loads(asyncio.run(device.hear()).payload)
     assert (reply["id"], reply["event"]) == ("p1", "done")
+
+
+@pytest.mark.model
+@pytest.mark.usefixtures("served")
+def test_a_person_asks_from_another_machine_with_a_certificate_of_their_own(
+    broker: SiteBroker, tmp_path: Path
+) -> None:
+    table = {"host": broker.host, "port": broker.port, **broker.identity("scanner-7")}
+    config = write_config(tmp_path, broker=table)
+    words = ["ask", "--config", str(config), "--client", "scanner-7", "--json", "pallet 48213"]
+    command = [sys.executable, "-m", "edged", *words]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["event"] == "done"
 
 
 def test_a_credential_outside_a_unit_is_named(broker: SiteBroker) -> None:

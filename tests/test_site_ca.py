@@ -149,7 +149,11 @@ def test_the_shipped_broker_lets_nobody_in_without_a_name(tmp_path: Path) -> Non
         assert said(broker.table("edge-1")) == []
 
 
-def test_a_credential_is_not_looked_for_outside_a_unit(tmp_path: Path) -> None:
-    found = said(Broker(port=AWAY, username="u", password_file=Path("credential:edged.password")))
-    assert len(found) == 1
-    assert "CREDENTIALS_DIRECTORY" in found[0]
+def test_a_credential_of_the_unit_is_nothing_to_warn_of() -> None:
+    secret = Path("credential:edged.password")
+    assert said(Broker(port=AWAY, username="u", password_file=secret)) == []
+
+
+def test_a_secret_that_is_not_there_is_warned_of(tmp_path: Path) -> None:
+    (found,) = said(Broker(port=AWAY, username="u", password_file=tmp_path / "none"))
+    assert "cannot be read: No such file" in found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -124,16 +125,14 @@ def session_of(broker: SiteBroker, floor: TimeFloor) -> Session:
     return Session(table, client_id=CLIENT_ID, filters=FILTERS, will=WILL, floor=floor)
 
 
-def met(broker: SiteBroker, floor: TimeFloor) -> str:
-    """Return what a session says of the broker; nothing when it is connected."""
-    said: list[str] = []
+def met(broker: SiteBroker, floor: TimeFloor) -> tuple[str, str]:
+    """Return what a session says of the broker, nothing when it is connected; and its doubt."""
+    said: list[tuple[str, str]] = []
 
     async def scenario() -> None:
-        import asyncio
-
         session = session_of(broker, floor)
         task = asyncio.create_task(session.run())
-        said.append(await state_of(session))
+        said.append((await state_of(session), session.doubt))
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
@@ -146,9 +145,9 @@ def test_over_tls_a_board_without_a_clock_reaches_its_broker_and_tells_of_it(
     tmp_path: Path,
 ) -> None:
     with SiteBroker(tmp_path / "broker", made(tmp_path / "site", "edge-1")) as broker:
-        lost = floor(tmp_path, YEAR_2000_S)
-        assert met(broker, lost) == ""
-        assert "and was taken" in lost.doubt
+        problem, doubt = met(broker, floor(tmp_path, YEAR_2000_S))
+    assert problem == ""
+    assert "and was taken" in doubt
 
 
 @pytest.mark.broker
@@ -160,4 +159,5 @@ def test_over_tls_an_expired_broker_stays_expired_for_a_board_without_a_clock(
     )
     with SiteBroker(tmp_path / "broker", site) as broker:
         floor(tmp_path, datetime.now(UTC).timestamp(), synchronised=True)._note()
-        assert "expired on" in met(broker, floor(tmp_path, YEAR_2000_S))
+        problem, _ = met(broker, floor(tmp_path, YEAR_2000_S))
+    assert "expired on" in problem
