@@ -172,12 +172,13 @@ async def serve(config: Config, config_path: Path | None, ground: Ground, held: 
 
 def _session(config: Config, site: Site, floor: TimeFloor) -> Session:
     """Return the board's session at its broker."""
-    commands = [site.topics.command_filter] if config.admin.mqtt else []
+    topics = site.topics
+    commands = [topics.command_filter] if config.admin.mqtt else []
     return Session(
         config.broker,
         client_id=f"edged-{config.node.site}-{config.node.name}",
-        filters=(*site.topics.inbound_filters, *site.inputs.filters, *commands),
-        will=Will(site.topics.availability, b"offline"),
+        filters=(*topics.inbound_filters, *site.inputs.filters, topics.watch, *commands),
+        will=Will(topics.availability, b"offline"),
         floor=floor,
     )
 

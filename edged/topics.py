@@ -75,9 +75,8 @@ class Topics:
 
     @property
     def inbound_filters(self) -> tuple[str, ...]:
-        """Return what the board subscribes: requests with and without id, cancels, watches."""
-        front = self.board
-        return (f"{front}/req/+", f"{front}/req/+/+", f"{front}/cancel/+/+", self.watch)
+        """Return what devices ask on: requests with and without id, and cancels."""
+        return (f"{self.board}/req/+", f"{self.board}/req/+/+", f"{self.board}/cancel/+/+")
 
     @property
     def command_filter(self) -> str:

@@ -10,6 +10,7 @@ import json
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +19,17 @@ import pytest
 from edged.errors import BrokerGone
 from edged.mqtt.dial import dial
 from tests.daemon_fixture import BOARD, ROOT, Daemon, wait_until
-from tests.mqtt_fixtures import CLIENT_ID, Device, board, finish, payloads, take, to, until
+from tests.mqtt_fixtures import (
+    CLIENT_ID,
+    DEADLINE_S,
+    Device,
+    board,
+    finish,
+    payloads,
+    take,
+    to,
+    until,
+)
 from tests.site_broker import GOOD, OVER, SiteBroker, made
 from tools.board_processes import write_config
 from tools.site_ca import Site
@@ -188,6 +199,24 @@ def test_whoever_looks_after_boards_may_watch_and_not_ask(broker: SiteBroker) ->
                 await session.publish(to(f"{BOARD}/live", b"figures"))
                 assert (await desk.hear()).payload == b"figures"
                 assert code_of(desk, f"{BOARD}/req/scanner-7/p1") == REFUSED
+
+    finish(scenario())
+
+
+def test_a_message_over_the_limit_ends_its_sender_s_connection_and_no_other(
+    broker: SiteBroker,
+) -> None:
+    async def scenario() -> None:
+        async with board(broker.table("edge-1"), filters=(f"{BOARD}/req/+/+",)) as session:
+            number = await session.connected()
+            with broker.device("plc-3") as greedy, broker.device("scanner-7") as device:
+                ended = threading.Event()
+                greedy._client.on_disconnect = lambda *_: ended.set()
+                greedy._client.publish(f"{BOARD}/req/plc-3/p1", b"x" * 300_000, 1)
+                assert await asyncio.to_thread(ended.wait, DEADLINE_S)
+                device.publish(f"{BOARD}/req/scanner-7/p1", b"small")
+                assert payloads(await take(session, 1)) == [b"small"]
+            assert session.state.connections == number
 
     finish(scenario())
 

@@ -75,7 +75,7 @@ def test_the_contract_names_every_topic() -> None:
 def test_the_contract_names_every_topic_that_the_board_listens_to() -> None:
     named = incoming(code(row["topic"]) for row in today(table(CONTRACT, "Topics")))
     board = Topics("s", "n")
-    every = (*board.inbound_filters, board.command_filter)
+    every = (*board.inbound_filters, board.watch, board.command_filter)
     filters = {name.replace(board.board, "{board}") for name in every}
     assert {name for name in filters if any(matches(name, topic) for topic in named)} == filters
     assert {topic for topic in named if not any(matches(name, topic) for name in filters)} == set()
