@@ -102,25 +102,22 @@ class TimeFloor:
     def admit(self, chain: Sequence[Validity]) -> None:
         """Take a chain that an authority of ours signed, or refuse it for its age.
 
-        Where the clock is to be believed, TLS has asked it already.
+        Where the clock is to be believed TLS has asked it already; it may have become so since.
 
         Raises:
             CertificateOver: one of the chain expired.
         """
         instant = self._machine.instant()
-        if instant.synchronised:
-            self.doubt = ""
-            self._raise_to(instant.wall_s)
-            return
-        found = judge(chain, instant.wall_s, self._floor_s())
+        floor_s = instant.wall_s if instant.synchronised else self._floor_s()
+        found = judge(chain, instant.wall_s, floor_s)
         if found.expired is not None:
             raise CertificateOver(
                 f"the certificate of {found.expired.name} expired on {_day(found.expired.until_s)},"
                 f" and today is {_day(found.now_s)} or later"
             )
         self._doubt(found, instant.wall_s)
-        # The clock may be ahead as well: it raises nothing.
-        self._raise_to(max([self._floor_s(), *(one.from_s for one in chain)]))
+        # A clock that is not synchronised may be ahead as well: it raises nothing.
+        self._raise_to(max([floor_s, *(one.from_s for one in chain)]))
 
     def _doubt(self, found: Judgement, wall_s: float) -> None:
         """Keep what is to be said of a chain that was taken, and say it once."""

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
+from edged.__main__ import main as edged_main
 from edged.access import access_warnings
 from edged.config import Broker
 from tests.broker import Mosquitto
@@ -157,3 +158,24 @@ def test_a_credential_of_the_unit_is_nothing_to_warn_of() -> None:
 def test_a_secret_that_is_not_there_is_warned_of(tmp_path: Path) -> None:
     (found,) = said(Broker(port=AWAY, username="u", password_file=tmp_path / "none"))
     assert "cannot be read: No such file" in found
+
+
+def test_edged_check_prints_its_warnings_and_is_content(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made(tmp_path).client("edge-1", LONG)
+    (tmp_path / "edge-1.key").chmod(0o644)
+    keys = "\n".join(
+        f'{key} = "{tmp_path / name}"'
+        for key, name in (
+            ("tls_ca_file", "ca.pem"),
+            ("tls_certificate_file", "edge-1.pem"),
+            ("tls_key_file", "edge-1.key"),
+        )
+    )
+    file = tmp_path / "edged.toml"
+    file.write_text(f'[engine]\nbackend = "sim"\n[broker]\nport = {AWAY}\n{keys}\n')
+    assert edged_main(["check", str(file)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines][-2:] == ["warning", "ok"]
+    assert "chmod 600" in lines[-2]

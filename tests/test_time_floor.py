@@ -84,6 +84,12 @@ def test_what_expired_stays_expired_on_a_board_that_knew_a_later_time(tmp_path: 
         without_clock.admit(chain(1.79e9, 1.80e9))
 
 
+def test_a_clock_that_was_set_during_the_handshake_is_believed(tmp_path: Path) -> None:
+    board = floor(tmp_path, 1.81e9, synchronised=True)
+    with pytest.raises(CertificateOver):
+        board.admit(chain(1.79e9, 1.80e9))
+
+
 def test_a_newer_certificate_is_proof_that_an_older_one_is_over(tmp_path: Path) -> None:
     floor(tmp_path, YEAR_2000_S).admit(chain(1.85e9, 1.90e9))
     with pytest.raises(CertificateOver):

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from edged.__main__ import main
 from edged.config import Broker
 from edged.live_figures import Batch, Ended, LiveFigures, LivePower, Pace
 from edged.topics import Topics
@@ -105,6 +106,13 @@ def test_q_ends_it() -> None:
         assert not app.is_running
 
     viewed(act, feed_of(9))
+
+
+def test_without_a_terminal_it_says_what_there_is_instead(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["top"]) == 1
+    assert "edged status --json" in capsys.readouterr().err
 
 
 def test_what_is_no_figures_is_left() -> None:
