@@ -14,10 +14,9 @@ from edged import config
 from edged.access import access_warnings
 from edged.budgets import check_schedule
 from edged.engine.ggml.sidecar import check_library
-from edged.engine.model_check import check_model
+from edged.engine.loadable import loadable
 from edged.engine.processor import check_processor
-from edged.engine.rkllm.model_check import check_rkllm
-from edged.engine.rknn.classifier import recipe_of
+from edged.models.installed import Installed
 from edged.power.kept import FILE, Kept
 from edged.power.outfit import Parts, outfit, parts_here
 from edged.site import site_of
@@ -64,7 +63,7 @@ def check(path: Path) -> Findings:
     if settings.engine.backend == "sim":
         name, size_bytes = "sim (simulated, no model)", 0
     else:
-        model = _checked_model(settings)
+        model = _checked_model(settings).path
         name, size_bytes = f"{model.stem} ({model})", model.stat().st_size
     parts = parts_here(settings, time.monotonic)
     return Findings(
@@ -82,22 +81,18 @@ def check(path: Path) -> Findings:
     )
 
 
-def _checked_model(settings: config.Config) -> Path:
-    """Return the file that the configured backend would load.
+def _checked_model(settings: config.Config) -> Installed:
+    """Return the model that the configured backend would load.
 
     Raises:
         ConfigError: its format file is wrong.
         EngineUnusable: it would be refused, or what would load it cannot run here.
     """
-    match settings.engine.backend:
-        case "rkllm":
-            return check_rkllm(settings)[0].path
-        case "rknn":
-            return recipe_of(settings).model
-    check_processor()
-    if settings.npu.library is not None:
-        check_library(settings.npu.library)
-    return check_model(settings).model.path
+    if settings.engine.backend == "llama":
+        check_processor()
+        if settings.npu.library is not None:
+            check_library(settings.npu.library)
+    return loadable(settings)
 
 
 def _power(settings: config.Config, parts: Parts) -> str:

@@ -91,7 +91,7 @@ def _add_doctor(commands: _Commands[argparse.ArgumentParser]) -> None:
         "--model",
         type=Path,
         metavar="FILE",
-        help="advice on this GGUF or .rkllm file instead: memory, NPU, published speed and watts",
+        help="advice on this GGUF, .rkllm or .rknn file instead: memory, NPU, published figures",
     )
     parser.add_argument("--json", action="store_true", help="for a machine")
     parser.add_argument("--root", type=Path, default=Path("/"), help=argparse.SUPPRESS)

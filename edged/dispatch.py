@@ -42,6 +42,7 @@ log = logging.getLogger(__name__)
 RENEWALS_PER_LEASE = 4
 # The joules of a long answer are kept this often; else with each outcome.
 NOTE_S = 60.0
+SLEEP_S_MIN = 0.001
 
 
 @dataclass(slots=True)
@@ -88,6 +89,7 @@ class Dispatch:
         self._power = power
         self.grants = Grants(config.model, engine, power)
         self._running: dict[int, _Running] = {}
+        self._life = engine.life  # one more with each lost engine whose batch was seen to
         # Their outcomes are on the way to the disk: nothing of them starts any more.
         self._ending: set[int] = set()
         self._woken = asyncio.Event()
@@ -172,8 +174,7 @@ class Dispatch:
             await self._wait_for_work()
 
     async def _start_picked(self) -> None:
-        is_open = self._engine.state.phase == "ready" and self.mode is not Mode.PAUSED
-        room = Room(self.grants.whole.sequences if is_open else 0)
+        room = Room(self.grants.whole.sequences if self._may_start() else 0)
         if not room.sequences or room.sequences + URGENT_OVER <= len(self._running):
             return
         found = self.line.next(room)
@@ -188,13 +189,18 @@ class Dispatch:
             return
         self._send(jobs, found.granted, found.now_s)
 
+    def _may_start(self) -> bool:
+        """Return whether an engine is there, and what a lost one had was queued again."""
+        is_ready = self._engine.state.phase == "ready" and self._engine.life == self._life
+        return is_ready and self.mode is not Mode.PAUSED
+
     def _send(self, jobs: Mapping[int, Job], grants: Mapping[int, Granted], now_s: float) -> None:
         """Hand started rows to the engine, behind the limits that hold for all of them."""
-        works = []
+        works, begins_s = [], self._spool.clock.now_s()
         for serial, job in jobs.items():
             row, granted = self._spool.rows.get(serial), grants.get(serial)
-            if row is None or serial in self._ending:
-                continue  # cancelled during the commit
+            if row is None or serial in self._ending or row.deadline_s <= begins_s:
+                continue  # cancelled, or expired, during the commit
             forecast_j = self.line.forecast_j(row)
             running = self._running[serial] = _Running(row, job, now_s, forecast_j)
             if granted is not None and granted.sequences:
@@ -217,7 +223,7 @@ class Dispatch:
         going_on = (row.deadline_s for row in rows if row.serial not in stopping)
         deadline_s, now_s = next(going_on, None), self._spool.clock.now_s()
         try:
-            async with asyncio.timeout(None if deadline_s is None else deadline_s - now_s):
+            async with asyncio.timeout(None if deadline_s is None else _left_s(deadline_s, now_s)):
                 await self._woken.wait()
         except TimeoutError:
             return
@@ -251,6 +257,7 @@ class Dispatch:
                         continue  # no place became free
                 case Lost(problem):
                     await self._requeue(problem)
+                    self._life += 1
             self.wake()
 
     async def _take_step(self, step: Step) -> None:
@@ -371,16 +378,20 @@ class Dispatch:
 
     def _send_limits(self) -> None:
         allowed = self.grant
-        lease_s = self._config.engine.lease_s
         self._engine.send(
             Limits(
                 context_tokens=allowed.context_tokens,
                 sequences=allowed.sequences,
-                lease_s=lease_s,
+                lease_s=self._config.engine.lease_s,
                 chunk_tokens=allowed.chunk_tokens,
                 is_paced=allowed.is_paced,
             )
         )
+
+
+def _left_s(deadline_s: float, now_s: float) -> float:
+    """Return how long to sleep: never so short that rounding makes its end its beginning."""
+    return max(deadline_s - now_s, SLEEP_S_MIN)
 
 
 def moment(clock: SpoolClock) -> Moment:

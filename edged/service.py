@@ -10,7 +10,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import sdnotify
+from edged.notify import notifier
 
 # Source: sd_notify(3), EXTEND_TIMEOUT_USEC; asked for again well before it has passed.
 ASK_S, ASK_EVERY_S = 60, 10.0
@@ -20,7 +20,7 @@ class Service:
     """Speaks sd_notify."""
 
     def __init__(self) -> None:
-        self._notifier = sdnotify.SystemdNotifier()
+        self._notifier = notifier()
         self._line = ""
 
     @asynccontextmanager

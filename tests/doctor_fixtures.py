@@ -10,8 +10,10 @@ import struct
 from pathlib import Path
 
 from edged.config import Config, parse
+from edged.doctor.examine import examine
 from edged.doctor.finding import Finding
 from edged.doctor.person import Person
+from edged.doctor.report import Report
 from edged.doctor.root import Root
 from tests.golden_tree import tree
 
@@ -60,6 +62,12 @@ def library(root: Root, name: str, told: bytes, machine: int = 183) -> Path:
 def mine() -> Person:
     """Return who runs the tests, as a user whom mode bits bind."""
     return Person("edged", os.geteuid() or 54_321, frozenset(os.getgroups()))
+
+
+def examined(config_file: Path, root: Root) -> Report:
+    """Examine for who runs the tests, whatever users this machine has; root may open all."""
+    person = Person("tester", os.geteuid(), frozenset(os.getgroups()))
+    return examine(config_file, root, person=person)
 
 
 def config(table: dict[str, object]) -> Config:

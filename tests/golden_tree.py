@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.memory import MEMORY
 from tools.sysfs_capture import lay_out
 
 TREES = Path(__file__).parent / "golden_trees"
-MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 # Each board, and the chip that hangs on it in a second manifest.
 BOARDS = {
     "orangepi_5": "ina226",
@@ -55,13 +55,6 @@ def renumber(root: Path, name: str, number: int) -> Path:
     target = os.path.relpath(moved, root / "class/hwmon")
     (root / "class/hwmon" / moved.name).symlink_to(target)
     return moved
-
-
-@pytest.fixture
-def tmp_path() -> Iterator[Path]:
-    """A folder in memory, as /sys is: a tree has hundreds of files, and a disk takes its time."""
-    with tempfile.TemporaryDirectory(prefix="edged-tree-", dir=MEMORY) as name:
-        yield Path(name)
 
 
 class Ticks:

@@ -154,6 +154,9 @@ class Device:
         """Leave."""
         self._client.disconnect()
         self._client.loop_stop()
+        # Its way back to this object would leave it to the collector, which takes its sockets first
+        # now and then; paho closes them where the client itself goes first.
+        self._client.on_message = self._client.on_subscribe = None
 
     def subscribe(self, topic_filter: str) -> None:
         """Subscribe at QoS 1, so that retained messages keep their flag."""

@@ -14,6 +14,8 @@ from edged.engine.ggml.sidecar import HEADERS, write_sidecar
 from tools.npu_backend.build import NAME, build, compile_tree, libraries
 from tools.npu_backend.package import ggml_of_package
 
+# The variable that lets the BLAS below the stand-in go wrong.
+FAULT = "EDGED_BLAS_FAULT"
 SGEMM = Path(__file__).with_name("sgemm.c")
 CBLAS_H = """\
 enum CBLAS_ORDER { CblasRowMajor = 101, CblasColMajor = 102 };
@@ -46,6 +48,43 @@ def stand_in(folder: Path) -> Path:
         ggml = ggml_of_package()
         build(ggml / "src/ggml-blas", runtime_dir(folder), ggml, library.parent)
     return library
+
+
+def changed_stand_in(folder: Path, name: str, old: str, new: str) -> Path:
+    """Return the stand-in with one line of its source changed, built once for a test run."""
+    library = folder / name / "libggml-npu.so"
+    if not library.exists():
+        ggml, tree = ggml_of_package(), folder / f"{name}-tree"
+        shutil.copytree(ggml / "src/ggml-blas", tree)
+        source = tree / "ggml-blas.cpp"
+        assert source.read_text().count(old) == 1
+        source.write_text(source.read_text().replace(old, new))
+        build(tree, runtime_dir(folder), ggml, library.parent)
+    return library
+
+
+def eager_stand_in(folder: Path) -> Path:
+    """Return the stand-in that takes products of any size, as an NPU does, and not of 32 rows."""
+    size = "const int64_t min_batch = "
+    return changed_stand_in(folder, "npu-eager", f"{size}32;", f"{size}1;")
+
+
+# Where the telling stand-in writes the process that opens its device.
+OPENED = "EDGED_BLAS_OPENED"
+TELLS = """\
+extern "C" int getpid(void);
+ggml_backend_t ggml_backend_blas_init(void) {
+    if (FILE * file = fopen(getenv("EDGED_BLAS_OPENED"), "a")) {
+        fprintf(file, "%d\\n", getpid());
+        fclose(file);
+    }
+"""
+
+
+def telling_stand_in(folder: Path) -> Path:
+    """Return the stand-in that tells when its device is opened."""
+    begins = "ggml_backend_t ggml_backend_blas_init(void) {\n"
+    return changed_stand_in(folder, "npu-telling", begins, TELLS)
 
 
 def older_ggml(folder: Path) -> Path:

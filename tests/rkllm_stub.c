@@ -9,6 +9,8 @@
  *     say         TEXT, up to three bytes a token; each character of more bytes first "waits"
  *     slow        a prefill of TEXT milliseconds that does not hear an abort, then "ok"
  *     hang        two tokens, then nothing ever again
+ *     crash       two tokens, then SIGABRT; TEXT of this mode and of `hang` names a file without
+ *                 which all is well, and which is gone then
  *     error       one token, then the state ERROR
  *     empty       no token at all, and success
  *     unfinished  returns without the state FINISH
@@ -387,6 +389,11 @@ int rkllm_run(Handle handle, Input *input, InferParam *infer, void *userdata) {
         int place = 2 + rule->used++;
         text = rule->fields[place < rule->count ? place : rule->count - 1];
     }
+    bool strikes = strcmp(mode, "hang") == 0 || strcmp(mode, "crash") == 0;
+    if (strikes && *text && unlink(text) != 0) {
+        mode = "say";
+        text = "all is well";
+    }
     if (!has_empty_template) text = "the runtime's own chat template is around the prompt";
 
     if (has_plain_text) text = without_special(text);
@@ -404,10 +411,12 @@ int rkllm_run(Handle handle, Input *input, InferParam *infer, void *userdata) {
     perf.prefill_time_ms = (float)(now_ms() - begun_ms);
     begun_ms = now_ms();
     if (strcmp(mode, "empty") != 0) {
-        bool is_hang = strcmp(mode, "hang") == 0, is_error = strcmp(mode, "error") == 0;
-        int most = is_hang ? 2 : is_error ? 1 : infer->max_new_tokens;
-        perf.generate_tokens = generate(is_hang || is_error ? "abcdef" : text, most, 1, userdata);
+        bool is_hang = strcmp(mode, "hang") == 0, is_crash = strcmp(mode, "crash") == 0;
+        bool is_error = strcmp(mode, "error") == 0, is_fault = is_hang || is_crash || is_error;
+        int most = is_error ? 1 : is_fault ? 2 : infer->max_new_tokens;
+        perf.generate_tokens = generate(is_fault ? "abcdef" : text, most, 1, userdata);
         while (is_hang) sleep_ms(1000);
+        if (is_crash) abort();
     }
     perf.generate_time_ms = (float)(now_ms() - begun_ms);
     if (strcmp(mode, "unfinished") == 0) return 0;

@@ -1,7 +1,8 @@
 /* The one product of matrices that ggml-blas wants of a BLAS for inference: C = A * B^T.
  *
  * EDGED_BLAS_FAULT="garbage N", "crash N" or "hang N" lets it go wrong behind its first N products
- * in a process.
+ * in a process. With a path in the place of N it goes wrong once that file is there: garbage as
+ * long as it is, the others once, and the file is gone then.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,12 +13,12 @@
 
 static int fails(const char *fault) {
     static int products;
-    char wanted[16] = "";
-    int good = 0;
+    char wanted[16] = "", when[4096] = "";
     const char *given = getenv("EDGED_BLAS_FAULT");
-    if (given == NULL || sscanf(given, "%15s %d", wanted, &good) != 2) return 0;
+    if (given == NULL || sscanf(given, "%15s %4095s", wanted, when) != 2) return 0;
     if (strcmp(wanted, fault) != 0) return 0;
-    return ++products > good;
+    if (*when != '/') return ++products > atoi(when);
+    return strcmp(fault, "garbage") == 0 ? access(when, F_OK) == 0 : unlink(when) == 0;
 }
 
 static float dot(const float *a, const float *b, int k) {

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from edged.board.soc import KNOBS, RK3588, Clocks, on_cpu
@@ -48,6 +48,14 @@ class SysfsPlant:
     heat_hz: float = math.inf
     obeys: bool = True
     is_still: bool = False
+    _shown: dict[Path, int] = field(default_factory=dict)
+    _rails: list[Path] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Find the rails of the big cores; a tree's stay where they are."""
+        nodes = (self.root / "class/regulator").iterdir()
+        big = [node for node in nodes if (node / "name").read_text().startswith("vdd_cpu_big")]
+        self._rails.extend(big)
 
     async def run(self) -> None:
         """Turn until cancelled."""
@@ -85,18 +93,24 @@ class SysfsPlant:
         running_hz = cpu_hz if self.obeys else top.cpu_hz
         self._move_volts(running_hz)
         for policy in POLICIES:
-            put(self.root / policy / "scaling_cur_freq", round(running_hz / 1e3))
+            self._show(self.root / policy / "scaling_cur_freq", round(running_hz / 1e3))
         if has_ddr:
             lowest_hz = RK3588.ddr[0].clock_hz  # where its governor goes while nothing runs
             busy_hz = ddr_hz if self.obeys else top.ddr_hz
-            put(self.root / DDR / "cur_freq", round(busy_hz if self.live.phase else lowest_hz))
+            shown_hz = busy_hz if self.live.phase else lowest_hz
+            self._show(self.root / DDR / "cur_freq", round(shown_hz))
 
     def _move_volts(self, cpu_hz: float) -> None:
         """Have the cores' rails follow the clock, as the table of the SoC has it."""
         volts = [opp.supply_v for opp in RK3588.cpu if opp.clock_hz >= cpu_hz] or [1.0]
-        for node in (self.root / "class/regulator").iterdir():
-            if (node / "name").read_text().startswith("vdd_cpu_big"):
-                put(node / "microvolts", round(volts[0] * 1e6))
+        for node in self._rails:
+            self._show(node / "microvolts", round(volts[0] * 1e6))
+
+    def _show(self, file: Path, count: int) -> None:
+        """Write what has changed: the tree is as large as a board's."""
+        if self._shown.get(file) != count:
+            self._shown[file] = count
+            put(file, count)
 
     def _cpu_hz(self, policy: str) -> float:
         """Return the cap in force; the file shows the kernel's where that is lower."""

@@ -34,7 +34,7 @@ from edged.config_tables import Engine, Node, Power
 from edged.power.outfit import outfit, parts_here
 from tests.broker import Mosquitto
 from tests.golden_tree import Ticks
-from tests.golden_tree import tmp_path as tmp_path
+from tests.memory import tmp_path as tmp_path
 
 ROOT = Path(__file__).parent.parent
 SEEDS = st.integers(0, 10_000)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from edged.bench.power_estimate import BOARDS, Errors, Rig, errors, one_point, table
 from edged.board.soc import RK3588, Soc, on_cpu
 from edged.board.virtual.plant import drawn
+from tests.memory import MEMORY
 
 PLANTS = range(1, 17)
 # Source: the target for a model of a board after a calibration of one point.
@@ -21,7 +22,7 @@ MEAN_ERROR_MAX = 0.08
 
 @pytest.fixture(scope="module")
 def few() -> list[Errors]:
-    return [errors(on_cpu(RK3588), seed) for seed in PLANTS[:4]]
+    return [errors(on_cpu(RK3588), seed) for seed in PLANTS[:2]]
 
 
 @pytest.mark.slow
@@ -44,7 +45,7 @@ def test_over_all_drawn_plants_the_mean_error_is_small_after_one_point(soc: Soc)
 @given(st.integers(1, 1000))
 def test_what_taught_it_is_estimated_within_its_band(seed: int) -> None:
     soc = on_cpu(RK3588)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         rig = Rig(Path(folder), soc, drawn(soc, seed))
         taught = one_point(rig)
         again = rig.trial(len(rig.board.points) - 1, "decode")

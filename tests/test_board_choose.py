@@ -18,7 +18,7 @@ from edged.board.meters.powercap import PowercapMeter, find_zones
 from edged.board.meters.supply import find_contracts
 from edged.board.use import Use
 from tests.golden_tree import BOARDS, EACH_BOARD, EAR, Ticks, hwmon, metered, tree
-from tests.golden_tree import tmp_path as tmp_path
+from tests.memory import tmp_path as tmp_path
 
 PC = of_cores(idle_w=2.0, core_w=0.5, core_hz=1e9, error_share=0.4)
 

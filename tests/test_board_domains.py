@@ -10,7 +10,7 @@ import pytest
 from edged.board.domains import big_policies, compatible, regulator, soc_of
 from edged.board.knobs.cap import find_caps
 from tests.golden_tree import BOARDS, EACH_BOARD, tree
-from tests.golden_tree import tmp_path as tmp_path
+from tests.memory import tmp_path as tmp_path
 
 
 def caps(root: Path) -> dict[str, tuple[str, ...]]:

@@ -21,7 +21,7 @@ from edged.board.meters.estimate import EstimateMeter
 from edged.board.soc import RK3576, RK3588, Soc, operating_points
 from edged.board.use import Use
 from tests.golden_tree import EACH_BOARD, Ticks, tree
-from tests.golden_tree import tmp_path as tmp_path
+from tests.memory import tmp_path as tmp_path
 
 PC = of_cores(idle_w=2.0, core_w=0.5, core_hz=1e9, error_share=0.3)
 CPU_S = st.floats(0, 1000)

@@ -13,7 +13,7 @@ from edged.board.meters.fault import MeterFault
 from edged.board.meters.hwmon import CHECK_AGAIN_S, Chip, HwmonMeter, find_chips
 from tests.golden_tree import BOARDS, Ticks, as_nobody, hwmon, metered, renumber, tree
 from tests.golden_tree import open_folder as open_folder
-from tests.golden_tree import tmp_path as tmp_path
+from tests.memory import tmp_path as tmp_path
 
 PERIOD_S = 0.125
 

@@ -27,7 +27,7 @@ from edged.board.soc import RK3588, Clocks, Point, operating_points
 from edged.errors import KnobRefused
 from tests.golden_tree import BOARDS, EACH_BOARD, Deaf, Ticks, as_nobody, tree
 from tests.golden_tree import open_folder as open_folder
-from tests.golden_tree import tmp_path as tmp_path
+from tests.memory import tmp_path as tmp_path
 
 SLOW = Clocks(npu_hz=500e6, cpu_hz=1200e6, ddr_hz=1068e6)
 FULL = Clocks(npu_hz=1000e6, cpu_hz=2400e6, ddr_hz=2736e6)

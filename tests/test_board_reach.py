@@ -12,7 +12,7 @@ from edged.board.knobs.kernel import KernelKnobs
 from edged.board.reach import reachable
 from edged.board.soc import DOMAINS, RK3588, SOCS, Domain, operating_points
 from tests.golden_tree import EACH_BOARD, tree
-from tests.golden_tree import tmp_path as tmp_path
+from tests.memory import tmp_path as tmp_path
 
 POINTS = operating_points(RK3588)
 CLOCKS_HZ = st.sets(st.integers(200, 3000).map(lambda clock_mhz: clock_mhz * 1e6), min_size=1)

@@ -206,6 +206,15 @@ def test_without_a_meter_it_says_which_ones_there_could_be(
     assert says in capsys.readouterr().err
 
 
+def test_a_runtime_that_takes_prompts_whole_is_not_calibrated(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tree(tmp_path / "sys", "rock_5b", "rock_5b.ina228")
+    config = write_config(tmp_path, engine={"backend": "rkllm"}, power={"sysfs": str(root)})
+    assert main(["calibrate", "--config", str(config)]) == 78
+    assert "RKLLM computes each prompt whole" in capsys.readouterr().err
+
+
 def test_a_backend_without_a_meter_is_not_calibrated(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

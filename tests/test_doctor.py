@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,16 +11,15 @@ import pytest
 
 from edged.__main__ import main
 from edged.doctor.board import FIRMWARE
-from edged.doctor.examine import examine
 from edged.doctor.finding import Finding
 from edged.doctor.report import Report
 from edged.doctor.root import Root
 from edged.power.table import FILE as TABLE
 from tests.doctor_fixtures import board as golden
-from tests.doctor_fixtures import levels, library, says, with_npu, write
+from tests.doctor_fixtures import examined, levels, library, says, with_npu, write
 from tests.engine_fixtures import Daemon, engine_process, work, write_config
 from tests.golden_tree import BOARDS, EACH_BOARD, EAR
-from tests.golden_tree import tmp_path as tmp_path
+from tests.memory import tmp_path as tmp_path
 from tests.rkllm_fixtures import FORMAT
 from tools.firmware_config.boards import BOARDS as FIRMWARE_BOARDS
 
@@ -29,7 +27,14 @@ TREES = pytest.mark.parametrize(
     "names", [*((name, f"{name}.{chip}") for name, chip in BOARDS.items()), ("x86",), ()], ids=str
 )
 ALONE = "[engine]\nbackend = 'sim'\n[broker]\nport = 9\n"
+# Each mend has a command, or the key to set.
+DO = re.compile(r"(^|`)(sudo |edged |tools/|ulimit |ls )|\bset [a-z]+\.[a-z_]+")
 ON_NPU = "[engine]\nbackend = 'rkllm'\n[broker]\nport = 9\n"
+ON_EACH_WAY = (
+    ON_NPU,
+    "[engine]\nbackend = 'rknn'\n[broker]\nport = 9\n",
+    "[npu]\nlibrary = '/opt/edged/npu/libggml-npu.so'\n[broker]\nport = 9\n",
+)
 
 
 def written(folder: Path, text: str, state_dir: Path | None = None) -> Path:
@@ -39,23 +44,22 @@ def written(folder: Path, text: str, state_dir: Path | None = None) -> Path:
 
 
 @TREES
-def test_each_board_is_examined_within_two_seconds(tmp_path: Path, names: tuple[str, ...]) -> None:
-    root = golden(tmp_path / "root", *names)
-    config = written(tmp_path, ALONE)
-    started_s = time.process_time()
-    report = examine(config, root)
-    # Its own work; that it waits for nobody longer is bounded by constants.
-    assert time.process_time() - started_s < 2.0
+def test_each_board_serves_without_its_npu(tmp_path: Path, names: tuple[str, ...]) -> None:
+    report = examined(written(tmp_path, ALONE), golden(tmp_path / "root", *names))
+    assert [one for one in report.findings if one.level == "error"] == []
     assert report.exit_code == 0
 
 
 @TREES
-@pytest.mark.parametrize("text", [ALONE, ON_NPU], ids=["sim", "rkllm"])
+@pytest.mark.parametrize("text", [ALONE, *ON_EACH_WAY])
 def test_every_error_and_warning_says_what_to_do(
     tmp_path: Path, names: tuple[str, ...], text: str
 ) -> None:
-    for one in examine(written(tmp_path, text), golden(tmp_path / "root", *names)).findings:
+    report = examined(written(tmp_path, text), golden(tmp_path / "root", *names))
+    for one in report.findings:
         assert (one.level == "ok") == (one.mend is None), one
+        assert one.mend is None or DO.search(one.mend), one
+    assert (report.exit_code == 0) == (text == ALONE)
 
 
 @TREES
@@ -63,7 +67,7 @@ def test_nothing_is_written(tmp_path: Path, names: tuple[str, ...]) -> None:
     root = golden(tmp_path / "root", *names)
     before = contents(tmp_path)
     config = written(tmp_path, ALONE)
-    examine(config, root)
+    examined(config, root)
     config.unlink()
     assert contents(tmp_path) == before
 
@@ -77,7 +81,7 @@ def test_nothing_that_would_wake_the_npu_is_opened(tmp_path: Path, board: str) -
     root = golden(tmp_path / "root", board)
     with_npu(root)
     with EAR.listening() as opened:
-        examine(written(tmp_path, ON_NPU), root)
+        examined(written(tmp_path, ON_NPU), root)
     assert [path for path in opened if "debug" in path or path.endswith("/dev/rknpu")] == []
 
 
@@ -86,7 +90,7 @@ def test_a_vendor_board_with_its_library_and_model_can_serve_on_the_npu(tmp_path
     with_npu(root).chmod(0o666)
     runtime = library(root, "librkllmrt.so", b"rkllm-runtime version: 1.3.0\0")
     config = written(tmp_path, f"{ON_NPU}[rkllm]\nlibrary = '{runtime}'\n{rkllm_model(tmp_path)}")
-    report = examine(config, root)
+    report = examined(config, root)
     assert [one for one in report.findings if one.level == "error"] == []
     assert report.exit_code == 0
 
@@ -94,7 +98,7 @@ def test_a_vendor_board_with_its_library_and_model_can_serve_on_the_npu(tmp_path
 def test_a_mainline_board_cannot_serve_on_the_npu(tmp_path: Path) -> None:
     root = golden(tmp_path / "root", "mainline")
     write(root, "/dev/accel/accel0")
-    report = examine(written(tmp_path, ON_NPU + rkllm_model(tmp_path)), root)
+    report = examined(written(tmp_path, ON_NPU + rkllm_model(tmp_path)), root)
     assert (levels(report.findings, "kernel"), report.exit_code) == (["error"], 69)
     assert "rocket" in says(report.findings, "kernel")
 
@@ -102,7 +106,7 @@ def test_a_mainline_board_cannot_serve_on_the_npu(tmp_path: Path) -> None:
 def test_a_mainline_board_serves_on_its_cpu(tmp_path: Path) -> None:
     root = golden(tmp_path / "root", "mainline")
     write(root, "/dev/accel/accel0")
-    report = examine(written(tmp_path, ALONE), root)
+    report = examined(written(tmp_path, ALONE), root)
     assert (levels(report.findings, "kernel"), report.exit_code) == (["warning"], 0)
 
 
@@ -172,9 +176,9 @@ def test_whatever_keeps_the_npu_from_serving_is_an_error_of_its_own_line(
     library(root, "librkllmrt.so", b"rkllm-runtime version: 1.3.0")
     lock = f"[rkllm]\nlock = '{tmp_path}/npu.lock'\n"
     config = written(tmp_path, ON_NPU + lock + rkllm_model(tmp_path))
-    assert examine(config, root).exit_code == 0
+    assert examined(config, root).exit_code == 0
     broken(root, tmp_path)
-    report = examine(config, root)
+    report = examined(config, root)
     assert (levels(report.findings, name), report.exit_code) == (["error"], 69)
 
 
@@ -184,17 +188,18 @@ def test_the_document_lists_every_line(tmp_path: Path) -> None:
     config = written(tmp_path, f"{ON_NPU}[rkllm]\nlock = '{tmp_path}/npu.lock'\n")
     break_lock(root, tmp_path)
     config.write_text(config.read_text() + "[model]\npath = '/m-rk3576-v1.2.0.rkllm'\n")
+    write(root, "/etc/systemd/system/edged-engine.service", "PrivateDevices=yes")
     (tmp_path / "state").mkdir(exist_ok=True)
     (tmp_path / "state" / TABLE).write_text("no table")
     page = (Path(__file__).parent.parent / "docs/doctor.md").read_text().partition("## Advice")[0]
     rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")][3:]
     told = [name for row in rows for name in re.findall(r"`([\w-]+)`", row)]
-    found = list(dict.fromkeys(one.name for one in examine(config, root).findings))
+    found = list(dict.fromkeys(one.name for one in examined(config, root).findings))
     assert sorted(told) == sorted(found)
 
 
 def test_commands_name_the_board_where_it_is_known(tmp_path: Path) -> None:
-    report = examine(written(tmp_path, ALONE), golden(tmp_path / "root", "rock_5b"))
+    report = examined(written(tmp_path, ALONE), golden(tmp_path / "root", "rock_5b"))
     told = [one.mend for one in report.findings if one.name == "meter" and one.mend]
     assert "sudo tools/install-firmware-config rock-5b" in told[0]
 
@@ -241,7 +246,7 @@ def test_it_works_beside_a_running_engine_which_goes_on(tmp_path: Path) -> None:
     with engine_process(config, tmp_path) as engine:
         daemon = Daemon.connect(engine)
         daemon.ready()
-        report = examine(config, Root())
+        report = examined(config, Root())
         assert f"an engine runs (process {engine.process.pid})" in says(report.findings, "engine")
         assert report.exit_code == 0
         assert [one.finish for one in daemon.ask(work("a"))] == ["stop"]

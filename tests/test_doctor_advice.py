@@ -16,6 +16,7 @@ from edged.config import Config
 from edged.doctor import gguf_advice, rkllm_advice
 from edged.doctor.advice import advise
 from edged.doctor.finding import Finding
+from edged.doctor.gguf_advice import OnNpu
 from edged.doctor.published import FACTOR_MAX, FIGURES, expected
 from edged.doctor.rkllm_name import NameSays, read_name
 from edged.doctor.root import Root
@@ -23,6 +24,7 @@ from edged.engine.ggml.share import share_of
 from edged.engine.gguf_file import Tensor, read_header
 from tests.doctor_fixtures import board as golden
 from tests.doctor_fixtures import config, levels, says, write
+from tests.rknn_fixtures import write_vocabulary
 
 SHIPPED = Path(__file__).parent.parent / "edged/models/dock-mini/dock-mini.gguf"
 RK3588, RK3576 = "rock_5b", "sige5"
@@ -144,14 +146,52 @@ def test_q4_k_is_told_to_stay_on_the_cpu(tmp_path: Path) -> None:
 
 def test_published_figures_are_marked_so() -> None:
     share = share_of([Tensor("a.weight", "Q8_0", (1000, 1_000_000), 0, 0)])
-    found = gguf_advice.judge_speed(share, "rk3588", is_mixture=False)
+    found = gguf_advice.judge_speed(share, "rk3588", OnNpu(), is_mixture=False)
     assert "19.5 tokens/s" in says(found, "speed")
     assert "published, not measured here" in says(found, "speed")
+    assert "Cortex-A76" in says(found, "speed")
     assert "7.4 W above idle, published" in says(found, "watts")
     assert (levels(found, "quantise"), "28.3 instead of 19.5" in says(found, "quantise")) == (
         ["warning"],
         True,
     )
+
+
+@pytest.mark.parametrize(
+    ("kind", "hybrid", "told"),
+    [
+        ("Q8_0", "auto", "16.5 tokens/s"),
+        ("F16", "auto", "10.8 tokens/s"),
+        ("Q4_0", "auto", "16.5 tokens/s"),  # multiplied as 8 bits
+        ("Q4_0", "W4A4_HADAMARD", "16.7 tokens/s"),
+        ("Q4_0", "none", "16.7 tokens/s"),
+        ("Q4_K", "auto", "28.3 tokens/s"),  # on the CPU
+    ],
+)
+def test_the_figures_are_those_of_what_computes(kind: str, hybrid: str, told: str) -> None:
+    share = share_of([Tensor("a.weight", kind, (1024, 976_563 // 32 * 32), 0, 0)])
+    found = gguf_advice.judge_speed(share, "rk3588", OnNpu(True, hybrid), is_mixture=False)
+    assert told in says(found, "speed")
+    assert ("on the NPU" in says(found, "speed")) == (kind != "Q4_K")
+    assert "not measured here" in says(found, "watts")
+
+
+def test_what_has_16_bits_is_told_what_decodes_faster_on_the_npu() -> None:
+    share = share_of([Tensor("a.weight", "F16", (1024, 976_544), 0, 0)])
+    (told,) = [
+        one
+        for one in gguf_advice.judge_speed(share, "rk3588", OnNpu(True), is_mixture=False)
+        if one.name == "quantise"
+    ]
+    assert (told.level, "Q8_0" in str(told.mend)) == ("warning", True)
+
+
+def test_a_library_that_is_configured_takes_its_share(tmp_path: Path) -> None:
+    file = model(tmp_path / "m.gguf", Kind.Q8_0)
+    tables = {"npu": {"library": "/opt/edged/npu/libggml-npu.so"}}
+    found = advice(file, golden(tmp_path, RK3588), **tables)
+    assert "takes 67% of the weights" in says(found, "npu")
+    assert "the CPU computes the rest" in says(found, "npu")
 
 
 def test_a_model_that_does_not_fit_is_an_error(tmp_path: Path) -> None:
@@ -215,6 +255,48 @@ def test_the_right_conversion_is_told_its_published_speed(tmp_path: Path) -> Non
     assert {one.level for one in found} == {"ok"}
     assert "about 16.7 tokens/s" in says(found, "speed")
     assert says(found, "watts") == "nobody has published watts for this"
+
+
+def classifier(folder: Path, name: str) -> tuple[Path, dict[str, object]]:
+    """Write a .rknn file; return it and the tables of a configuration that can run it."""
+    tables: dict[str, object] = {
+        "engine": {"backend": "rknn"},
+        "rknn": {"tokenizer": str(write_vocabulary(folder / "vocab.txt")), "labels": ["a", "b"]},
+    }
+    return rkllm(folder, name), tables
+
+
+def test_a_classifier_that_goes_with_board_and_configuration_is_well(tmp_path: Path) -> None:
+    file, tables = classifier(tmp_path, "events-rk3588.rknn")
+    found = advice(file, golden(tmp_path, RK3588), **tables)
+    assert {one.level for one in found} == {"ok"}
+    assert "2 labels" in says(found, "classifier")
+
+
+@pytest.mark.parametrize(
+    ("board", "name", "left_out", "line", "words"),
+    [
+        (RK3576, "events-rk3588.rknn", "", "npu", "target_platform = rk3576"),
+        ("x86", "events.rknn", "", "npu", "GGUF"),
+        (RK3588, "events.rknn", "rknn", "classifier", "set both"),
+        (RK3588, "events.rknn", "engine", "backend", 'engine.backend = "rknn"'),
+    ],
+)
+def test_a_classifier_that_cannot_serve_is_a_sentence_with_what_to_do(
+    tmp_path: Path, board: str, name: str, left_out: str, line: str, words: str
+) -> None:
+    file, tables = classifier(tmp_path, name)
+    tables.pop(left_out, None)
+    found = advice(file, golden(tmp_path, board), **tables)
+    (told,) = [one for one in found if one.level == "error"]
+    assert (told.name, words in str(told.mend)) == (line, True)
+
+
+def test_a_classifier_over_the_memory_is_an_error(tmp_path: Path) -> None:
+    file, tables = classifier(tmp_path, "events.rknn")
+    root = golden(tmp_path, RK3588)
+    write(root, "/proc/meminfo", "MemAvailable: 1000 kB\n")
+    assert levels(advice(file, root, **tables), "fit") == ["error"]
 
 
 NAMES = st.builds(

@@ -34,7 +34,7 @@ from edged.engine.rkllm.library import NAME as RKLLM
 from tests.doctor_fixtures import STRANGER, config, levels, library, mine, says, with_npu, write
 from tests.doctor_fixtures import board as golden
 from tests.golden_tree import EACH_BOARD
-from tests.golden_tree import tmp_path as tmp_path
+from tests.memory import tmp_path as tmp_path
 from tests.tiny_gguf import write_tiny_gguf
 
 ROOT = Path(__file__).parent.parent
@@ -203,14 +203,14 @@ def test_the_heap_is_needed_where_the_npu_is_a_misc_device(tmp_path: Path) -> No
 
 def test_the_lock_of_an_npu_that_another_program_holds_is_an_error() -> None:
     held = locks.Locks(engine=None, daemon=None, npu=77)
-    found = locks.judge(held, Path("/run/lock/edged-npu.lock"), needs_npu=True)
+    found = locks.judge(held, Path("/run/lock/edged-npu.lock"), STRANGER, needs_npu=True)
     assert levels(found, "npu-lock") == ["error"]
     assert "process 77" in says(found, "npu-lock")
 
 
 def test_the_engine_that_holds_the_npu_is_well() -> None:
     held = locks.Locks(engine=77, daemon=76, npu=77)
-    found = locks.judge(held, Path("/run/lock/edged-npu.lock"), needs_npu=True)
+    found = locks.judge(held, Path("/run/lock/edged-npu.lock"), STRANGER, needs_npu=True)
     assert {one.level for one in found} == {"ok"}
 
 

@@ -8,14 +8,13 @@ from pathlib import Path
 import pytest
 
 from edged.doctor import npu_backend
-from edged.doctor.examine import examine
 from edged.doctor.finding import Finding
 from edged.doctor.npu_backend import NpuBackend
 from edged.doctor.root import Root
 from edged.engine.ggml.sidecar import HEADERS, Sidecar, write_sidecar
 from tests.broker import Mosquitto
 from tests.daemon_fixture import BOARD, Asker, Daemon
-from tests.doctor_fixtures import config, says
+from tests.doctor_fixtures import config, examined, says
 from tests.npu_fixtures import stand_in
 
 SIDECAR = Sidecar(
@@ -87,7 +86,7 @@ def test_state_and_doctor_tell_what_the_device_of_a_serving_board_has_executed(
         assert device.outcome("p-1")["event"] == "done"
         device.subscribe(f"{BOARD}/state")
         said = device.next(lambda reply: (reply.get("outcomes") or {}).get("done") == 1)
-        report = examine(daemon.config, Root())
+        report = examined(daemon.config, Root())
     npu = said["engine"]["npu"]
     assert (npu["device"], npu["matmuls"] > 0) == ("BLAS", True)
     assert "BLAS has executed" in says(report.findings, "npu-ggml")

@@ -31,6 +31,8 @@ from edged.errors import Refusal
 from tests.engine_fixtures import work
 from tests.test_engine_constraints import answer, compiled, near_misses, schemas
 
+pytestmark = pytest.mark.model  # its vocabulary
+
 MODEL = Path(__file__).parent.parent / "edged/models/dock-mini/dock-mini.gguf"
 CONTEXT_TOKENS = 80
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edged.engine.backend import Run
 from edged.engine.frames import Go, Limits, Wish
 from edged.engine.gate import NOTHING, Gate
 from edged.engine.worker import Worker
@@ -17,14 +16,14 @@ FREE = Limits(1024, 8, 1e9)
 SIZES = st.lists(st.integers(1, 64), min_size=1, max_size=8)
 
 
-def runs(*sizes: int) -> list[Run]:
-    return [Run(number, 0, [0] * size, True) for number, size in enumerate(sizes)]
+def batch(*sizes: int) -> Wish:
+    return Wish(sum(sizes), len(sizes))
 
 
 @given(SIZES)
 def test_without_pacing_every_batch_may_run(sizes: list[int]) -> None:
     told: list[Wish] = []
-    assert Gate().opens(runs(*sizes), FREE, told.append)
+    assert Gate().opens(batch(*sizes), FREE, told.append)
     assert told == []
 
 
@@ -32,24 +31,24 @@ def test_without_pacing_every_batch_may_run(sizes: list[int]) -> None:
 def test_a_batch_is_wished_for_once_and_runs_with_its_permit(sizes: list[int]) -> None:
     gate, told = Gate(), list[Wish]()
     for _ in range(3):
-        assert not gate.opens(runs(*sizes), PACED, told.append)
-    assert told == [Wish(sum(sizes), len(sizes))]
+        assert not gate.opens(batch(*sizes), PACED, told.append)
+    assert told == [batch(*sizes)]
     gate.take(Go(sum(sizes), len(sizes), 1))
-    assert gate.opens(runs(*sizes), PACED, told.append)
-    assert not gate.opens(runs(*sizes), PACED, told.append)
+    assert gate.opens(batch(*sizes), PACED, told.append)
+    assert not gate.opens(batch(*sizes), PACED, told.append)
 
 
 def test_a_permit_of_several_steps_is_used_up() -> None:
     gate, told = Gate(), list[Wish]()
     gate.take(Go(4, 4, 3))
-    opened = [gate.opens(runs(1, 1, 1, 1), PACED, told.append) for _ in range(5)]
+    opened = [gate.opens(batch(1, 1, 1, 1), PACED, told.append) for _ in range(5)]
     assert opened == [True, True, True, False, False]
 
 
 def test_a_batch_that_has_grown_is_asked_for_again() -> None:
     gate, told = Gate(), list[Wish]()
     gate.take(Go(4, 1, 1))
-    assert not gate.opens(runs(5), PACED, told.append)
+    assert not gate.opens(batch(5), PACED, told.append)
     assert told == [Wish(5, 1)]
 
 
@@ -59,7 +58,7 @@ def test_a_permit_that_nothing_needs_is_given_back_once() -> None:
     gate.rest(told.append)
     gate.rest(told.append)
     assert told == [NOTHING]
-    assert not gate.opens(runs(1), PACED, told.append)
+    assert not gate.opens(batch(1), PACED, told.append)
 
 
 def test_a_gate_that_never_asked_has_nothing_to_give_back() -> None:

@@ -47,10 +47,14 @@ class Clock:
         return self.now_s
 
 
+def simulated(folder: Path) -> Path:
+    """Write the configuration of a simulated engine."""
+    return write_config(folder, engine={"backend": "sim"})
+
+
 @asynccontextmanager
-async def connected(folder: Path, clock: Clock) -> AsyncIterator[EngineClient]:
-    """Run a client of whatever engine listens in `folder`; else of one that it starts."""
-    path = write_config(folder, engine={"backend": "sim"})
+async def connected(path: Path, clock: Clock) -> AsyncIterator[EngineClient]:
+    """Run a client of whatever engine listens where `path` says; else of one that it starts."""
     client = EngineClient(config.load(path), path, clock)
     life = asyncio.ensure_future(client.run())
     try:
@@ -100,7 +104,7 @@ def test_an_idle_engine_says_nothing_of_the_kind() -> None:
 def test_an_engine_that_may_run_nothing_is_not_killed(tmp_path: Path) -> None:
     async def run() -> None:
         clock = Clock()
-        async with connected(tmp_path, clock) as client:
+        async with connected(simulated(tmp_path), clock) as client:
             await event(client, Ready)
             client.expect("a")
             client.send(NOTHING)
@@ -154,7 +158,10 @@ def test_a_hung_step_is_found_even_while_tokens_are_counted(
 ) -> None:
     async def run() -> None:
         clock = Clock()
-        async with hung_engine(tmp_path, bystander.pid), connected(tmp_path, clock) as client:
+        async with (
+            hung_engine(tmp_path, bystander.pid),
+            connected(simulated(tmp_path), clock) as client,
+        ):
             await event(client, Ready)
             client.expect("a")
             clock.now_s += HANG_S_UNKNOWN - 1

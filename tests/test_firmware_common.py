@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from edged.config import Config
 from tests.device_trees import programs
 from tools.firmware_config.boards import FIRMWARE
 
@@ -45,6 +46,8 @@ OPENED = {
         "DeviceAllow=char-accel rw",
         "DeviceAllow=char-dma_heap rw",
         "DeviceAllow=/dev/rknpu rw",
+        "ReadWritePaths=-/run/lock/edged-npu.lock",
+        "SystemCallFilter=sched_setaffinity",
     ],
 }
 
@@ -217,6 +220,19 @@ def test_edged_may_write_the_clock_limit_of_each_cluster(tmp_path: Path) -> None
     rules = ETC / "tmpfiles.d/edged-cpufreq.conf"
     subprocess.run(["systemd-tmpfiles", f"--root={tmp_path}", "--create", str(rules)], check=True)
     assert [modes(folder) for folder in folders] == [(0o664, 0o644)] * 3
+
+
+@needs_tmpfiles
+def test_the_lock_of_the_npu_is_there_from_boot_on_and_is_the_one_that_edged_takes(
+    tmp_path: Path,
+) -> None:
+    fake_users(tmp_path, edged=os.getgid())
+    rules = ETC / "tmpfiles.d/edged-npu-lock.conf"
+    subprocess.run(["systemd-tmpfiles", f"--root={tmp_path}", "--create", str(rules)], check=True)
+    made = tmp_path / str(Config().npu_lock).lstrip("/")
+    assert made.is_file()
+    assert stat_mode(made) == 0o660
+    assert f"ReadWritePaths=-{Config().npu_lock}" in OPENED["edged-engine.service"]
 
 
 @pytest.mark.skipif(

@@ -29,6 +29,7 @@ from tests.firmware_roots import (
     u_boot_updated,
     write,
 )
+from tests.memory import tmp_path as tmp_path
 from tools.firmware_config.boards import BOARDS
 from tools.firmware_config.cli import main
 from tools.firmware_config.record import BACKUPS, RECORD

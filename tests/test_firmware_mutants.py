@@ -229,6 +229,9 @@ def setting_checks(file: Path) -> Iterator[tuple[str, Check]]:
         f"{ETC}/tmpfiles.d/edged-cpufreq.conf": (
             common.test_edged_may_write_the_clock_limit_of_each_cluster,
         ),
+        f"{ETC}/tmpfiles.d/edged-npu-lock.conf": (
+            common.test_the_lock_of_the_npu_is_there_from_boot_on_and_is_the_one_that_edged_takes,
+        ),
         f"{ETC}/modprobe.d/edged.conf": (without_folder(common.test_modprobe_reads_the_option),),
         "common/radxa-os/etc/systemd/zram-generator.conf.d/edged.conf": (
             without_folder(common.test_the_generator_of_compressed_swap_is_told_one_device),

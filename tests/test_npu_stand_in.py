@@ -17,13 +17,21 @@ import pytest
 
 from edged import templates
 from edged.cases import SETS
+from edged.engine import child
 from edged.engine.frames import Limits, Work
-from edged.engine.ggml import proof
 from edged.engine.ggml.proof import prove
 from edged.engine.ggml.sidecar import HEADERS, check_library
 from edged.errors import EngineUnusable
 from tests.engine_fixtures import Daemon, EngineProcess, engine_process, work, write_config
-from tests.npu_fixtures import crashing_library, older_tree, runtime_dir, stand_in
+from tests.npu_fixtures import (
+    FAULT,
+    OPENED,
+    crashing_library,
+    older_tree,
+    runtime_dir,
+    stand_in,
+    telling_stand_in,
+)
 from tests.tiny_gguf import write_tiny_gguf
 from tools.npu_backend.build import build
 from tools.npu_backend.package import Refusal, ggml_of_package, headers_digest
@@ -37,7 +45,6 @@ TEXTS = (
     "pallet 1177 arrived at dock 3, all fine",
     "cold truck at door 9 shows 11 C, pallet 20881",
 )
-FAULT = "EDGED_BLAS_FAULT"
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +74,7 @@ def test_a_device_that_does_not_is_refused_with_what_to_do(
 ) -> None:
     monkeypatch.setenv(FAULT, fault)
     if fault.startswith("hang"):
-        monkeypatch.setattr(proof, "TRIAL_S_MAX", 3.0)
+        monkeypatch.setattr(child, "ANSWER_S_MAX", 3.0)
     with pytest.raises(EngineUnusable, match=word) as refused:
         prove(library, "Q8_0", {})
     assert "; " in str(refused.value)
@@ -164,6 +171,27 @@ def test_no_shape_is_new_to_the_device_behind_the_load(library: Path, tmp_path: 
     )
     config = engine_config(tmp_path / "npu", library, write_tiny_gguf(tmp_path / "m.gguf"))
     subprocess.run([sys.executable, "-c", script, str(config)], check=True)
+
+
+@pytest.mark.slow
+def test_the_device_is_opened_on_the_fast_cores_before_any_weights_are_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = (
+        "import os, sys; from pathlib import Path; from edged import config;"
+        "from edged.engine import open_llama; from edged.engine.ggml import open;"
+        "fast = [min(os.sched_getaffinity(0))]; open.fast_cores = lambda: fast; seen = [];"
+        "log = Path(sys.argv[2]);"
+        "note = lambda share: seen.append(str(os.getpid()) in log.read_text().split()) or True;"
+        "open_llama.open_llama(config.load(Path(sys.argv[1])), note);"
+        "assert seen and all(seen), seen;"
+        "assert os.sched_getaffinity(0) == set(fast)"
+    )
+    monkeypatch.setenv(OPENED, str(tmp_path / "opened"))
+    library = telling_stand_in(tmp_path)
+    config = engine_config(tmp_path / "npu", library, write_tiny_gguf(tmp_path / "m.gguf"))
+    command = [sys.executable, "-c", script, str(config), str(tmp_path / "opened")]
+    subprocess.run(command, check=True)
 
 
 def test_a_device_that_crashes_in_its_trial_ends_the_load_with_a_sentence(

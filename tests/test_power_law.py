@@ -181,6 +181,39 @@ def test_a_peak_that_no_step_fits_under_is_said() -> None:
     assert governor.standing.state in (State.INFEASIBLE, State.INFEASIBLE_PEAK)
 
 
+def let_in_s(governor: Law, step: Step, from_s: float, within_s: float) -> float | None:
+    """Return when the step may start, asked again behind each pause; None: not in this time."""
+    now_s = from_s
+    while now_s < from_s + within_s:
+        pause_s = governor.pause_s(now_s, step)
+        if pause_s == 0:
+            return now_s
+        now_s += pause_s
+    return None
+
+
+def test_a_prompt_that_cannot_be_cut_is_let_in_and_the_pauses_behind_it_pay() -> None:
+    governor = law(terms=Settings(cuts_prefill=False), knobs=frozenset())
+    whole = Step("prefill", 8000)
+    prefill_s = governor.forecast.step_s(governor.forecast.points[governor.point], whole)
+    assert prefill_s > governor.limits.window_s
+    began_s = let_in_s(governor, whole, 20.0, 10.0)
+    assert began_s is not None
+    governor.begin(began_s, whole)
+    ended_s = began_s + prefill_s
+    for second in range(1, int(prefill_s)):
+        governor.observe(began_s + second, None)
+    governor.end(ended_s, settled=True)
+    assert governor.mean_w(ended_s) > governor.limits.mean_w
+    next_s = let_in_s(governor, Step("decode", 1), ended_s, 20.0)
+    assert next_s is not None
+    assert governor.mean_w(next_s) <= governor.limits.mean_w
+
+
+def test_a_step_longer_than_a_window_is_never_let_in_where_prompts_are_cut() -> None:
+    assert let_in_s(law(), Step("prefill", 8000), 20.0, 60.0) is None
+
+
 def test_not_enforced_means_off_and_full_speed() -> None:
     governor = law(terms=Settings(enforce=False))
     simulate(governor, backlog())

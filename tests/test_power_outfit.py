@@ -12,8 +12,9 @@ from edged.power.budget import State
 from edged.power.forecast import Learned
 from edged.power.kept import Kept
 from edged.power.outfit import Outfit, Parts, outfit, parts_here
+from edged.power.table import differences
 from tests.golden_tree import BOARDS, EACH_BOARD, metered, tree
-from tests.golden_tree import tmp_path as tmp_path
+from tests.memory import tmp_path as tmp_path
 
 
 def clock() -> float:
@@ -160,11 +161,40 @@ def test_a_configured_chip_that_is_not_there_is_said(tmp_path: Path) -> None:
     assert any("ina219@1-0040 is configured and not there" in one for one in found.told.passed_over)
 
 
-def test_an_engine_that_is_not_paced_reads_no_meter(tmp_path: Path) -> None:
-    root = metered(tmp_path, "rock_5b")
-    found = parts_here(config(engine={"backend": "rkllm"}, power={"sysfs": str(root)}), clock)
+def on_npu(root: Path, **tables: dict[str, Any]) -> tuple[Config, Parts]:
+    """Return what the daemon would use where the NPU of this machine computes."""
+    files = {"node": {"state_dir": str(root)}, "power": {"sysfs": str(root)}}
+    settings = config(**files, **tables)
+    return settings, parts_here(settings, clock)
+
+
+def test_a_classifier_is_not_paced_and_reads_no_meter(tmp_path: Path) -> None:
+    _, found = on_npu(metered(tmp_path, "rock_5b"), engine={"backend": "rknn"})
     assert found.meter is None
-    assert "rkllm is not paced" in found.told.meter
+    assert "rknn is not paced" in found.told.meter
+
+
+@pytest.mark.parametrize(
+    "tables", [{"engine": {"backend": "rkllm"}}, {"npu": {"library": "/x.so"}}], ids=str
+)
+def test_the_npu_is_held_with_its_own_prior_and_its_own_clock(
+    tmp_path: Path, tables: dict[str, dict[str, Any]]
+) -> None:
+    settings, found = on_npu(metered(tmp_path, "rock_5b"), **tables)
+    assert found.soc == RK3588
+    assert found.meter is not None
+    assert found.knobs is not None
+    assert found.knobs.domains == {"cpu", "ddr", "npu"}
+    assert outfit(settings, found, None, clock).law.settings.enforce
+
+
+def test_a_calibration_of_the_cores_is_none_of_the_npu(tmp_path: Path) -> None:
+    root = metered(tmp_path, "rock_5b")
+    _, cores = on_npu(root)
+    _, npu = on_npu(root, engine={"backend": "rkllm"})
+    assert cores.key is not None
+    assert npu.key is not None
+    assert differences(cores.key, npu.key) == ["it was made while the CPU computed, now RKLLM does"]
 
 
 def test_the_industrial_part_has_only_the_points_of_its_own_tables(tmp_path: Path) -> None:

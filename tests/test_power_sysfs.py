@@ -28,7 +28,7 @@ from edged.engine.frames import Ready
 from edged.power.outfit import parts_here
 from edged.power.shown import Hands, Watts
 from tests.golden_tree import EAR, hwmon, renumber, tree
-from tests.golden_tree import tmp_path as tmp_path
+from tests.memory import tmp_path as tmp_path
 from tests.sysfs_plant import CAPS, CHIP, POLICIES, SysfsPlant, put, sysfs_plant
 from tests.test_power_daemon import Board, board
 from tests.virtual_time import VirtualLoop, config_of, run_virtually

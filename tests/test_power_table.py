@@ -27,7 +27,7 @@ from edged.power.table import (
 )
 from tests.doctor_fixtures import board as golden
 from tests.doctor_fixtures import config, write
-from tests.golden_tree import tmp_path as tmp_path
+from tests.memory import tmp_path as tmp_path
 
 SOC = on_cpu(RK3588)
 POINTS = operating_points(SOC, frozenset({"cpu", "ddr"}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -194,6 +195,13 @@ def test_a_runtime_that_stops_computing_is_aborted_then_the_process_is_replaced(
     assert code == EXIT_ENGINE_UNUSABLE
     assert "the engine process is replaced" in errors
     assert "abort" in board.names
+
+
+def test_a_runtime_that_crashes_in_a_run_ends_the_engine_process_alone(start: Start) -> None:
+    with start(Rule("bad", "crash")) as board:
+        board.daemon.send(Limits(1024, 1, 60.0), work("a", "bad"))
+        assert board.ended()[0] == -signal.SIGABRT
+        assert "a" not in board.daemon.outcomes
 
 
 def test_what_was_cancelled_is_told_before_a_hung_process_is_replaced(start: Start) -> None:

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from edged.config import load
-from edged.engine.frames import Measure, Prompt, Sampling
-from edged.engine.rknn import evidence
+from edged.engine import child
+from edged.engine.frames import Broken, Measure, Prompt, Sampling
 from edged.engine.rknn.classifier import recipe_of
 from edged.engine.rknn.evidence import Evidence, check_platform, probe
 from edged.engine.rknn.tokenizer import WordPiece
@@ -128,7 +128,7 @@ class TestProbe:
     def test_a_module_that_hangs_is_given_up(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(evidence, "PROBE_S_MAX", 2.0)
+        monkeypatch.setattr(child, "ANSWER_S_MAX", 2.0)
         model = write_classifier(tmp_path / "m.rknn", fault="hang")
         with pytest.raises(EngineUnusable, match="does not come back"):
             probe(recipe_of(load(rknn_config(tmp_path, model))), opens=True)
@@ -212,6 +212,21 @@ class TestEngine:
             (outcome,) = daemon.ask(work("a", schema=EVENT))
             daemon.close()
         assert (outcome.finish, outcome.reason) == ("failed", "engine_failed")
+
+    def test_the_canary_is_asked_behind_a_failed_run_and_ends_an_engine_that_goes_on_so(
+        self, tmp_path: Path
+    ) -> None:
+        model = write_classifier(tmp_path / "m.rknn", fault="nan 1")
+        with engine_process(rknn_config(tmp_path, model), tmp_path, FAKE) as engine:
+            daemon = Daemon.connect(engine)
+            daemon.ready()
+            daemon.ask(work("a", schema=EVENT))
+            daemon.send(work("b", schema=EVENT))
+            told = daemon.until(Broken).detail
+            code, _ = engine.wait()
+            daemon.close()
+        assert (code, "does not answer a test text" in told) == (69, True)
+        assert "b" not in daemon.outcomes
 
     def test_it_raises_its_limit_of_open_files_as_every_engine_on_the_npu(
         self, tmp_path: Path

@@ -36,6 +36,8 @@ from edged.rows import (
     State,
 )
 from edged.spool import Spool
+from tests.memory import MEMORY
+from tests.memory import tmp_path as tmp_path
 from tests.prompt_fixtures import DONE, candidate
 from tests.spool_fixtures import LIMITS, MIB, accept, fresh, in_spool, opened, superseded
 
@@ -729,7 +731,7 @@ class SpoolMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.folder = tempfile.TemporaryDirectory()
+        self.folder = tempfile.TemporaryDirectory(dir=MEMORY)
         self.loop = asyncio.new_event_loop()
         self.texts: dict[str, str] = {}
         self.rows: dict[int, Row] = {}

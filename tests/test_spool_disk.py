@@ -33,6 +33,7 @@ from edged.errors import ConfigError
 from edged.rows import Candidate, Full, Job, Settlement, Verdict
 from edged.spool import Spool
 from edged.spool_table import FREE_PAGES_KEPT
+from tests.memory import tmp_path as tmp_path
 from tests.prompt_fixtures import DONE, candidate
 from tests.spool_fixtures import (
     MIB,

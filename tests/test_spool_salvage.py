@@ -30,6 +30,8 @@ from edged.engine.frames import Prompt
 from edged.errors import SpoolDamaged
 from edged.rows import Answered, Job, Settlement, State
 from edged.spool import Spool
+from tests.memory import MEMORY
+from tests.memory import tmp_path as tmp_path
 from tests.prompt_fixtures import DONE, candidate
 from tests.spool_fixtures import MIB, SOON, accept, fresh, in_spool, needs_mount, opened, small_disk
 
@@ -89,7 +91,7 @@ def cut_off(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def readable(folder: Path) -> dict[int, tuple[Any, ...]]:
     """Return the rows that a plain SQLite connection reads one by one, by serial."""
-    with tempfile.TemporaryDirectory() as copy:
+    with tempfile.TemporaryDirectory(dir=MEMORY) as copy:
         for path in folder.glob("spool.db*"):
             shutil.copy(path, copy)
         with closing(sqlite3.connect(Path(copy) / "spool.db")) as database:
@@ -132,7 +134,7 @@ def opens_and_keeps(folder: Path, wanted: dict[int, tuple[Any, ...]]) -> None:
 
 def check_damage(source: Path, name: str, damage: Callable[[bytearray], None]) -> bool:
     """Damage a copy of the spool; check what is kept; return whether a file was set aside."""
-    with tempfile.TemporaryDirectory() as place:
+    with tempfile.TemporaryDirectory(dir=MEMORY) as place:
         folder = Path(place)
         for path in source.glob("spool.db*"):
             shutil.copy(path, folder)
@@ -155,7 +157,7 @@ def check_that_it_can_still_be_read(
     aside: Path, log: Path, left: dict[int, tuple[Any, ...]]
 ) -> None:
     """Check that nothing was taken from the damaged file."""
-    with tempfile.TemporaryDirectory() as place:
+    with tempfile.TemporaryDirectory(dir=MEMORY) as place:
         shutil.copy(aside, Path(place) / "spool.db")
         if log.exists():
             shutil.copy(log, Path(place) / "spool.db-wal")

@@ -23,6 +23,7 @@ from edged.errors import ConfigError
 from edged.rows import Job, State
 from edged.spool import Spool
 from edged.spool_schema import SCHEMA_VERSION, open_database
+from tests.memory import tmp_path as tmp_path
 from tests.prompt_fixtures import DONE, candidate
 from tests.spool_fixtures import LIMITS, SOON, fresh, in_spool, needs_mount, small_disk
 

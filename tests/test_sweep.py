@@ -35,14 +35,16 @@ from edged.sweep.notes import Notes
 from edged.sweep.plan import Plan, Stop, Wanted
 from edged.sweep.run import Bench
 from edged.sweep.sight import Sight, table_of
-from tests.golden_tree import MEMORY, tree
-from tests.golden_tree import tmp_path as tmp_path
+from tests.golden_tree import tree
+from tests.memory import MEMORY
+from tests.memory import tmp_path as tmp_path
 from tests.sysfs_plant import SysfsPlant, sysfs_plant
 from tests.test_power_sysfs import FULL, found_config, unplug_chip
 from tests.virtual_time import NearEngine, VirtualLoop, config_of, run_virtually
 
 SOC = on_cpu(RK3588)
 BRIEF = Wanted(points=4, dwell_s=4)
+FEW = Wanted(points=2, dwell_s=4)
 
 
 class Cores:
@@ -218,14 +220,14 @@ def test_clocks_that_a_killed_calibration_left_are_given_back_first(root: Path) 
 
 def test_an_interrupted_calibration_goes_on_where_it_was(root: Path) -> None:
     async def play(loop: VirtualLoop) -> tuple[int, Notes, float, tuple[int, ...]]:
-        async with rig(loop, root) as one:
+        async with rig(loop, root, wanted=FEW) as one:
             sweeping = asyncio.ensure_future(one.sweep())
             await asyncio.sleep(one.todo.left_s(0) / 2)
             sweeping.cancel()
             await asyncio.gather(sweeping, return_exceptions=True)
             plant = one.plant
         caps = plant.caps()
-        async with rig(loop, root) as one:
+        async with rig(loop, root, wanted=FEW) as one:
             fresh = Notes(one.parts.key, "sha256:0", one.todo)  # type: ignore[arg-type]  # has one
             done = len(notes.resumed(one.state / notes.FILE, fresh).sights)
             began_s = loop.time()
@@ -262,7 +264,7 @@ def test_notes_that_cannot_be_read_begin_anew(tmp_path: Path) -> None:
 
 def test_a_point_that_heat_keeps_out_is_skipped_and_said(root: Path) -> None:
     async def play(loop: VirtualLoop) -> Notes:
-        async with rig(loop, root, wanted=Wanted(points=2, dwell_s=4)) as one:
+        async with rig(loop, root, wanted=FEW) as one:
             one.plant.heat_hz = 1200e6
             return await one.sweep()
 
@@ -276,7 +278,7 @@ def test_a_point_that_heat_keeps_out_is_skipped_and_said(root: Path) -> None:
 
 def test_a_meter_that_is_unplugged_ends_it_and_what_was_seen_is_kept(root: Path) -> None:
     async def play(loop: VirtualLoop) -> tuple[int, str]:
-        async with rig(loop, root) as one:
+        async with rig(loop, root, wanted=FEW) as one:
             sweeping = asyncio.ensure_future(one.sweep())
             await asyncio.sleep(one.todo.left_s(0) / 2)
             unplug_chip(one.plant)

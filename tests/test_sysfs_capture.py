@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from edged.board.meters.choose import Wish, choose_meter
 from edged.board.meters.dynamic import of_cores
 from tests.golden_tree import BOARDS, EACH_BOARD, EAR, TREES, metered, tree
-from tests.golden_tree import tmp_path as tmp_path
+from tests.memory import tmp_path as tmp_path
 from tools.sysfs_capture import capture, escaped, lay_out, manifest, plain, read_manifest
 
 TOOL = Path(__file__).parent.parent / "tools" / "capture_sysfs"

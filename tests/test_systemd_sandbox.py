@@ -15,7 +15,7 @@ import pytest
 
 from edged.board.knobs.cap import find_caps
 from tests.golden_tree import EACH_BOARD, tree
-from tests.golden_tree import tmp_path as tmp_path
+from tests.memory import tmp_path as tmp_path
 from tools.firmware_config.boards import FIRMWARE
 
 UNITS = Path(__file__).parent.parent / "systemd"
@@ -64,6 +64,7 @@ def test_an_unprotected_service_is_not_taken_for_a_safe_one(tmp_path: Path) -> N
                 "PrivateDevices",
                 "DeviceAllow",
                 "SupplementaryGroups",
+                "SystemCallFilter_resources",
             },
         ),
     ],

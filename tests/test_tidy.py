@@ -81,6 +81,7 @@ LAYERS = (
         "disk",
         "durable",
         "unix_socket",
+        "notify",
         "journal",
     ),
     ("errors", ""),

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import itertools
 import statistics
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from edged.bench.folder import in_memory
 from edged.board.meters.calibration import Calibration, Pair, fit
 from edged.board.meters.dynamic import of_soc
 from edged.board.meters.estimate import EstimateMeter
@@ -129,7 +129,7 @@ class Rig:
 
 def errors(nominal: Soc, seed: int) -> Errors:
     """Return how far off the estimate is on one drawn plant."""
-    with tempfile.TemporaryDirectory(prefix="edged-estimate-") as folder:
+    with in_memory() as folder:
         rig = Rig(Path(folder), nominal, drawn(nominal, seed))
         taught = one_point(rig)
         trials = list(every_trial(rig, nominal))

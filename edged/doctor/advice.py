@@ -7,9 +7,10 @@ speed and watts, better quantisation. The file's header is read, nothing is load
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from edged.config import Config
-from edged.doctor import board, gguf_advice, rkllm_advice
+from edged.doctor import board, gguf_advice, rkllm_advice, rknn_advice
 from edged.doctor.finding import Finding, error, well
 from edged.doctor.model import MEMINFO
 from edged.doctor.report import Report
@@ -20,31 +21,35 @@ GGUF = b"GGUF"
 
 def advise(file: Path, config: Config, root: Root) -> Report:
     """Return what is to be said of a model file on this board."""
-    soc = board.look(root).soc
+    soc, meminfo = board.look(root).soc, root.at(MEMINFO)
     found = [_board(soc)]
-    kind = _kind(file)
-    if kind == "gguf":
-        found.append(_backend(config, "llama", file))
-        looked = gguf_advice.look(file, config, root.at(MEMINFO))
-        found += gguf_advice.judge(looked, soc)
-    elif kind == "rkllm":
-        found.append(_backend(config, "rkllm", file))
-        found += rkllm_advice.judge(rkllm_advice.look(file, config, root.at(MEMINFO)), soc)
-    else:
-        says = f"{file} is neither a GGUF nor a .rkllm file that can be read"
-        found.append(error("model", says, f"ls -l {file}, and name a model file"))
+    match _kind(file):
+        case "llama":
+            found.append(_backend(config, "llama", file))
+            found += gguf_advice.judge(gguf_advice.look(file, config, meminfo), soc)
+        case "rkllm":
+            found.append(_backend(config, "rkllm", file))
+            found += rkllm_advice.judge(rkllm_advice.look(file, config, meminfo), soc)
+        case "rknn":
+            found.append(_backend(config, "rknn", file))
+            found += rknn_advice.judge(rknn_advice.look(file, config, meminfo), soc)
+        case None:
+            says = f"{file} is neither a GGUF, a .rkllm nor a .rknn file that can be read"
+            found.append(error("model", says, f"ls -l {file}, and name a model file"))
     return Report(tuple(found), f"edged run with {file.name}")
 
 
-def _kind(file: Path) -> str | None:
+def _kind(file: Path) -> Literal["llama", "rkllm", "rknn"] | None:
+    """Return the backend that runs such files; None for what is no model."""
     try:
         with file.open("rb") as opened:
             start = opened.read(len(GGUF))
     except OSError:
         return None
     if start == GGUF:
-        return "gguf"
-    return "rkllm" if file.suffix == ".rkllm" else None
+        return "llama"
+    suffixes: dict[str, Literal["rkllm", "rknn"]] = {".rkllm": "rkllm", ".rknn": "rknn"}
+    return suffixes.get(file.suffix)
 
 
 def _board(soc: str | None) -> Finding:

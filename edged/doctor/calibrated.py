@@ -17,7 +17,8 @@ from edged.power.table import FILE, Recalled, recall
 
 def look(root: Root, settings: Config, meters: Meters) -> Recalled:
     """Return the table of this board, or why the one that is there is not used."""
-    here = key_of(settings.power.sysfs or root.sys, meters.holds, meters.shunt_ohm)
+    sysfs = settings.power.sysfs or root.sys
+    here = key_of(settings, sysfs, meters.holds, meters.shunt_ohm)
     kernel = text(root.at("/proc/sys/kernel/osrelease")).strip()
     return recall(settings.state_dir / FILE, replace(here, kernel=kernel or here.kernel))
 

@@ -8,6 +8,7 @@ called, nothing written. The broker is asked meanwhile by a thread of its own.
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from edged.doctor import (
     owners,
     processor,
     rkllm_advice,
+    sandbox,
     settings,
     state,
     wall_clock,
@@ -47,9 +49,21 @@ SERVICE_STATE = "/var/lib/edged"
 BOARD = "BOARD"
 
 
-def examine(config_file: Path | None, root: Root, state_dir: Path | None = None) -> Report:
-    """Return what was found on this machine."""
-    person = who(root)
+def examine(
+    config_file: Path | None,
+    root: Root,
+    state_dir: Path | None = None,
+    person: Person | None = None,
+) -> Report:
+    """Return what was found on this machine.
+
+    Args:
+        config_file: None: the defaults.
+        root: where it is looked.
+        state_dir: in place of `node.state_dir`.
+        person: who would serve; None: who asks, or edged's own user.
+    """
+    person = person or who(root)
     read = settings.look(config_file)
     placed_config = _placed(read.config, person, state_dir, root)
     asked = _Asked(root, placed_config.broker)
@@ -107,7 +121,8 @@ def _engine(root: Root, config: Config, person: Person) -> list[Finding]:
     is_told = here.is_rockchip or backend.library is not None
     return [
         *(npu_backend.judge(backend) if is_told else []),
-        *locks.judge(held, config.npu_lock, needs_npu=needs_npu),
+        *locks.judge(held, config.npu_lock, person, needs_npu=needs_npu),
+        *sandbox.judge(sandbox.look(root, config.npu_lock), person, needs_npu=needs_npu),
         open_files.judge(open_files.look(root, held.engine), needs_npu=needs_npu),
         model.judge(model.look(root, config, held.engine)),
         *named,
@@ -120,8 +135,7 @@ def _needs_npu(config: Config, here: board.Board) -> bool:
 
     A ggml backend may be one for another NPU: on other machines its trial at the load tells.
     """
-    is_rockchip_s = config.engine.backend in ("rkllm", "rknn")
-    return is_rockchip_s or (config.uses_npu and here.is_rockchip)
+    return config.uses_npu and (config.engine.backend != "llama" or here.is_rockchip)
 
 
 def _state(root: Root, config: Config) -> state.State:
@@ -150,6 +164,7 @@ class _Asked:
 
     def __init__(self, root: Root, settings: Broker) -> None:
         self._where = f"{settings.host}:{settings.port}"
+        self._until_s = time.monotonic() + BROKER_S
         self._told: list[broker.Told] = []
         # A daemon thread: a name server that does not answer must not hold up the end.
         self._thread = threading.Thread(target=self._ask, args=(root, settings), daemon=True)
@@ -159,7 +174,7 @@ class _Asked:
         self._told.append(broker.look(root, settings))
 
     def told(self) -> broker.Told:
-        """Return what it said, within `BROKER_S`."""
-        self._thread.join(BROKER_S)
+        """Return what it said, within `BROKER_S` of being asked."""
+        self._thread.join(max(0.0, self._until_s - time.monotonic()))
         silent = broker.Told(self._where, f"no answer from {self._where} within {BROKER_S:g} s")
         return self._told[0] if self._told else silent

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from edged.config import Config
 from edged.doctor.finding import Finding, error, warning, well
-from edged.doctor.published import Expected, expected
+from edged.doctor.published import WORDS, Expected, Way, expected
+from edged.engine.ggml.environment import hybrid_of, is_of_four_bits
 from edged.engine.ggml.share import Share, share_of
 from edged.engine.gguf_file import GgufHeader, read_header
 from edged.engine.memory import available_bytes, check_fits, forecast
@@ -20,12 +21,28 @@ from edged.errors import EngineUnusable
 
 # Types whose weights have as many bits as those of the published rows: decode waits for bytes.
 AS_MANY_BITS = {"Q4_K": "Q4_0", "IQ4_NL": "Q4_0", "BF16": "F16"}
-FAST = "Q4_0"
-LARGER = ("F16", "Q8_0")
+# What decodes faster than which others: the NPU multiplies what has 4 bits as 8.
+FAST: dict[Way, tuple[str, tuple[str, ...]]] = {
+    "cpu": ("Q4_0", ("F16", "Q8_0")),
+    "npu": ("Q8_0", ("F16",)),
+}
 ON_THE_NPU = (
     "for a ggml backend: llama-quantize MODEL-F16.gguf MODEL-Q8_0.gguf Q8_0; for RKLLM: convert "
     "the original model by rkllm-toolkit 1.3 to w8a8 (see docs/npu.md)"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class OnNpu:
+    """What is configured of a ggml backend for the NPU.
+
+    Attributes:
+        is_used: whether `npu.library` is set, and the backend is one that reads it.
+        hybrid: `npu.hybrid`.
+    """
+
+    is_used: bool = False
+    hybrid: str = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +53,13 @@ class Looked:
         header: None where it cannot be read; `problem` tells why, or why it does not fit.
         needs_bytes, free_bytes: of memory; None where they are not known.
         context_tokens: as configured.
+        npu: whether llama.cpp is to compute on the NPU, and how it multiplies there.
     """
 
     header: GgufHeader | None
     problem: str | None
     context_tokens: int
+    npu: OnNpu
     needs_bytes: int | None = None
     free_bytes: int | None = None
 
@@ -53,10 +72,11 @@ class Looked:
 def look(file: Path, config: Config, meminfo: Path) -> Looked:
     """Read the header and ask whether the model fits as it is configured."""
     context_tokens = config.model.context_tokens
+    npu = OnNpu(config.uses_npu and config.engine.backend == "llama", config.npu.hybrid)
     try:
         header = read_header(file)
     except EngineUnusable as unusable:
-        return Looked(None, str(unusable), context_tokens)
+        return Looked(None, str(unusable), context_tokens, npu)
     cells, batch, sequences = n_cells(config), n_batch(config), n_sequences(config)
     kv_type = config.engine.kv_type
     npu_bytes = npu_bytes_of(config, header)
@@ -81,8 +101,8 @@ def look(file: Path, config: Config, meminfo: Path) -> Looked:
             meminfo=meminfo,
         )
     except EngineUnusable as unusable:
-        return Looked(header, str(unusable), context_tokens, needs, free_bytes)
-    return Looked(header, None, context_tokens, needs, free_bytes)
+        return Looked(header, str(unusable), context_tokens, npu, needs, free_bytes)
+    return Looked(header, None, context_tokens, npu, needs, free_bytes)
 
 
 def judge(looked: Looked, soc: str | None) -> list[Finding]:
@@ -93,8 +113,9 @@ def judge(looked: Looked, soc: str | None) -> list[Finding]:
         return found
     found += _context(looked, header)
     if soc is not None:
-        found += _npu(looked.share)
-        found += judge_speed(looked.share, soc, is_mixture=header.number("expert_count") > 0)
+        found += _npu(looked.share, looked.npu)
+        is_mixture = header.number("expert_count") > 0
+        found += judge_speed(looked.share, soc, looked.npu, is_mixture=is_mixture)
     return found
 
 
@@ -119,16 +140,18 @@ def _context(looked: Looked, header: GgufHeader) -> list[Finding]:
     return [warning("context", says, f"set model.context_tokens = {trained}")]
 
 
-def _npu(share: Share) -> list[Finding]:
+def _npu(share: Share, npu: OnNpu) -> list[Finding]:
     """Return what runs where, and that 4-bit K quants have no place on the NPU."""
     kinds = ", ".join(
         f"{kind} {count / share.weights:.0%}"
         for kind, count in sorted(share.by_kind.items(), key=lambda pair: -pair[1])
     )
+    takes, rest = "would take", "without one the CPU computes all of it"
+    if npu.is_used:
+        takes, rest = "takes", "the CPU computes the rest"
     says = (
-        f"a ggml backend for the NPU (npu.library) would take {share.npu_share:.0%} of the weights "
-        f"({kinds}) and {share.npu_bytes / 2**20:.0f} MiB more memory; without one the CPU "
-        "computes all of it"
+        f"a ggml backend for the NPU (npu.library) {takes} {share.npu_share:.0%} of the weights "
+        f"({kinds}) and {share.npu_bytes / 2**20:.0f} MiB more memory; {rest}"
     )
     found = [well("npu", says)]
     q4_k = share.share_of("Q4_K")
@@ -138,29 +161,38 @@ def _npu(share: Share) -> list[Finding]:
     return found
 
 
-def judge_speed(share: Share, soc: str, *, is_mixture: bool) -> list[Finding]:
+def judge_speed(share: Share, soc: str, npu: OnNpu, *, is_mixture: bool) -> list[Finding]:
     """Return published speed and watts of the nearest dense model, and a faster quantisation."""
     if not share.by_kind:
         return []
-    kind = max(share.by_kind, key=lambda one: share.by_kind[one])
-    kind = AS_MANY_BITS.get(kind, kind)
+    way, kind = _row_of(share, npu)
     size = share.weights / 1e9
-    now = None if is_mixture else expected(soc, "cpu", kind, size)
+    now = None if is_mixture else expected(soc, way, kind, size)
     if now is None:
-        says = (
-            f"nothing is published that is near enough: {kind} of this size on the CPU of a {soc}"
-        )
+        says = f"nothing is published that is near enough: {kind} of this size, {soc}, {WORDS[way]}"
         return [well("speed", says)]
     found = [well("speed", told(now)), well("watts", told_watts(now))]
-    fast = expected(soc, "cpu", FAST, size)
-    if kind in LARGER and fast is not None and fast.decode_tok_s > now.decode_tok_s:
+    fast, slower = FAST[way]
+    then = expected(soc, way, fast, size)
+    if kind in slower and then is not None and then.decode_tok_s > now.decode_tok_s:
         says = (
-            f"{FAST} decodes faster: about {fast.decode_tok_s:.1f} instead of "
+            f"{fast} decodes faster: about {then.decode_tok_s:.1f} instead of "
             f"{now.decode_tok_s:.1f} tokens/s by the published figures; its answers can be worse"
         )
-        mend = f"llama-quantize MODEL-F16.gguf MODEL-{FAST}.gguf {FAST}, then compare the answers"
+        mend = f"llama-quantize MODEL-F16.gguf MODEL-{fast}.gguf {fast}, then compare the answers"
         found.append(warning("quantise", says, mend))
     return found
+
+
+def _row_of(share: Share, npu: OnNpu) -> tuple[Way, str]:
+    """Return what computes most of the weights, and under which name its rows are."""
+    kind = max(share.by_kind, key=lambda one: share.by_kind[one])
+    if not npu.is_used or share.npu_share <= 0.5:
+        return "cpu", AS_MANY_BITS.get(kind, kind)
+    if kind == "F16":
+        return "npu", kind
+    hybrid = hybrid_of(npu.hybrid, share)
+    return "npu", "Q4_0" if is_of_four_bits(kind, hybrid) else "Q8_0"
 
 
 def told(now: Expected) -> str:
@@ -169,7 +201,8 @@ def told(now: Expected) -> str:
     first = f", first token after {row.first_token_s:.2g} s" if row.first_token_s else ""
     return (
         f"about {now.decode_tok_s:.1f} tokens/s for one prompt, published, not measured here: "
-        f"scaled by size from {row.model} {row.quantisation}, {row.decode_tok_s:g} tokens/s{first}"
+        f"scaled by size from {row.model} {row.quantisation} {WORDS[row.way]}, "
+        f"{row.decode_tok_s:g} tokens/s{first}"
     )
 
 

@@ -29,14 +29,12 @@ VERSIONS = {
 # Source: ELF: the magic, then class (2: 64 bits); the machine at byte 18 (183: AArch64).
 ELF, MACHINE_AT, AARCH64 = b"\x7fELF\x02", 18, 183
 GET = (
-    "copy librkllmrt.so of airockchip/rknn-llm, release v1.3.0, folder aarch64, to /usr/lib, run "
-    "`sudo ldconfig`, and name it in rkllm.library"
+    "fetch librkllmrt.so of airockchip/rknn-llm, release v1.3.0, folder aarch64, and run `sudo "
+    "install -m 644 librkllmrt.so /usr/lib && sudo ldconfig`"
 )
-
-
 GET_RKNN = (
-    "copy librknnrt.so of airockchip/rknn-toolkit2, rknpu2/runtime/Linux/librknn_api/aarch64, to "
-    "/usr/lib and run `sudo ldconfig`"
+    "fetch librknnrt.so of airockchip/rknn-toolkit2, rknpu2/runtime/Linux/librknn_api/aarch64, and "
+    "run `sudo install -m 644 librknnrt.so /usr/lib && sudo ldconfig`"
 )
 
 

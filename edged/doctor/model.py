@@ -12,10 +12,8 @@ from pathlib import Path
 from edged.config import Config
 from edged.doctor.finding import Finding, error, well
 from edged.doctor.root import Root
+from edged.engine.loadable import loadable
 from edged.engine.memory import available_bytes
-from edged.engine.model_check import check_model
-from edged.engine.rkllm.model_check import check_rkllm
-from edged.engine.rknn.classifier import recipe_of
 from edged.errors import ConfigError, EngineUnusable
 
 MEMINFO = "/proc/meminfo"
@@ -48,13 +46,7 @@ def look(root: Root, settings: Config, engine: int | None) -> Resident:
     if settings.engine.backend == "sim":
         return Resident(None, None, free_bytes, None, engine)
     try:
-        if settings.engine.backend == "rknn":
-            path = recipe_of(settings).model
-            return Resident(path.stem, path.stat().st_size, free_bytes, None, engine)
-        if settings.engine.backend == "rkllm":
-            model = check_rkllm(settings, meminfo)[0]
-        else:
-            model = check_model(settings, meminfo).model
+        model = loadable(settings, meminfo)
     except (EngineUnusable, ConfigError) as unusable:
         return Resident(None, None, free_bytes, str(unusable), engine)
     return Resident(model.name, model.path.stat().st_size, free_bytes, None, engine)

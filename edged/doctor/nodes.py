@@ -64,7 +64,7 @@ def _npu(nodes: Nodes, person: Person, *, needs_npu: bool) -> Finding:
         return trouble("npu-node", says, mend, is_needed=needs_npu)
     if not nodes.npu:
         says = "the NPU has no device node"
-        mend = "boot the kernel of the board's vendor, and see `dmesg | grep -i rknpu`"
+        mend = "`sudo dmesg | grep -i rknpu` tells why; nothing: boot the vendor's kernel"
         return (
             trouble("npu-node", says, mend, is_needed=True) if needs_npu else well("npu-node", says)
         )

@@ -12,7 +12,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-Way = Literal["cpu", "rkllm"]
+Way = Literal["cpu", "npu", "rkllm"]
+# What computed, as a sentence names it.
+WORDS: dict[Way, str] = {
+    "cpu": "by llama.cpp on four Cortex-A76",
+    "npu": "by llama.cpp on the NPU",
+    "rkllm": "by RKLLM",
+}
 # A row of a size further away says too little.
 FACTOR_MAX = 4.0
 
@@ -22,7 +28,9 @@ class Figure:
     """One published row.
 
     Attributes:
-        size: billions of weights for `cpu`, megabytes of memory for `rkllm`.
+        quantisation: of the file; under `npu` it stands for what the NPU multiplies: F16 for 16
+            bits, Q8_0 for 8, Q4_0 for 4.
+        size: billions of weights for `cpu` and `npu`, megabytes of memory for `rkllm`.
         decode_tok_s: of one sequence.
         first_token_s: after a prompt of 128 tokens; None where it was not told.
         over_idle_w: watts above idle while it ran; None where nobody told.
@@ -38,22 +46,31 @@ class Figure:
     over_idle_w: float | None = None
 
 
-def _cpu(model: str, size: float, kind: str, decode_tok_s: float, over_idle_w: float) -> Figure:
-    return Figure("rk3588", "cpu", model, kind, size, decode_tok_s, over_idle_w=over_idle_w)
+def _gguf(way: Way, *rows: tuple[str, float, str, float, float]) -> tuple[Figure, ...]:
+    return tuple(
+        Figure("rk3588", way, model, kind, size, decode_tok_s, over_idle_w=over_idle_w)
+        for model, size, kind, decode_tok_s, over_idle_w in rows
+    )
 
 
-# Source: rk-llama.cpp, ggml/src/ggml-rknpu2/README.md: columns CPU, four Cortex-A76, tg128.
-CPU = (
-    _cpu("Granite 4 350M", 0.35, "F16", 25.8, 6.4),
-    _cpu("Granite 4 350M", 0.35, "Q8_0", 40.6, 6.4),
-    _cpu("Granite 4 350M", 0.35, "Q4_0", 55.2, 6.2),
-    _cpu("Gemma 3 1B", 1.0, "F16", 11.1, 6.8),
-    _cpu("Gemma 3 1B", 1.0, "Q8_0", 19.5, 7.4),
-    _cpu("Gemma 3 1B", 1.0, "Q4_0", 28.3, 7.0),
-    _cpu("Ministral 3 3B", 3.0, "Q8_0", 6.1, 7.2),
-    _cpu("Ministral 3 3B", 3.0, "Q4_0", 8.3, 7.8),
-    _cpu("Qwen 3.5 9B", 9.0, "Q8_0", 2.5, 7.4),
-)
+# Source: rk-llama.cpp, ggml/src/ggml-rknpu2/README.md: dense models, tg128, watts above idle; CPU
+# is four Cortex-A76, the NPU has the same four beside it.
+CPU = _gguf(
+    "cpu",
+    ("Granite 4 350M", 0.35, "F16", 25.8, 6.4), ("Granite 4 350M", 0.35, "Q8_0", 40.6, 6.4),
+    ("Granite 4 350M", 0.35, "Q4_0", 55.2, 6.2), ("Gemma 3 1B", 1.0, "F16", 11.1, 6.8),
+    ("Gemma 3 1B", 1.0, "Q8_0", 19.5, 7.4), ("Gemma 3 1B", 1.0, "Q4_0", 28.3, 7.0),
+    ("Ministral 3 3B", 3.0, "Q8_0", 6.1, 7.2), ("Ministral 3 3B", 3.0, "Q4_0", 8.3, 7.8),
+    ("Qwen 3.5 9B", 9.0, "Q8_0", 2.5, 7.4),
+)  # fmt: skip
+NPU = _gguf(
+    "npu",
+    ("Granite 4 350M", 0.35, "F16", 20.2, 3.2), ("Granite 4 350M", 0.35, "Q8_0", 25.4, 3.6),
+    ("Granite 4 350M", 0.35, "Q4_0", 26.7, 4.0), ("Gemma 3 1B", 1.0, "F16", 10.8, 2.8),
+    ("Gemma 3 1B", 1.0, "Q8_0", 16.5, 3.0), ("Gemma 3 1B", 1.0, "Q4_0", 16.7, 3.0),
+    ("Ministral 3 3B", 3.0, "Q8_0", 6.9, 3.2), ("Ministral 3 3B", 3.0, "Q4_0", 7.2, 3.2),
+    ("Qwen 3.5 9B", 9.0, "Q8_0", 3.2, 3.2), ("Qwen 3.5 9B", 9.0, "Q4_0", 4.4, 4.0),
+)  # fmt: skip
 
 
 def _rkllm(soc: str, kind: str, *rows: tuple[str, float, float, float]) -> tuple[Figure, ...]:
@@ -85,7 +102,7 @@ RKLLM = (
         ("Qwen2 0.5B", 344, 21.7, 678), ("Qwen3 0.6B", 462, 17.2, 796),
     ),
 )  # fmt: skip
-FIGURES = CPU + RKLLM
+FIGURES = CPU + NPU + RKLLM
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,14 @@
 """Whether the next step may start, where the daemon holds a power budget.
 
-In:  `Limits.is_paced`, the planned batch, `Go`.     Out: `Wish`, once for each batch that waits.
+In:  `Limits.is_paced`, the size of the planned batch, `Go`.     Out: `Wish`, once for each batch
+that waits.
 Threads: the step thread's alone. The engine knows no watts: it says what it would run, and waits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-from edged.engine.backend import Run
 from edged.engine.frames import Go, Limits, Wish
 
 NOTHING = Wish(0, 0)
@@ -30,11 +30,10 @@ class Gate:
         self._permit = go
         self._wish = None
 
-    def opens(self, runs: Sequence[Run], limits: Limits, send: Callable[[Wish], None]) -> bool:
+    def opens(self, wish: Wish, limits: Limits, send: Callable[[Wish], None]) -> bool:
         """Return whether this batch may run now; where it may not, the daemon is told of it."""
         if not limits.is_paced:
             return True
-        wish = Wish(sum(len(run.tokens) for run in runs), len(runs))
         if self._covers(wish):
             permit = self._permit
             self._permit = Go(permit.tokens, permit.sequences, permit.steps - 1)
@@ -47,11 +46,16 @@ class Gate:
         """Return whether a batch waits for its permit."""
         return self._wish not in (None, NOTHING)
 
+    def give_back(self, send: Callable[[Wish], None]) -> None:
+        """Say that nothing runs: what a permit was for may have ended without a token."""
+        self._permit = Go(0, 0, 0)
+        self._wish = None
+        self._tell(NOTHING, send)
+
     def rest(self, send: Callable[[Wish], None]) -> None:
         """Give a permit or a wish back: there is nothing to run."""
         if self._permit.steps > 0 or self.is_shut:
-            self._permit = Go(0, 0, 0)
-            self._tell(NOTHING, send)
+            self.give_back(send)
 
     def _covers(self, wish: Wish) -> bool:
         permit = self._permit

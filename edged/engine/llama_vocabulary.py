@@ -108,18 +108,16 @@ class LlamaVocabulary:
         All control tokens; of the user-defined ones those that look like one, for many a vocabulary
         has lines and spaces among them.
         """
-        kinds = {
-            token: int(llama_cpp.llama_vocab_get_attr(self._vocab, token))
-            for token in range(self.n_tokens)
-        }
-        own = llama_cpp.LLAMA_TOKEN_ATTR_CONTROL | llama_cpp.LLAMA_TOKEN_ATTR_USER_DEFINED
-        texts = {token: self.text_of(token) for token, kind in kinds.items() if kind & own}
-        return {
-            token: text
-            for token, text in texts.items()
-            if len(text) > 1
-            and (kinds[token] & llama_cpp.LLAMA_TOKEN_ATTR_CONTROL or looks_special(text))
-        }
+        control = llama_cpp.LLAMA_TOKEN_ATTR_CONTROL
+        own = control | llama_cpp.LLAMA_TOKEN_ATTR_USER_DEFINED
+        marks: dict[int, str] = {}
+        for token in range(self.n_tokens):
+            kind = int(llama_cpp.llama_vocab_get_attr(self._vocab, token))
+            if kind & own:
+                text = self.text_of(token)
+                if len(text) > 1 and (kind & control or looks_special(text)):
+                    marks[token] = text
+        return marks
 
     def _text_if_any(self, token: int) -> str:
         return self.text_of(token) if token >= 0 else ""

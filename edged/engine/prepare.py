@@ -42,18 +42,7 @@ class Preparer:
 
     def measured(self, frame: Measure) -> Measured:
         """Return how many tokens a request takes, or why it would be refused."""
-        try:
-            prompt, constraint = self._parts(frame)
-        except Refusal as refusal:
-            return Measured(frame.id, reason=refusal.reason, detail=refusal.detail)
-        least = constraint.answer_tokens_min if constraint else 1
-        most = constraint.answer_tokens_max if constraint else self.answer_tokens
-        counted = Measured(frame.id, len(prompt), least, most)
-        try:
-            self._check_room(prompt, least)
-        except Refusal as refusal:
-            return replace(counted, reason=refusal.reason, detail=refusal.detail)
-        return counted
+        return measured(frame, self._counted, self._check_room)
 
     def sequence(self, frame: Work, arrived_s: float) -> Sequence:
         """Return the request, ready to be run.
@@ -82,6 +71,12 @@ class Preparer:
             place=_place(frame),
             room=_room(frame, constraint, cap),
         )
+
+    def _counted(self, frame: Measure) -> Measured:
+        prompt, constraint = self._parts(frame)
+        least = constraint.answer_tokens_min if constraint else 1
+        most = constraint.answer_tokens_max if constraint else self.answer_tokens
+        return Measured(frame.id, len(prompt), least, most)
 
     def _end_tokens(self) -> frozenset[int]:
         """Return the format's stop words that are special tokens: they have no text to meet."""
@@ -114,20 +109,40 @@ class Preparer:
                     "malformed",
                     f"max_tokens = {frame.max_tokens}; an answer to the schema needs {least}",
                 )
-            self._check_room(prompt, frame.max_tokens)
+            self._check_room(len(prompt), frame.max_tokens)
             return frame.max_tokens
-        self._check_room(prompt, least)
+        self._check_room(len(prompt), least)
         most = constraint.answer_tokens_max if constraint else self.answer_tokens
         room = self.context_tokens - len(prompt)
         return room if most is None else min(most, room)
 
-    def _check_room(self, prompt: PromptTokens, answer_tokens: int) -> None:
-        if len(prompt) + answer_tokens > self.context_tokens:
+    def _check_room(self, prompt_tokens: int, answer_tokens: int) -> None:
+        if prompt_tokens + answer_tokens > self.context_tokens:
             raise Refusal(
                 "too_long",
-                f"the prompt has {len(prompt)} tokens and its answer needs {answer_tokens}; "
+                f"the prompt has {prompt_tokens} tokens and its answer needs {answer_tokens}; "
                 f"together at most {self.context_tokens} are possible",
             )
+
+
+def measured(
+    frame: Measure, count: Callable[[Measure], Measured], check_room: Callable[[int, int], None]
+) -> Measured:
+    """Return what a request takes, and why it would be refused, if it would.
+
+    Args:
+        frame: the request.
+        count: raises `Refusal` where it cannot be counted at all.
+        check_room: takes the tokens of prompt and shortest answer; raises `Refusal` where they
+            are too many.
+    """
+    counted = Measured(frame.id)
+    try:
+        counted = count(frame)
+        check_room(counted.prompt_tokens, counted.answer_tokens_min)
+    except Refusal as refusal:
+        return replace(counted, reason=refusal.reason, detail=refusal.detail)
+    return counted
 
 
 def written_schema(frame: Work | Measure) -> str | None:

@@ -16,10 +16,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
-import sdnotify
-
 from edged.config import Config
 from edged.engine.frames import Broken, Loading, Ready
+from edged.engine.heap import share_one
 from edged.engine.inbox import Inbox
 from edged.engine.intake import Intake, Preparing
 from edged.engine.link import Link
@@ -27,6 +26,7 @@ from edged.engine.load import load
 from edged.engine.opened import Progress
 from edged.errors import EXIT_ENGINE_UNUSABLE, ConfigError, EngineStuck, EngineUnusable
 from edged.lock import only_holder
+from edged.notify import Notifier, notifier
 from edged.unix_socket import listening
 
 log = logging.getLogger(__name__)
@@ -51,6 +51,7 @@ def run(config: Config, *, spawned: bool = False) -> int:
     Raises:
         ConfigError: state directory or socket cannot be used.
     """
+    share_one()
     if config.uses_npu:
         _allow_open_files()
     try:
@@ -116,19 +117,19 @@ def _serve(config: Config, link: Link) -> int:
 
 
 def _load_and_step(config: Config, link: Link, inbox: Inbox, intake: Intake) -> None:
-    notifier = sdnotify.SystemdNotifier()
+    systemd = notifier()
     try:
-        resident = _open(config, _LoadProgress(link, inbox, notifier).__call__)
+        resident = _open(config, _LoadProgress(link, inbox, systemd).__call__)
         intake.prepare_with(resident.preparer)
         link.tell(resident.ready)
-        notifier.notify(f"READY=1\nSTATUS={resident.ready.name} is resident")
+        systemd.notify(f"READY=1\nSTATUS={resident.ready.name} is resident")
         resident.run(inbox)
         resident.close()
     except (EngineUnusable, ConfigError) as error:
         if inbox.is_closed:
             return  # told to end while loading
         link.tell(Broken(str(error)))
-        notifier.notify(f"STATUS=unusable: {error}")
+        systemd.notify(f"STATUS=unusable: {error}")
         link.wait_until_heard(BROKEN_WAIT_S)
         raise
 
@@ -162,10 +163,10 @@ def _open(config: Config, progress: Progress) -> _Serving:
 class _LoadProgress:
     """Tells daemon and systemd how far the load is; gives up when the engine is to end."""
 
-    def __init__(self, link: Link, inbox: Inbox, notifier: sdnotify.SystemdNotifier) -> None:
+    def __init__(self, link: Link, inbox: Inbox, systemd: Notifier) -> None:
         self._link = link
         self._inbox = inbox
-        self._notifier = notifier
+        self._systemd = systemd
         self._told = 0
         self._extend_s = 0.0
 
@@ -173,10 +174,10 @@ class _LoadProgress:
         """Take the share loaded, 0..1; return whether to go on."""
         if time.monotonic() >= self._extend_s:
             self._extend_s = time.monotonic() + EXTEND_EVERY_S
-            self._notifier.notify(f"EXTEND_TIMEOUT_USEC={EXTEND_S * 1_000_000}")
+            self._systemd.notify(f"EXTEND_TIMEOUT_USEC={EXTEND_S * 1_000_000}")
         percent = int(share * 100)
         if percent > self._told:
             self._told = percent
-            self._notifier.notify(f"STATUS=loading the model: {percent} %")
+            self._systemd.notify(f"STATUS=loading the model: {percent} %")
             self._link.tell(Loading(share))
         return not self._inbox.is_closed

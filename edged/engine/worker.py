@@ -99,7 +99,8 @@ class Worker:
         if not runs:
             self._gate.rest(self._tell)
             return False
-        if not self._gate.opens(runs, limits, self._tell):
+        wish = Wish(sum(len(run.tokens) for run in runs), len(runs))
+        if not self._gate.opens(wish, limits, self._tell):
             return False
         try:
             rows = self._backend.decode(runs)

@@ -94,6 +94,14 @@ class Step:
     phase: Phase
     tokens: int
 
+    def within(self, tokens: int) -> Step:
+        """Return the step that stands for one that cannot be cut when it asks to be let in.
+
+        No pause would ever make room for one that is longer than a window: it is let in as one of
+        so many tokens is, and the pauses behind it pay for the rest.
+        """
+        return replace(self, tokens=min(self.tokens, tokens))
+
 
 @dataclass(frozen=True, slots=True)
 class Mix:

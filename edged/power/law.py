@@ -56,11 +56,10 @@ class Settings:
     """What the law does not decide.
 
     Attributes:
-        step_s_max: longest step planned.
-        sequences_max: sequences in the batch.
+        step_s_max, sequences_max: longest step planned, sequences in the batch.
+        cuts_prefill: whether prefill comes in chunks; else a prompt is one step, however long.
         board_known: whether the prior is of this board, so that its forecast is an estimate.
-        enforce: whether steps are held at all.
-        why_off: what is said where they are not.
+        enforce, why_off: whether steps are held at all, and what is said where they are not.
         has_meter: whether there is a meter that could answer.
         is_calibrated: the forecast's band is a calibration's, and stays while no meter checks it.
         bunch_s: longest usual pause: it wastes least on spinning and on the DDR clock's tail.
@@ -69,6 +68,7 @@ class Settings:
 
     step_s_max: float = 0.5
     sequences_max: int = 8
+    cuts_prefill: bool = True
     board_known: bool = True
     enforce: bool = True
     why_off: str = "there is neither a known board nor a meter"
@@ -88,7 +88,7 @@ class Law:
         self.settings = settings
         self._ledger = Ledger(limits, now_s)
         self._trust = Trust() if settings.has_meter else Trust("there is no meter")
-        self._counter_j = self._idle_j = 0.0
+        self._counter_j = self._idle_j = self._paused_s = 0.0
         self._source = Source.NOBODY
         self._lost_s = now_s
         self._last_step_end_s = -math.inf
@@ -98,7 +98,6 @@ class Law:
         self._mix = MixMemory(settings.sequences_max, now_s)
         self._doubt = Doubt(forecast.learned)
         self._bunch_s = settings.bunch_s
-        self._paused_s = 0.0
         self._choice = Choice(len(forecast.points) - 1, 1.0, 0.0, now_s)
         self._standing = Standing(State.OK, "full speed fits")
         self._usable = frozenset(range(len(forecast.points)))
@@ -273,6 +272,8 @@ class Law:
         if self._standing.state in (State.INFEASIBLE, State.INFEASIBLE_PEAK):
             return self.settings.bunch_s
         self._advance(now_s)
+        if not self.settings.cuts_prefill:
+            step = step.within(self.chunk_tokens)
         if self._source is Source.NOBODY:
             free_s = self._last_step_end_s + self._last_step_s * (1 / BLIND_DUTY - 1)
             return 0.0 if now_s >= free_s else max(0.01, min(PAUSE_S_MAX, free_s - now_s))

@@ -38,8 +38,10 @@ from edged.power.table import Key, Recalled, Table, applied, recall
 
 # Without a meter the law still forecasts; nothing is held by a forecast of another board.
 STAND_IN = on_cpu(RK3588)
-# llama.cpp computes on the big cores: the NPU's clock changes nothing.
+# Where llama.cpp computes on the big cores alone, the NPU's clock changes nothing.
 UNUSED = frozenset({"npu"})
+# What waits for a permit before each step.
+PACED = ("llama", "rkllm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,7 @@ def parts_here(config: Config, clock: Callable[[], float]) -> Parts:
     engine = config.engine
     if engine.virtual_board is not None:
         return _virtual(config, engine.virtual_board, clock)
-    if engine.backend == "llama":
+    if engine.backend in PACED:
         return _real(config, clock)
     return Parts(told=Told(f"no meter is read: the backend {engine.backend} is not paced"))
 
@@ -141,22 +143,23 @@ def _virtual(config: Config, name: str, clock: Callable[[], float]) -> Parts:
 
 
 def _real(config: Config, clock: Callable[[], float]) -> Parts:
-    """Return the parts of a machine whose cores llama.cpp computes on."""
+    """Return the parts of a machine that computes on its cores, or on its NPU."""
     root, soc = config.power.sysfs or SYS, soc_of(config.power.sysfs or SYS)
+    unused = frozenset[str]() if config.uses_npu else UNUSED
     chosen = choose_meter(wish_of(config.power), _no_engine, root, clock=clock)
     is_held = is_held_by(chosen)
-    here = key_of(root, chosen.name if is_held else None, chosen.shunt_ohm)
+    here = key_of(config, root, chosen.name if is_held else None, chosen.shunt_ohm)
     recalled = recall(config.state_dir / TABLE_FILE, here)
     if recalled.table is not None and not is_held:
         wish = wish_of(config.power, recalled.table.estimate)
         chosen = choose_meter(wish, _no_engine, root, clock=clock)
     parts = Parts(
         # Without its operating points nobody knows what a clock of this machine saves.
-        soc=None if soc is None else on_cpu(soc),
+        soc=soc if soc is None or config.uses_npu else on_cpu(soc),
         meter=chosen.meter if is_held else None,
         knobs=None
         if soc is None
-        else KernelKnobs.discover(root, config.state_dir, UNUSED, clock=clock),
+        else KernelKnobs.discover(root, config.state_dir, unused, clock=clock),
         told=Told(_sentence(chosen, recalled), chosen.passed_over, chosen.supply_w),
     )
     return _calibrated(parts, here, recalled)
@@ -173,10 +176,13 @@ def _calibrated(parts: Parts, here: Key, recalled: Recalled) -> Parts:
     return replace(parts, told=told, key=here, table=table)
 
 
-def key_of(root: Path, meter: str | None, shunt_ohm: float | None = None) -> Key:
+def key_of(config: Config, root: Path, meter: str | None, shunt_ohm: float | None) -> Key:
     """Return what a calibration made here would be of. Blocking."""
     board = next(iter(compatible(root)), platform.machine())
-    return Key(board, os.uname().release, meter, shunt_ohm)
+    computed = "the CPU"
+    if config.uses_npu:
+        computed = "RKLLM" if config.engine.backend == "rkllm" else "llama.cpp on the NPU"
+    return Key(board, os.uname().release, meter, shunt_ohm, computed)
 
 
 def estimate_here(
@@ -262,7 +268,8 @@ def _settings(config: Config, parts: Parts, budget: Budget) -> Settings:
         why_off = 'power.enforce = "never": watts are shown and not held'
     return Settings(
         step_s_max=config.engine.step_s_max,
-        sequences_max=config.model.sequences,
+        sequences_max=1 if config.engine.backend == "rkllm" else config.model.sequences,
+        cuts_prefill=config.engine.backend != "rkllm",
         board_known=known,
         enforce=budget.is_held(board_known=known, metered=metered),
         why_off=why_off,

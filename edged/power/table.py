@@ -41,12 +41,14 @@ class Key:
         kernel: its release.
         meter: by its configured name; None: nothing here measures the board.
         shunt_ohm: what its watts are reckoned with; None where it has none.
+        computed: what computed while it was made; another draws other watts at the same clocks.
     """
 
     board: str
     kernel: str
     meter: str | None
     shunt_ohm: float | None = None
+    computed: str = "the CPU"
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +189,8 @@ def differences(taught: Key, here: Key) -> list[str]:
         found.append(f"it was made on {taught.board}, this is {here.board}")
     if taught.kernel != here.kernel:
         found.append(f"it was made under kernel {taught.kernel}, this is {here.kernel}")
+    if taught.computed != here.computed:
+        found.append(f"it was made while {taught.computed} computed, now {here.computed} does")
     if here.meter is not None and taught.meter != here.meter:
         found.append(f"it was made against {taught.meter}, the meter is {here.meter}")
     elif here.meter is not None and not _is_same(taught.shunt_ohm, here.shunt_ohm):

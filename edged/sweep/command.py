@@ -144,6 +144,11 @@ async def _metered(order: _Order, parts: Parts) -> AsyncIterator[Against]:
         BrokerGone: the plug's broker does not answer.
     """
     key, settings = parts.key, order.settings
+    if settings.engine.backend == "rkllm":
+        raise ConfigError(
+            "RKLLM computes each prompt whole, and a calibration measures chunks of prompts; leave "
+            "it out: with a meter its watts are learned while it serves"
+        )
     if key is None:
         raise ConfigError(f"{parts.told.meter}: there is nothing to calibrate")
     if order.meter == "auto" and parts.meter is not None:

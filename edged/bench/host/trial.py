@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import tempfile
 import time
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
@@ -17,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from edged.bench.folder import in_memory
 from edged.bench.host.duty import SWEEP, FixedDuty, Tried, at_limit
 from edged.bench.host.judge import Figures, Record, Span, judged, read_record
 from edged.bench.host.load import Load
@@ -25,7 +25,6 @@ from edged.bench.power_judge import SETTLED_S
 from edged.board.meter import Meter
 from edged.errors import MeterLost
 
-MEMORY = Path("/dev/shm")
 # Answers under way at the end of a run are ended at full speed, so that their tokens count.
 DRAIN_S, DRAIN_W = 6.0, 100.0
 
@@ -88,7 +87,7 @@ class Governed:
 
 async def fixed(plan: Plan) -> Fixed:
     """Measure the engine unthrottled, then search the best fixed share of each plant and budget."""
-    with _folder() as name:
+    with in_memory() as name:
         folder = Path(name)
         # An empty /sys: no meter, so that nothing paces the engine but the signals.
         power = {"enforce": "never", "sysfs": str(folder)}
@@ -142,7 +141,7 @@ async def _try(plan: Plan, truth: Path, duty: FixedDuty, share: float) -> tuple[
 
 async def governed(plan: Plan, seed: int, full_cores: float, counters: Meter | None) -> Governed:
     """Run edged under each budget on one plant."""
-    with _folder() as name:
+    with in_memory() as name:
         folder = Path(name)
         truth, tree, lock = folder / "truth", folder / "sys", lock_file(folder)
         power = {"budget_w": plan.budgets_w[0], "sysfs": str(tree)}
@@ -205,12 +204,6 @@ def _governed(seed: int, record: Record, load: Load, parts: Sequence[_Part]) -> 
 
 def _tokens_s(load: Load, span: Span) -> float:
     return load.tokens(span.settled_s, span.end_s) / (span.end_s - span.settled_s)
-
-
-def _folder() -> tempfile.TemporaryDirectory[str]:
-    """Return a folder, in memory where possible: a spool on a slow disk is another benchmark."""
-    memory = str(MEMORY) if MEMORY.is_dir() else None
-    return tempfile.TemporaryDirectory(prefix="edged-bench-", dir=memory)
 
 
 @asynccontextmanager

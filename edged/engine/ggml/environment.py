@@ -19,6 +19,7 @@ PREFIXES = ("RKNPU_", "GGML_RKNPU2_", "ORK_")
 RECOMMENDED = "W8A8_STANDARD"
 # Types that these backends would multiply in 4 bits, all or every other tensor of them.
 OF_FEW_BITS = ("Q4_0", "Q6_K")
+FOUR_BITS = "W4A4"
 
 
 def environment_of(npu: Npu, soc: str | None, share: Share) -> dict[str, str]:
@@ -46,6 +47,11 @@ def hybrid_of(configured: str, share: Share) -> str | None:
     if configured != "auto":
         return configured
     return RECOMMENDED if any(kind in share.by_kind for kind in OF_FEW_BITS) else None
+
+
+def is_of_four_bits(kind: str, hybrid: str | None) -> bool:
+    """Return whether the NPU multiplies 4 bits by 4 bits; without a mode the backend chooses."""
+    return FOUR_BITS in hybrid if hybrid is not None else kind in OF_FEW_BITS
 
 
 def cleaned(base: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, str]:

@@ -8,23 +8,20 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from edged.engine.ggml.environment import cleaned
+from edged.engine.child import Told, asked
+from edged.engine.ggml.environment import cleaned, is_of_four_bits
 from edged.engine.ggml.sidecar import BUILD_IT
 from edged.engine.ggml.trial import Result
 from edged.errors import EngineUnusable
 
-TRIAL_S_MAX = 60.0
+TRIAL = "edged.engine.ggml.trial"
 # Share of the result's length. Symmetric 8 bits of normal values, each side with a scale for each
 # row: below 0.02 (computed); 4 bits: about 0.25. What has nothing to do with the result: 1 or more;
 # a third of it missing, as when one of three cores fails: 0.58.
 ERROR_MAX, ERROR_MAX_4_BITS = 0.1, 0.4
-FOUR_BITS = "W4A4"
 # What ggml prints of every backend that it takes.
 LOADED = "load_backend: loaded"
 
@@ -40,7 +37,9 @@ def prove(library: Path, kind: str, environment: Mapping[str, str]) -> None:
     Raises:
         EngineUnusable: it crashed, hung, refused, or computed something else.
     """
-    result = _read(library, _finished(library, kind, environment))
+    who = f"{library}: the trial of its device"
+    told = asked(TRIAL, str(library), kind, who=who, environment=cleaned(os.environ, environment))
+    result = _read(library, told)
     limit = error_max(kind, environment)
     if result.matmuls == 0:
         raise EngineUnusable(
@@ -58,49 +57,24 @@ def prove(library: Path, kind: str, environment: Mapping[str, str]) -> None:
 
 def error_max(kind: str, environment: Mapping[str, str]) -> float:
     """Return the difference that quantising to the NPU's types explains."""
-    hybrid = environment.get("RKNPU_HYBRID")
-    is_few = FOUR_BITS in hybrid if hybrid is not None else kind in ("Q4_0", "Q6_K")
+    is_few = is_of_four_bits(kind, environment.get("RKNPU_HYBRID"))
     return ERROR_MAX_4_BITS if is_few else ERROR_MAX
 
 
-def _finished(
-    library: Path, kind: str, environment: Mapping[str, str]
-) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "edged.engine.ggml.trial", str(library), kind]
-    try:
-        return subprocess.run(
-            command,
-            env=cleaned(os.environ, environment),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=TRIAL_S_MAX,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
+def _read(library: Path, told: Told) -> Result:
+    if told.signal is not None:
         raise EngineUnusable(
-            f"{library}: the device does not come back from one product of matrices within "
-            f"{TRIAL_S_MAX:.0f} s; end whatever else uses the NPU, or restart the board"
-        ) from error
-
-
-def _read(library: Path, finished: subprocess.CompletedProcess[str]) -> Result:
-    lines = finished.stdout.splitlines() or [""]
-    if finished.returncode < 0:
-        name = signal.Signals(-finished.returncode).name
-        raise EngineUnusable(
-            f"{library}: the trial of its device ended by {name}{_said(finished)}; it was built "
+            f"{library}: the trial of its device ended by {told.signal}{_said(told)}; it was built "
             "for another ggml, or its runtime does not go with "
             f"the kernel driver; {BUILD_IT}"
         )
-    if finished.returncode == 0:
-        return Result(**json.loads(lines[-1]))
-    refusal = lines[-1] if finished.returncode == 1 and lines[-1] else f"it failed{_said(finished)}"
+    last = told.printed[-1] if told.printed else ""
+    if told.code == 0:
+        return Result(**json.loads(last))
+    refusal = last if told.code == 1 and last else f"it failed{_said(told)}"
     raise EngineUnusable(refusal if str(library) in refusal else f"{library}: {refusal}")
 
 
-def _said(finished: subprocess.CompletedProcess[str]) -> str:
-    lines = [line.strip() for line in finished.stderr.splitlines()]
-    told = [line for line in lines if line and not line.startswith(LOADED)]
-    return f" ({told[-1]})" if told else ""
+def _said(told: Told) -> str:
+    lines = [line for line in told.complained if not line.startswith(LOADED)]
+    return f" ({lines[-1]})" if lines else ""

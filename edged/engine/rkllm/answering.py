@@ -29,7 +29,8 @@ class Answering:
         heard_s: when the runtime was last heard of, or told to go on.
         run_s: when the present run began.
         stop_by_s: when a run that is to end must have ended; None while it may run.
-        is_held: whether the runtime waits in the callback to be let go on.
+        is_held: whether it waits to be let go on: the runtime in its callback, or its second run.
+        is_unbegun: whether that run has not begun: nothing computes, and nothing can be aborted.
         text: what the model wrote in this run.
         confidence: of the last token, where the runtime tells one.
         told: what the daemon was told, or will be.
@@ -51,6 +52,7 @@ class Answering:
     told: str = ""
     stop_by_s: float | None = None
     is_held: bool = False
+    is_unbegun: bool = False
     ending: Ending | None = None
 
     def __post_init__(self) -> None:
@@ -94,13 +96,17 @@ class Answering:
             return self._tell(tail)
         return ""
 
-    def again(self, now_s: float) -> None:
-        """Begin the second run."""
+    def again(self) -> None:
+        """Make ready for the second run, which waits to be let begin."""
         self.n_runs += 1
         self.n_tokens = 0
         self.text = AnswerText(self.request.work.sampling.stop)
         self.stop_by_s = None
-        self.is_held = False
+        self.is_held = self.is_unbegun = True
+
+    def begin(self, now_s: float) -> None:
+        """Note that a run begins."""
+        self.is_held = self.is_unbegun = False
         self.run_s = self.heard_s = now_s
 
     def outcome(self, now_s: float) -> Outcome:

@@ -9,10 +9,9 @@ file is looked for, and a library that crashes there crashes nothing else.
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from dataclasses import dataclass
 
+from edged.engine.child import asked
 from edged.engine.rkllm.library import GET_IT
 from edged.errors import EngineUnusable
 
@@ -20,7 +19,7 @@ from edged.errors import EngineUnusable
 KNOWN_RUNTIMES = ("1.3.0",)
 # Source: the runtime's warning: "Your rknpu driver version is too low, please upgrade to 0.9.7".
 DRIVER_MIN = (0, 9, 7)
-PROBE_S_MAX = 60.0
+PROBE = "edged.engine.rkllm.probe"
 
 # Source: published logs of runtimes 1.2.1 and 1.3.0, for example
 #   I rkllm: rkllm-runtime version: 1.3.0, rknpu driver version: 0.9.8, platform: RK3588
@@ -67,22 +66,8 @@ def probe(library: str) -> str:
     Raises:
         EngineUnusable: it did not come back.
     """
-    command = [sys.executable, "-m", "edged.engine.rkllm.probe", library]
-    try:
-        finished = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=PROBE_S_MAX,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise EngineUnusable(
-            f"{library}: the runtime does not come back from being asked its version within "
-            f"{PROBE_S_MAX:.0f} s; end whatever else uses the NPU, or restart the board"
-        ) from error
-    return finished.stdout.decode(errors="replace")
+    told = asked(PROBE, library, who=f"{library}: the runtime, asked for its version,")
+    return "\n".join(told.printed + told.complained)
 
 
 def check_library(evidence: Evidence, library: str) -> None:

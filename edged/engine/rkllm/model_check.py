@@ -28,8 +28,9 @@ def check_rkllm(config: Config, meminfo: Path = MEMINFO) -> tuple[Installed, Rol
     """
     if config.model.path is None or config.model.path.suffix != ".rkllm":
         raise EngineUnusable(
-            f"engine.backend = rkllm runs .rkllm files, and model.path = {config.model.path}; "
-            "give it a model converted by rkllm-toolkit for this board"
+            "engine.backend = rkllm runs .rkllm files, and model.path is "
+            f"{config.model.path or 'not set'}; set model.path to a file that rkllm-toolkit 1.3 "
+            "converted for this board"
         )
     model = find_model(config.model)
     if model.form is None:

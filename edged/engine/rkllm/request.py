@@ -17,7 +17,7 @@ from edged.engine.compact import expanded
 from edged.engine.formats import RoleFormat, Segment
 from edged.engine.frames import Measure, Measured, Prompt, Sampling, Work
 from edged.engine.looks import SPECIAL
-from edged.engine.prepare import written_schema
+from edged.engine.prepare import measured, written_schema
 from edged.engine.rkllm.json_answer import AnswerCheck, answer_check
 from edged.engine.rkllm.session import Chosen, Order
 from edged.engine.schema import Lengths
@@ -98,16 +98,7 @@ class Preparer:
 
     def measured(self, frame: Measure) -> Measured:
         """Return how many tokens a request takes at most, or why it would be refused."""
-        try:
-            text, check = self._parts(frame)
-        except Refusal as refusal:
-            return Measured(frame.id, reason=refusal.reason, detail=refusal.detail)
-        counted = Measured(frame.id, self._tokens(text), 1, _longest(check))
-        try:
-            self._check_room(counted.prompt_tokens, 1)
-        except Refusal as refusal:
-            return replace(counted, reason=refusal.reason, detail=refusal.detail)
-        return counted
+        return measured(frame, self._counted, self._check_room)
 
     def sequence(self, frame: Work, arrived_s: float) -> Request:
         """Return the request, ready to be run.
@@ -129,6 +120,10 @@ class Preparer:
             root=frame.prompt.root,
             check=check,
         )
+
+    def _counted(self, frame: Measure) -> Measured:
+        text, check = self._parts(frame)
+        return Measured(frame.id, self._tokens(text), 1, _longest(check))
 
     def _parts(self, frame: Work | Measure) -> tuple[str, AnswerCheck | None]:
         schema = written_schema(frame)

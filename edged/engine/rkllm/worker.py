@@ -2,8 +2,9 @@
 
 In:  the inbox: requests and orders of the daemon, events of the runtime.     Out: `Step` frames.
 Threads: this is the step thread. The runtime computes on its own; after each token it waits in its
-callback until this thread lets it go on, which it does while limits and lease allow. Prefill has
-no such place. Nothing is running: no timer; it sleeps until the inbox has something.
+callback until this thread lets it go on, which it does while limits and lease allow, and where a
+budget is held with a permit for each token. Prefill has no such place: its permit is for the whole
+of it. Nothing is running: no timer; it sleeps until the inbox has something.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from edged.engine.frames import Cancel, Limits, Outcome
+from edged.engine.frames import Cancel, Go, Limits, Outcome, Wish
+from edged.engine.gate import Gate
 from edged.engine.inbox import Attached, Detached, Inbox, Letter
 from edged.engine.rkllm.answering import Answering
 from edged.engine.rkllm.events import Ended, Piece
@@ -68,6 +70,7 @@ class Worker:
         self._canary = canary
         self._clock = clock
         self._slices = Slices(clock)
+        self._gate = Gate()
         self._waiting: list[Request] = []
         self._active: Answering | None = None
         self._last: Outcome | None = None
@@ -117,7 +120,7 @@ class Worker:
         for letter in letters:
             self._obey(letter, inbox)
         if self._active is not None:
-            self._watch(self._active)
+            self._watch(self._active, inbox)
         return True
 
     def _obey(self, letter: Letter, inbox: Inbox) -> None:
@@ -131,12 +134,15 @@ class Worker:
             case Attached(outlet):
                 self._slices.outlet = outlet
                 self._limits = self._limits_max
+                self._gate.forget()
             case Detached():
                 self._drop_all()
                 self._slices.outlet = None
             case Limits() as limits:
                 tokens = min(limits.context_tokens, self._limits_max.context_tokens)
                 self._limits = replace(limits, context_tokens=tokens)
+            case Go() as go:
+                self._gate.take(go)
             case Cancel(id):
                 self._cancel(id)
             case Outcome() as refused:
@@ -161,11 +167,14 @@ class Worker:
             return
         fitting = [one for one in self._waiting if one.cells <= self._limits.context_tokens]
         if not fitting:
+            self._gate.rest(self._tell)
             return
         if self._is_suspect or self._clock() - self._ended_s > CANARY_IDLE_S:
             self._canary(self)
             self._is_suspect = False
         request = min(fitting, key=lambda one: (-one.work.priority, one.place))
+        if not self._gate.opens(Wish(request.prompt_tokens, 1), self._limits, self._tell):
+            return
         self._waiting.remove(request)
         self._begin(request, inbox)
 
@@ -198,19 +207,25 @@ class Worker:
         if active.ending is None:
             if not ended.is_clean:
                 raise self._stuck(NOT_CLEAN)
-            active.again(self._clock())
-            self._run(active.request.again, inbox)
+            active.again()
             return
-        self._is_suspect = active.ending.reason == "engine_failed"
+        self._settle(active, active.ending, text, ended.figures.prefill_tokens)
+        if not ended.is_clean:
+            raise self._stuck(NOT_CLEAN)
+
+    def _settle(
+        self, active: Answering, ending: Ending, text: str = "", prefill_tokens: int = 0
+    ) -> None:
+        """Tell how the request ended; nothing computes any more."""
+        self._is_suspect = ending.reason == "engine_failed"
         self._ended_s = self._clock()
         self._active = None
         self._last = active.outcome(self._ended_s)
         outcomes = [self._last] if active.request.is_reported else []
-        tokens = ended.figures.prefill_tokens
-        self._slices.tell(active, text, outcomes=outcomes, prefill_tokens=tokens)
+        self._slices.tell(active, text, outcomes=outcomes, prefill_tokens=prefill_tokens)
+        if self._limits.is_paced:
+            self._gate.give_back(self._tell)
         self._keep_cache(active.request, self._last)
-        if not ended.is_clean:
-            raise self._stuck(NOT_CLEAN)
 
     def _keep_cache(self, request: Request, outcome: Outcome) -> None:
         """After the first answer to a template, have its constant part written."""
@@ -233,16 +248,22 @@ class Worker:
                 self._slices.tell(self._active, outcomes=[cancelled])
                 return
         if self._active is not None and self._active.request.work.id == id:
-            self._active.ending = self._active.ending or Ending("cancelled")
-            self._stop(self._active)
+            self._give_up(self._active)
 
     def _drop_all(self) -> None:
         """Nobody waits for an answer any more."""
         self._waiting.clear()
         if self._active is not None:
-            self._active.ending = Ending("cancelled")
             self._active.request.is_reported = False
-            self._stop(self._active)
+            self._give_up(self._active)
+
+    def _give_up(self, active: Answering) -> None:
+        """End a request that nobody wants any more."""
+        active.ending = active.ending or Ending("cancelled")
+        if active.is_unbegun:
+            self._settle(active, active.ending)
+        else:
+            self._stop(active)
 
     def _stop(self, active: Answering) -> None:
         """Ask the run to end: prefill is computed to its end all the same."""
@@ -258,13 +279,17 @@ class Worker:
         active.is_held = False
         self._session.abort()
 
-    def _watch(self, active: Answering) -> None:
+    def _watch(self, active: Answering, inbox: Inbox) -> None:
         """Let the runtime go on, tell that it lives, or give it up."""
-        is_cache = active.request.order.saves is not None  # one token, which nobody waits for
-        if active.is_held and (is_cache or self._may_compute()):
-            active.is_held = False
-            active.heard_s = self._clock()
-            self._session.go_on()
+        if active.is_held and self._may_go_on(active):
+            self._slices.begin()  # the wait was nobody's work
+            if active.is_unbegun:
+                active.begin(self._clock())
+                self._run(active.request.again, inbox)
+            else:
+                active.is_held = False
+                active.heard_s = self._clock()
+                self._session.go_on()
         now_s = self._clock()
         if active.stop_by_s is not None and now_s > active.stop_by_s:
             raise self._given_up(active)
@@ -275,6 +300,12 @@ class Worker:
             self._session.abort()
         if not active.is_held and now_s - self._slices.begun_s >= BEAT_S:
             self._slices.tell(active)
+
+    def _may_go_on(self, active: Answering) -> bool:
+        if active.request.order.saves is not None:  # one token, which nobody waits for
+            return True
+        wish = Wish(active.request.prompt_tokens if active.is_unbegun else 1, 1)
+        return self._may_compute() and self._gate.opens(wish, self._limits, self._tell)
 
     def _silent_by_s(self, active: Answering) -> float:
         patience = self._patience
@@ -290,10 +321,14 @@ class Worker:
     def _stuck(self, problem: str) -> EngineStuck:
         return EngineStuck(f"{problem}; the engine process is replaced")
 
+    def _tell(self, wish: Wish) -> None:
+        if self._slices.outlet is not None:
+            self._slices.outlet.send(wish)
+
     def _tell_held(self) -> None:
         """Say that nothing can run, if something should: silence is taken for a hang."""
         active = self._active
-        if active is None or active.is_held:
+        if (active is None or active.is_held) and not self._gate.is_shut:
             self._slices.tell_held(len(self._waiting) + (active is not None))
 
     def _may_compute(self) -> bool:

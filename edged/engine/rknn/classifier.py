@@ -63,8 +63,8 @@ def recipe_of(config: Config) -> Recipe:
     path, rknn = config.model.path, config.rknn
     if path is None or path.suffix != ".rknn" or not path.is_file():
         raise EngineUnusable(
-            f"engine.backend = rknn runs a .rknn file, and model.path = {path}; give it a "
-            "classifier that rknn-toolkit2 converted for this board"
+            f"engine.backend = rknn runs a .rknn file, and model.path is {path or 'not set'}; set "
+            "model.path to a classifier that rknn-toolkit2 converted for this board"
         )
     if rknn.tokenizer is None or not rknn.labels:
         raise EngineUnusable(

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import json
 import re
-import signal
-import subprocess
-import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from edged.engine.child import Told, asked
 from edged.engine.rknn.classifier import Recipe
 from edged.errors import EngineUnusable
 
-PROBE_S_MAX = 60.0
+PROBE = "edged.engine.rknn.probe"
 _SOC = re.compile(r"(?i)\b(?:rk3\d{3}|rv1\d{3}b?)")
 
 
@@ -44,26 +43,11 @@ def probe(recipe: Recipe, *, opens: bool) -> Evidence:
         EngineUnusable: the module failed, crashed, or did not come back.
     """
     shape = f"{1 + recipe.has_mask},{recipe.input_tokens},{len(recipe.labels)}" if opens else ""
-    command = [sys.executable, "-m", "edged.engine.rknn.probe"]
-    command += [str(recipe.model), recipe.cores, shape]
-    try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=PROBE_S_MAX,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise EngineUnusable(
-            f"{recipe.model}: rknn-toolkit-lite2 does not come back within {PROBE_S_MAX:.0f} s; "
-            "end whatever else uses the NPU, or restart the board"
-        ) from error
-    if done.returncode != 0:
-        raise EngineUnusable(_refusal(recipe, done))
-    return _read(done.stdout)
+    who = f"{recipe.model}: rknn-toolkit-lite2"
+    told = asked(PROBE, str(recipe.model), recipe.cores, shape, who=who)
+    if told.code != 0:
+        raise EngineUnusable(_refusal(recipe, told))
+    return _read(told.printed)
 
 
 def check_platform(evidence: Evidence, recipe: Recipe, soc: str | None) -> None:
@@ -80,24 +64,22 @@ def check_platform(evidence: Evidence, recipe: Recipe, soc: str | None) -> None:
         )
 
 
-def _read(printed: str) -> Evidence:
-    told: dict[str, object] = {}
-    for line in printed.splitlines():
+def _read(printed: Iterable[str]) -> Evidence:
+    found: dict[str, object] = {}
+    for line in printed:
         if line.startswith("{"):  # the module prints lines of its own
-            told |= json.loads(line)
-    known = {name: told[name] for name in Evidence.__slots__ if name in told}
+            found |= json.loads(line)
+    known = {name: found[name] for name in Evidence.__slots__ if name in found}
     return Evidence(**known)  # type: ignore[arg-type] # our own child wrote them
 
 
-def _refusal(recipe: Recipe, done: subprocess.CompletedProcess[str]) -> str:
-    if done.returncode < 0:
-        name = signal.Signals(-done.returncode).name
+def _refusal(recipe: Recipe, told: Told) -> str:
+    if told.signal is not None:
         return (
-            f"{recipe.model}: rknn-toolkit-lite2 ended by {name} when it was asked; does "
+            f"{recipe.model}: rknn-toolkit-lite2 ended by {told.signal} when it was asked; does "
             "librknnrt.so go with the kernel driver? `edged doctor` tells"
         )
-    lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-    last = lines[-1] if lines else "it said nothing"
-    if done.returncode == 1 and not last.startswith(("Traceback", "RuntimeError")) and ";" in last:
+    last = told.complained[-1] if told.complained else "it said nothing"
+    if told.code == 1 and not last.startswith(("Traceback", "RuntimeError")) and ";" in last:
         return last
     return f"{recipe.model}: rknn-toolkit-lite2 failed: {last}; is this a model for this board?"

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from edged.engine.frames import Measure, Measured, Work
-from edged.engine.prepare import written_schema
+from edged.engine.prepare import measured, written_schema
 from edged.engine.rkllm.json_answer import AnswerCheck, answer_check
 from edged.engine.rkllm.request import CHECKS_MAX, Request
 from edged.engine.rknn.classifier import Recipe
@@ -36,16 +36,7 @@ class Preparer:
 
     def measured(self, frame: Measure) -> Measured:
         """Return how many tokens a request takes, or why it would be refused."""
-        try:
-            self._checked(frame)
-        except Refusal as refusal:
-            return Measured(frame.id, reason=refusal.reason, detail=refusal.detail)
-        counted = Measured(frame.id, self._tokens(frame), 1, 1)
-        try:
-            self._check_room(counted.prompt_tokens)
-        except Refusal as refusal:
-            return replace(counted, reason=refusal.reason, detail=refusal.detail)
-        return counted
+        return measured(frame, self._counted, self._check_room)
 
     def sequence(self, frame: Work, arrived_s: float) -> Request:
         """Return the request, ready to be run.
@@ -55,11 +46,15 @@ class Preparer:
         """
         check, allowed = self._checked(frame)
         tokens = self._tokens(frame)
-        self._check_room(tokens)
+        self._check_room(tokens, 1)
         if frame.sampling.temperature != 0:
             raise Refusal("malformed", "temperature: a classifier does not draw; leave it out")
         order = Choice(_text(frame), 1, allowed=allowed)
         return Request(frame, order, tokens, arrived_s, check=check)
+
+    def _counted(self, frame: Measure) -> Measured:
+        self._checked(frame)
+        return Measured(frame.id, self._tokens(frame), 1, 1)
 
     def _checked(self, frame: Work | Measure) -> tuple[AnswerCheck, tuple[str, ...]]:
         schema = written_schema(frame)
@@ -89,11 +84,13 @@ class Preparer:
     def _tokens(self, frame: Work | Measure) -> int:
         return len(self.recipe.words.encode(_text(frame)))
 
-    def _check_room(self, tokens: int) -> None:
-        if tokens > self.recipe.input_tokens:
+    def _check_room(self, prompt_tokens: int, _answer_tokens: int) -> None:
+        """Refuse a text over the model's input; the answer takes no place in it."""
+        if prompt_tokens > self.recipe.input_tokens:
             raise Refusal(
                 "too_long",
-                f"the prompt has {tokens} tokens; the classifier takes {self.recipe.input_tokens}",
+                f"the prompt has {prompt_tokens} tokens; the classifier takes "
+                f"{self.recipe.input_tokens}",
             )
 
 
