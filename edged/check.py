@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from edged import config
+from edged.access import access_warnings
 from edged.budgets import check_schedule
 from edged.engine.ggml.sidecar import check_library
 from edged.engine.loadable import loadable
@@ -36,6 +37,7 @@ class Findings:
     power: str
     meter: str
     calibration: str
+    warnings: tuple[str, ...] = ()
 
     def as_json(self) -> str:
         """Return the findings for a machine."""
@@ -44,7 +46,9 @@ class Findings:
     def as_text(self) -> str:
         """Return the findings for a person."""
         rows = asdict(self) | {"templates": ", ".join(self.templates) or "none"}
-        return "\n".join(f"{name:12} {value}" for name, value in rows.items()) + "\nok"
+        del rows["warnings"]
+        lines = [f"{name:12} {value}" for name, value in rows.items()]
+        return "\n".join([*lines, *(f"warning      {one}" for one in self.warnings), "ok"])
 
 
 def check(path: Path) -> Findings:
@@ -74,6 +78,7 @@ def check(path: Path) -> Findings:
         power=_power(settings, parts),
         meter=parts.told.meter,
         calibration=parts.told.calibration_warning or parts.told.calibration or "none",
+        warnings=tuple(access_warnings(settings.broker, time.time())),
     )
 
 

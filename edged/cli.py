@@ -49,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_config(commands)
     _add_restore_clocks(commands)
     _add_calibrate(commands)
+    _add_top(commands)
     add_commands(commands)
     add_store_commands(commands)
     return parser
@@ -124,6 +125,11 @@ def _add_eval(commands: _Commands[argparse.ArgumentParser]) -> None:
         type=Path,
         metavar="ROWS_DIR",
         help="no scores: fit the confidences on ROWS_DIR/TEMPLATE.jsonl, and write the table",
+    )
+    parser.add_argument(
+        "--injection",
+        action="store_true",
+        help="no scores: what texts that give orders do to the answers",
     )
     parser.add_argument("--json", action="store_true", help="for a machine")
     parser.set_defaults(command=_eval)
@@ -226,6 +232,13 @@ def _add_calibrate(commands: _Commands[argparse.ArgumentParser]) -> None:
     parser.set_defaults(command=_calibrate)
 
 
+def _add_top(commands: _Commands[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser("top", help="a board of the site, live on this terminal")
+    _add_config_option(parser)
+    parser.add_argument("--node", metavar="NAME", help="whose figures (default: node.name)")
+    parser.set_defaults(command=_top)
+
+
 def _at_least_one(text: str) -> int:
     """Return a count.
 
@@ -306,6 +319,12 @@ def _eval(given: argparse.Namespace) -> int:
     if given.fit_confidence is not None:
         print(fit_confidence(settings, given.config, given.fit_confidence, given.wire))
         return 0
+    if given.injection:
+        from edged.injection import attack
+
+        found = attack(settings, given.config)
+        print(found.as_json() if given.json else found.as_text())
+        return 0
     report = evaluate(settings, given.config, given.wire)
     print(report.as_json() if given.json else report.as_text())
     return 0
@@ -358,6 +377,12 @@ def _calibrate(given: argparse.Namespace) -> int:
     from edged.sweep.command import calibrate
 
     return calibrate(given)
+
+
+def _top(given: argparse.Namespace) -> int:
+    from edged.top.command import top
+
+    return top(config.load(given.config), given.node)
 
 
 def _restore_clocks(given: argparse.Namespace) -> int:

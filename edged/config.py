@@ -73,6 +73,21 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _broker_is_told_all(self) -> Self:
+        broker = self.broker
+        own = (broker.tls_certificate_file, broker.tls_key_file)
+        if any(own) and broker.tls_ca_file is None:
+            raise ValueError(
+                "broker.tls_certificate_file and broker.tls_key_file do nothing without "
+                "broker.tls_ca_file: nothing would be encrypted; name the authority's certificate"
+            )
+        if broker.tls_key_file is not None and broker.tls_certificate_file is None:
+            raise ValueError("broker.tls_key_file: name broker.tls_certificate_file too")
+        if broker.password_file is not None and broker.username is None:
+            raise ValueError("broker.password_file: name broker.username too")
+        return self
+
+    @model_validator(mode="after")
     def _schedule_is_clear(self) -> Self:
         times = [entry.at for entry in self.budget]
         twice = next((at for at in times if times.count(at) > 1), None)

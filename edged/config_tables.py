@@ -19,6 +19,8 @@ from pydantic import (
     StringConstraints,
 )
 
+from edged import credentials
+
 Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 METERS = ("auto", "hwmon", "powercap", "estimate")
 # As `board.meters.hwmon` names a chip: its driver's name, where its device sits, a channel.
@@ -54,6 +56,7 @@ KvType = Literal["f16", "q8_0"]
 WHOLE_CONTEXTS = 8
 # TOML has neither paths nor tuples: these two are converted, nothing else is.
 File = Annotated[Path, Strict(False)]
+SecretFile = Annotated[Path, Strict(False), AfterValidator(credentials.checked)]
 TopicFilters = Annotated[tuple[TopicFilter, ...], Strict(False)]
 Files = Annotated[tuple[File, ...], Strict(False)]
 
@@ -89,10 +92,15 @@ class Broker(Section):
         "auto", description="MQTT version; auto tries 5 and falls back to 3.1.1"
     )
     username: str | None = Field(None, description="user name at the broker")
-    password_file: File | None = Field(None, description="file whose first line is the password")
+    password_file: SecretFile | None = Field(
+        None,
+        description="file whose first line is the password; `credential:NAME`: one of systemd's",
+    )
     tls_ca_file: File | None = Field(None, description="CA certificates (PEM); set: TLS is used")
-    tls_certificate_file: File | None = Field(None, description="own certificate (PEM)")
-    tls_key_file: File | None = Field(None, description="own private key (PEM)")
+    tls_certificate_file: SecretFile | None = Field(None, description="own certificate (PEM)")
+    tls_key_file: SecretFile | None = Field(
+        None, description="own private key (PEM); `credential:NAME`: one of systemd's"
+    )
     keepalive_s: int = Field(30, ge=5, le=3600, description="MQTT keep alive")
     session_expiry_s: int = Field(
         604_800, ge=60, le=4_294_967_294, description="how long the broker keeps our session"

@@ -29,7 +29,8 @@ from edged.engine.processes import Processes
 from edged.errors import BrokerGone, ConfigError, SpoolDamaged
 from edged.exposition import Exposition
 from edged.helm import Helm
-from edged.intake import Intake, leave
+from edged.intake import Intake
+from edged.live import Live
 from edged.lock import only_holder
 from edged.metrics import Metrics
 from edged.mqtt import Session, Will
@@ -46,6 +47,8 @@ from edged.site import Site, site_of
 from edged.spool import Spool
 from edged.status import Status, availability
 from edged.store.chosen import in_force
+from edged.time_floor import FILE as TIME_FILE
+from edged.time_floor import TimeFloor
 from edged.topics import Topics
 
 log = logging.getLogger(__name__)
@@ -124,7 +127,8 @@ async def serve(config: Config, config_path: Path | None, ground: Ground, held: 
     spool = Spool(config.state_dir, config.spool, answers.superseded, machine=ground.machine)
     await _open(spool, service)
     power = await asyncio.to_thread(_governor, config, ground, held, engine, spool)  # it reads /sys
-    session = _session(config, site)
+    floor = TimeFloor(config.state_dir / TIME_FILE, ground.machine())
+    session = _session(config, site, floor)
     metrics = Metrics()
     diary = Diary(metrics)
     outbox = Outbox(session, spool, answers, diary, site.outcome_ttl_s)
@@ -132,8 +136,10 @@ async def serve(config: Config, config_path: Path | None, ground: Ground, held: 
     helm = Helm(config, _orders(config), spool.clock, dispatch, power)
     activation = Activation(config, engine, dispatch, spool)
     remote = Remote(site.topics, helm, activation, session)
-    ordered = remote.hear if config.admin.mqtt else leave
-    intake = Intake(session, spool, engine, dispatch, site, answers, diary, ordered)
+    live = Live(site.topics, session, spool, diary, ground.clock)
+    # Without leave of the configuration no order is heard, though the broker may know of times.
+    ears = [live.hear, *([remote.hear] if config.admin.mqtt else [])]
+    intake = Intake(session, spool, engine, dispatch, site, answers, diary, ears)
     status = Status(
         config,
         site,
@@ -164,9 +170,12 @@ async def serve(config: Config, config_path: Path | None, ground: Ground, held: 
         "admin": admin.run(),
         "remote": remote.run(),
         "activation": activation.run(),
+        "live": live.run(status.state),
         "spool": spool.keep_tending(),
         "watchdog": service.feed_watchdog(),
     }
+    if config.broker.tls_ca_file is not None:
+        parts["time"] = floor.keep()
     try:
         await _until_told_to_end(parts, session, site.topics)
     finally:
@@ -187,15 +196,16 @@ def _orders(config: Config) -> OrdersFile:
     return OrdersFile(config.state_dir / ORDERS_FILE)
 
 
-def _session(config: Config, site: Site) -> Session:
+def _session(config: Config, site: Site, floor: TimeFloor) -> Session:
     """Return the session at the broker, with all that the board listens to."""
     topics = site.topics
     commands = topics.command_filters if config.admin.mqtt else ()
     return Session(
         config.broker,
         client_id=f"edged-{config.node.site}-{config.node.name}",
-        filters=(*topics.inbound_filters, *site.inputs.filters, *commands),
+        filters=(*topics.inbound_filters, *site.inputs.filters, topics.watch, *commands),
         will=Will(topics.availability, b"offline"),
+        floor=floor,
     )
 
 

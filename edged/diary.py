@@ -11,15 +11,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
+from collections import Counter, deque
 
 from edged.contract import Reply
+from edged.engine.frames import Step
 from edged.errors import Refusal
 from edged.journal import Event, about
+from edged.live_figures import Ended
 from edged.metrics import Metrics
 from edged.rows import Letter, Row, Settlement
 
 log = logging.getLogger(__name__)
+
+# Outcomes that a viewer is shown.
+LAST_MAX = 8
 
 
 class Diary:
@@ -27,12 +32,16 @@ class Diary:
 
     Attributes:
         outcomes: so many of each event since the start of the daemon.
+        prefilled, decoded: tokens that entered the KV cache since then.
+        last: the newest outcomes, newest first.
         changed: set when there is something new to read in the metrics.
     """
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
         self.outcomes: Counter[str] = Counter()
+        self.prefilled = self.decoded = 0
+        self.last: deque[Ended] = deque(maxlen=LAST_MAX)
         self.changed = asyncio.Event()
 
     def accepted(self, row: Row, template: str | None) -> None:
@@ -69,6 +78,11 @@ class Diary:
         self._metrics.requeued.inc()
         self.changed.set()
 
+    def stepped(self, step: Step) -> None:
+        """The engine ended a step."""
+        self.prefilled += step.prefill_tokens
+        self.decoded += step.decode_tokens
+
     def ended(self, row: Row, settlement: Settlement) -> None:
         """An outcome is durable: what its reply says, but for the answer."""
         reply = Reply.model_validate_json(settlement.body)
@@ -77,6 +91,7 @@ class Diary:
         name = _name(row.client, row.id)
         log.log(level, text, name, reply.event, _figures(reply), extra=_outcome_fields(row, reply))
         self.outcomes[reply.event] += 1
+        self.last.appendleft(_ended(row, reply))
         self._metrics.take(reply)
         self.changed.set()
 
@@ -94,6 +109,16 @@ class Diary:
         log.info("%s delivered: %s%s", _name(letter.client, letter.id), event, tail, extra=fields)
         self._metrics.delivered.inc()
         self.changed.set()
+
+
+def _ended(row: Row, reply: Reply) -> Ended:
+    return Ended(
+        client=row.client,
+        id=row.id,
+        event=reply.event,
+        total_s=None if reply.timing is None else reply.timing.total_s,
+        j=None if reply.energy is None else reply.energy.j,
+    )
 
 
 def _name(client: str, id: str | None) -> str:

@@ -249,6 +249,7 @@ class Dispatch:
             self.wake()
 
     async def _take_step(self, step: Step) -> None:
+        self._diary.stepped(step)
         self._charge(step)
         for delta in step.deltas:
             self._send_chunk(delta)
@@ -368,12 +369,11 @@ class Dispatch:
     def send_limits(self) -> None:
         """Tell the engine the limits in force, which renews its lease."""
         allowed = self.grant
-        lease_s = self._config.engine.lease_s
         self._engine.send(
             Limits(
                 context_tokens=allowed.context_tokens,
                 sequences=allowed.sequences,
-                lease_s=lease_s,
+                lease_s=self._config.engine.lease_s,
                 chunk_tokens=allowed.chunk_tokens,
                 is_paced=allowed.is_paced,
             )

@@ -75,12 +75,8 @@ class _Group:
     accepted: Sequence[Row]
 
 
-def leave(inbound: Inbound) -> None:
-    """Leave an order: the configuration allows none, though the broker may know of times it did."""
-
-
 class Intake:
-    """Takes deliveries until it is cancelled; `ordered` hears each of them first."""
+    """Takes deliveries until it is cancelled; `ears` hear each of them first."""
 
     def __init__(
         self,
@@ -91,9 +87,9 @@ class Intake:
         site: Site,
         answers: Answers,
         diary: Diary,
-        ordered: Callable[[Inbound], None] = leave,
+        ears: Sequence[Callable[[Inbound], None]] = (),
     ) -> None:
-        self._ordered = ordered
+        self._ears = ears
         self._session = session
         self._spool = spool
         self._engine = engine
@@ -124,7 +120,8 @@ class Intake:
         while True:
             group = await self._session.deliveries()
             for item in group:
-                self._ordered(item.inbound)  # its outcome tells: no PUBACK waits for it
+                for hear in self._ears:  # what comes of it is told apart: no PUBACK waits
+                    hear(item.inbound)
             heard = [(item, read(item.inbound, self._site, self._fresh_id())) for item in group]
             admitted, refused = await self._admitted(heard)
             await self._read.put(_Judged(group, heard, admitted, refused))

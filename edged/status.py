@@ -164,6 +164,7 @@ class Status:
                 "problem": engine.problem or None,
                 "npu": _npu(engine),
             },
+            "broker": {"doubt": self._session.doubt or None},
             "model": None if ready is None else self._activation.said_of_model(ready),
             "templates": {name: item.digest for name, item in self._site.templates.items()},
             "templates_trust": self._activation.said_of_templates(),

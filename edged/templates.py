@@ -18,6 +18,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from edged.bounds import Bounds
 from edged.engine.compact import obstacle
 from edged.engine.frames import OnCap, Prompt, Wire
 from edged.errors import ConfigError, Refusal
@@ -26,8 +27,7 @@ from edged.table_form import TableForm
 _VARIABLE = re.compile(r"\{([a-z][a-z0-9_]*)\}")
 
 
-class _Variable(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
+class _Variable(Bounds):
     description: str
     rows: TableForm | None = None
 
@@ -62,6 +62,7 @@ class Template:
     Attributes:
         variables: name -> description, in the file's order.
         table_forms: name -> how its rows are written, for the variables that are lists of rows.
+        bounds: name -> how long its text may be and of which characters, where the file says.
         schema: compact JSON text, its keys in the file's order; None for free text.
         max_tokens: answer cap when the request names none.
         on_cap: whether an answer that reaches its cap is closed by the schema, or fails.
@@ -83,6 +84,7 @@ class Template:
     digest: str
     wire: Wire = "json"
     table_forms: Mapping[str, TableForm] = field(default_factory=dict)
+    bounds: Mapping[str, Bounds] = field(default_factory=dict)
 
     def prompt(self, given: str | Mapping[str, Any]) -> Prompt:
         """Return the prompt for one input.
@@ -92,7 +94,8 @@ class Template:
                 becomes compact JSON; rows are written as the template file says.
 
         Raises:
-            Refusal: `malformed`, a variable is missing, unknown or empty, or no list of rows.
+            Refusal: `malformed`, a variable is missing, unknown, empty or out of its bounds, or no
+                list of rows.
         """
         values = self._values(given)
         payload = _VARIABLE.sub(lambda found: values[found[1]], self.payload)
@@ -114,6 +117,10 @@ class Template:
             "example": {"input": self.example_input, "answer": _answer(self)},
             "digest": self.digest,
         }
+        if self.bounds:
+            table["bounds"] = {
+                name: one.model_dump(exclude_none=True) for name, one in self.bounds.items()
+            }
         return json.dumps(table, ensure_ascii=False, separators=(",", ":")).encode()
 
     def _values(self, given: str | Mapping[str, Any]) -> dict[str, str]:
@@ -131,6 +138,8 @@ class Template:
         empty = [name for name, text in values.items() if not text.strip()]
         if empty:
             raise Refusal("malformed", f"input.{empty[0]}: empty")
+        for name, one in self.bounds.items():
+            one.check(name, values[name])
         return values
 
     def _written(self, name: str, value: object) -> str:
@@ -178,9 +187,15 @@ def _read(path: Path) -> Template:
         digest=f"sha256:{hashlib.sha256(content).hexdigest()}",
         wire=file.wire,
         table_forms={name: item.rows for name, item in file.variables.items() if item.rows},
+        bounds={name: one for name, item in file.variables.items() if (one := _bounds(item))},
     )
     _check(path, template)
     return template
+
+
+def _bounds(item: _Variable) -> Bounds | None:
+    bounds = Bounds(chars_max=item.chars_max, characters=item.characters)
+    return None if bounds == Bounds() else bounds
 
 
 def _problem(path: Path, item: Any) -> str:

@@ -64,6 +64,16 @@ class Topics:
         """Return the retained topic of the board's state."""
         return f"{self.board}/state"
 
+    @property
+    def live(self) -> str:
+        """Return the topic of the figures that flow while somebody watches."""
+        return f"{self.board}/live"
+
+    @property
+    def watch(self) -> str:
+        """Return the topic on which viewers ask for `live`."""
+        return f"{self.board}/watch"
+
     def template(self, name: str) -> str:
         """Return the retained topic that describes the template `name`."""
         return f"{self.board}/template/{name}"
@@ -78,7 +88,7 @@ class Topics:
 
     @property
     def inbound_filters(self) -> tuple[str, ...]:
-        """Return what the board subscribes: requests with and without id, and cancels."""
+        """Return what devices ask on: requests with and without id, and cancels."""
         return (f"{self.board}/req/+", f"{self.board}/req/+/+", f"{self.board}/cancel/+/+")
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import gguf
@@ -13,15 +14,28 @@ Value = bool | int | float | list[int] | list[bool]
 
 
 class RandomGguf:
-    """A GGUF file under way; the same seed and calls give the same bytes."""
+    """A GGUF file under way; the same seed and calls give the same bytes.
 
-    def __init__(self, path: Path, architecture: str, seed: int) -> None:
+    Args:
+        path: where to.
+        architecture: llama.cpp's name of it.
+        seed: of the weights.
+        marks: further special tokens, and what kind the file calls them.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        architecture: str,
+        seed: int,
+        marks: Mapping[str, gguf.TokenType] | None = None,
+    ) -> None:
         self._path = path
         self._architecture = architecture
         self._writer = gguf.GGUFWriter(path, architecture)
         self._writer.add_name("tiny")
         self._random = np.random.default_rng(seed)
-        self.n_tokens = self._add_vocabulary()
+        self.n_tokens = self._add_vocabulary(marks or {})
 
     def keys(self, table: dict[str, Value]) -> None:
         """Add metadata of the architecture."""
@@ -72,8 +86,10 @@ class RandomGguf:
     def _normal(self, shape: tuple[int, ...]) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
         return self._random.standard_normal(shape, dtype=np.float32)
 
-    def _add_vocabulary(self) -> int:
+    def _add_vocabulary(self, marks: Mapping[str, gguf.TokenType]) -> int:
         tokens, kinds, merges = _vocabulary()
+        tokens += marks
+        kinds += [int(kind) for kind in marks.values()]
         writer = self._writer
         writer.add_vocab_size(len(tokens))
         writer.add_tokenizer_model("gpt2")

@@ -126,13 +126,15 @@ def properties_of(message: paho.MQTTMessage) -> dict[str, Any]:
 class Device:
     """A device with MQTT 5 or 3.1.1; as a context manager it connects and leaves."""
 
-    def __init__(self, broker: Listening, protocol: int = paho.MQTTv5) -> None:
+    def __init__(
+        self, broker: Listening, protocol: int = paho.MQTTv5, *, client_id: str = ""
+    ) -> None:
         self._heard: queue.Queue[paho.MQTTMessage] = queue.Queue()
         self._broker = broker
         self._protocol = protocol
         self._subscribed = threading.Event()
         self._client = paho.Client(
-            CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion(protocol)
+            CallbackAPIVersion.VERSION2, client_id, protocol=MQTTProtocolVersion(protocol)
         )
         self._client.on_message = lambda _, __, message: self._heard.put(message)
         self._client.on_subscribe = lambda *_: self._subscribed.set()

@@ -61,6 +61,11 @@ def problem(folder: Path, text: str) -> str:
         ("[[input]]\ntopic = 'a'", ["input.0.template", "required"]),
         ("[input]\ntopic = 'a'\ntemplate = 't'", ["input"]),
         ("[broker\nport = 1", ["TOML"]),
+        ("[broker]\ntls_key_file = 'credential:a/b'", ["broker.tls_key_file", "letters, digits"]),
+        ("[broker]\npassword_file = 'credential:..'", ["broker.password_file", "credential:"]),
+        ("[broker]\npassword_file = 'x'", ["broker.password_file", "broker.username"]),
+        ("[broker]\ntls_certificate_file = 'x'", ["broker.tls_ca_file", "nothing", "encrypted"]),
+        ("[broker]\ntls_ca_file = 'a'\ntls_key_file = 'x'", ["broker.tls_certificate_file too"]),
     ],
 )
 def test_a_mistake_is_named_by_file_key_value_and_what_is_allowed(

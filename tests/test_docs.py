@@ -21,6 +21,7 @@ from pydantic import BaseModel
 from edged import cli, config, contract, requests, templates
 from edged.engine.schema import ANNOTATIONS, KEYWORDS
 from edged.example import markdown_table
+from edged.live_figures import LiveFigures
 from edged.table_form import TableForm
 from edged.topics import Topics, matches
 from tests.broker import Mosquitto
@@ -47,6 +48,13 @@ def test_every_test_that_a_page_names_is_there(page: Path) -> None:
     assert missing == []
 
 
+@pytest.mark.parametrize("heading", ["Defended", "Not defended"])
+def test_every_threat_names_the_test_that_shows_what_becomes_of_it(heading: str) -> None:
+    rows = table(ROOT / "docs" / "security.md", heading)
+    without = [row["threat"] for row in rows if "::test_" not in row["shown by"]]
+    assert (without, len(rows) > 5) == ([], True)
+
+
 def holds_test(file: Path, name: str, case: str) -> bool:
     """Return whether a file has a test, and where it is one of several, the key of its case."""
     text = file.read_text(encoding="utf-8")
@@ -67,7 +75,7 @@ def test_the_contract_names_every_topic() -> None:
 def test_the_contract_names_every_topic_that_the_board_listens_to() -> None:
     named = incoming(code(row["topic"]) for row in today(table(CONTRACT, "Topics")))
     board = Topics("s", "n")
-    every = (*board.inbound_filters, *board.command_filters)
+    every = (*board.inbound_filters, board.watch, *board.command_filters)
     filters = {name.replace(board.board, "{board}") for name in every}
     assert {name for name in filters if any(matches(name, topic) for topic in named)} == filters
     assert {topic for topic in named if not any(matches(name, topic) for name in filters)} == set()
@@ -114,6 +122,11 @@ def test_the_contract_names_every_event() -> None:
         for row in table(CONTRACT, "Reply", "event")
     }
     assert told == contract.EVENTS
+
+
+def test_the_contract_names_every_figure_of_live() -> None:
+    told = [code(row["key"]) for row in table(CONTRACT, "Live")]
+    assert told == list(LiveFigures.model_fields)
 
 
 def test_the_contract_names_every_reply_key() -> None:
@@ -286,7 +299,7 @@ def flat(value: Mapping[str, Any], open_tables: tuple[str, ...]) -> Iterator[str
 
 def outgoing_topics(board: Topics) -> Iterator[str]:
     """Yield every topic that `Topics` makes to publish to, with its parameters' names in it."""
-    yield from (board.availability, board.state)
+    yield from (board.availability, board.state, board.live)
     for make in (board.template, board.response):
         names = inspect.signature(make).parameters
         yield make(*[f"{{{name}}}" for name in names])
@@ -294,7 +307,7 @@ def outgoing_topics(board: Topics) -> Iterator[str]:
 
 def incoming(topics: Any) -> list[str]:
     """Return the topics that devices publish to."""
-    return [topic for topic in topics if re.match(r"\{board\}/(req|cancel|cmd)/", topic)]
+    return [topic for topic in topics if re.match(r"\{board\}/(req|cancel|cmd|watch)\b", topic)]
 
 
 def request_fields() -> dict[str, Any]:

@@ -38,6 +38,12 @@ def test_a_refused_login_is_told_in_the_broker_s_words(tmp_path: Path) -> None:
     assert (found.level, "no user name" in found.says) == ("warning", True)
 
 
+def test_a_broker_that_wants_a_secret_of_the_unit_is_not_asked(tmp_path: Path) -> None:
+    told = broker.look(Root(tmp_path), at(9, username="u", password_file="credential:edged.pw"))
+    (found,) = broker.judge(told, WEEK_S)
+    assert (found.level, "only edged.service has" in found.says) == ("ok", True)
+
+
 def test_a_port_without_a_broker_is_a_warning(tmp_path: Path) -> None:
     (found,) = broker.judge(broker.look(Root(tmp_path), at(9)), WEEK_S)
     assert (found.level, "nothing listens" in found.says) == ("warning", True)

@@ -20,6 +20,7 @@ from edged import config
 from edged.errors import BrokerGone
 from edged.mqtt import Delivery, Session, Will
 from edged.mqtt.connection import UNWRITTEN_MAX, Connection
+from edged.mqtt.dial import Call
 from edged.mqtt.rivals import Rivals
 from edged.mqtt.session import BUFFER_MAX, GROUP_MAX
 from edged.mqtt.version import BACKOFF_S_MIN, VersionChoice, backoff_s
@@ -743,6 +744,7 @@ def test_an_error_while_a_packet_is_read_ends_the_connection_and_is_told_once() 
                 numbers=itertools.count(1),
                 arrived=fail,
                 rivals=Rivals("ours"),
+                call=Call(),
             )
             await connection.open(())
             end = await connection.ended()

@@ -119,6 +119,33 @@ def test_an_operator_may_give_orders_because_the_daemon_sees_who_it_is(board: Bo
     assert (seen, unseen == 0) == (0, False)
 
 
+def test_a_password_of_the_credential_store_reaches_the_daemon_and_nobody_else(
+    board: Booted,
+) -> None:
+    board.shell(SECRET)
+    try:
+        board.shell(f"systemctl restart {DAEMON}")
+        event = answered(board, "credential")
+        reads = [
+            board.run("runuser", "-u", user, "--", *READ).stdout for user in ("edged", "daemon")
+        ]
+        kept = board.run("runuser", "-u", "edged", "--", "cat", "/etc/credstore/edged.password")
+    finally:
+        board.shell(f"cp /run/good.toml /etc/edged/edged.toml; systemctl restart {DAEMON}")
+    assert (event, reads, kept.stdout) == ("done", ["secret\n", ""], "")
+
+
+SECRET = """
+install -d -m 700 /etc/credstore
+(umask 077; echo secret > /etc/credstore/edged.password)
+cp /etc/edged/edged.toml /run/good.toml
+sed -i -e 's/^# username =.*/username = "edge-1"/' \\
+    -e 's/^# password_file =.*/password_file = "credential:edged.password"/' /etc/edged/edged.toml
+grep -q '^password_file = "credential' /etc/edged/edged.toml
+"""
+READ = ("cat", f"/run/credentials/{DAEMON}/edged.password")
+
+
 def free_memory(board: Booted) -> str:
     """Return /proc/meminfo as the engine sees it."""
     return board.run("nsenter", "-t", board.main_pid(ENGINE), "-m", "cat", "/proc/meminfo").stdout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -83,6 +84,14 @@ def test_the_daemon_waits_for_neither_engine_nor_network_to_be_there() -> None:
 
 def test_the_daemon_has_a_watchdog_and_the_idle_engine_has_none() -> None:
     assert (setting(DAEMON, "WatchdogSec"), setting(ENGINE, "WatchdogSec")) == ("30", None)
+
+
+def test_every_secret_of_the_broker_s_table_can_be_a_credential_of_the_unit() -> None:
+    named = re.findall(
+        r"`credential:(edged[\w.]+)`", (UNITS.parent / "docs" / "access.md").read_text()
+    )
+    assert set(named) == set(values(DAEMON, "LoadCredential", "Service"))
+    assert values(ENGINE, "LoadCredential", "Service") == []
 
 
 @BOTH

@@ -6,8 +6,10 @@ an architecture wants.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+
+import gguf
 
 from tests.gguf_writing import RandomGguf
 
@@ -24,9 +26,10 @@ def write_tiny_gguf(
     seed: int = 1,
     layers: int = 2,
     chat_template: str = "",
+    marks: Mapping[str, gguf.TokenType] | None = None,
 ) -> Path:
     """Write the model; the same arguments give the same file."""
-    file = RandomGguf(path, architecture, seed)
+    file = RandomGguf(path, architecture, seed, marks)
     file.keys({"context_length": CONTEXT, "embedding_length": WIDTH, "block_count": layers})
     file.keys({"attention.layer_norm_rms_epsilon": 1e-5})
     if chat_template:

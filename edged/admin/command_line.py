@@ -15,7 +15,10 @@ _Commands = argparse._SubParsersAction  # argparse gives this class no public na
 
 def add_commands(commands: _Commands[argparse.ArgumentParser]) -> None:
     """Add `status`, `budget`, `pause`, `resume` and `drain`."""
-    _add(commands, "status", "how this board is, by its daemon", _status)
+    status = _add(commands, "status", "how this board is, by its daemon", _status)
+    status.add_argument(
+        "--node", metavar="NAME", help="another board of the site, by the broker of --config"
+    )
     pause = _add(commands, "pause", "take prompts and start none; what runs goes on", _pause)
     _add_for(pause)
     _add(commands, "resume", "take and start prompts again", _resume)

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from edged import config
+from edged.admin.afar import state_from_afar
 from edged.admin.client import asked
 from edged.admin.screen import budget_lines, mode_line, screen
 from edged.admin.wire import (
@@ -27,6 +28,7 @@ from edged.admin.wire import (
 )
 from edged.errors import AdminRefused
 from edged.orders import FOR_S_MAX
+from edged.topics import Topics
 
 # `edged drain --wait` looks this often.
 LOOK_S = 0.5
@@ -68,7 +70,12 @@ def watts(text: str) -> float:
 
 
 def status(given: argparse.Namespace) -> int:
-    """Print how the board is."""
+    """Print how the board is, or another board of the site."""
+    if given.node is not None:
+        settings = _settings(given)
+        topics = Topics(settings.node.site, given.node)
+        state = state_from_afar(settings.broker, topics)
+        return _show(Answer(state=state, left_s={}), given, screen)
     return _tell(_settings(given), StatusAsk(), given, screen)
 
 
@@ -119,7 +126,10 @@ def _settings(given: argparse.Namespace) -> config.Config:
 def _tell(
     settings: config.Config, ask: Ask, given: argparse.Namespace, shown: Callable[[Answer], str]
 ) -> int:
-    answer = asked(settings, ask)
+    return _show(asked(settings, ask), given, shown)
+
+
+def _show(answer: Answer, given: argparse.Namespace, shown: Callable[[Answer], str]) -> int:
     if answer.warning is not None:
         print(f"edged: {answer.warning}", file=sys.stderr)
     print(json.dumps(_for_machines(answer), ensure_ascii=False) if given.json else shown(answer))

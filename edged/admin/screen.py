@@ -126,6 +126,8 @@ def _doubtful(state: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "heat", f"{state['temperature_c']} degrees Celsius"
     if state["power"]["calibration_warning"]:
         yield "watts", state["power"]["calibration_warning"]
+    if (doubt := state.get("broker", {}).get("doubt")) is not None:  # older boards know of none
+        yield "clock", doubt
     if state["spool"]["problem"]:
         yield "disk", state["spool"]["problem"]
     for name in state["spool"]["set_aside"]:

@@ -19,6 +19,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from edged.config import Broker
+from edged.credentials import is_out_of_reach
 from edged.doctor.finding import Finding, warning, well
 from edged.doctor.root import Root, text
 from edged.errors import BrokerGone
@@ -46,6 +47,7 @@ class Told:
         keeps_session: whether the second connection met the first one's session.
         expiry_s: how long it keeps a session, where it cut what was asked.
         keeps_on_disk: what the configuration of a mosquitto on this machine says; None: no such.
+        is_unit_s: it wants a secret that only edged's unit has; so it was not asked.
     """
 
     where: str
@@ -54,6 +56,7 @@ class Told:
     keeps_session: bool = False
     expiry_s: int | None = None
     keeps_on_disk: bool | None = None
+    is_unit_s: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,9 @@ class _Connack:
 def look(root: Root, broker: Broker) -> Told:
     """Ask the broker; a name that does not resolve can take longer than the limit."""
     where = broker.where
+    secrets = (broker.password_file, broker.tls_certificate_file, broker.tls_key_file)
+    if any(map(is_out_of_reach, secrets)):
+        return Told(where, is_unit_s=True)
     first: Protocol = "3.1.1" if broker.protocol == "3.1.1" else "5"
     try:
         try:
@@ -90,6 +96,21 @@ def _asked(root: Root, broker: Broker, protocol: Protocol) -> Told:
         expiry_s=getattr(second.properties, "SessionExpiryInterval", None),
         keeps_on_disk=keeps_on_disk(root, broker.host),
     )
+
+
+def lets_anyone_in(broker: Broker) -> bool:
+    """Return whether the broker takes a client that says neither name nor password.
+
+    One that cannot be reached lets nobody in.
+    """
+    own = ("username", "password_file", "tls_certificate_file", "tls_key_file")
+    nameless = broker.model_copy(update=dict.fromkeys(own))
+    client_id = f"edged-check-{os.getpid()}-{time.monotonic_ns():x}"
+    try:
+        _connack(nameless, client_id, "3.1.1", is_lasting=False)
+    except BrokerGone:
+        return False
+    return True
 
 
 def _connack(broker: Broker, client_id: str, protocol: Protocol, *, is_lasting: bool) -> _Connack:
@@ -153,6 +174,9 @@ def _is_here(host: str) -> bool:
 
 def judge(told: Told, wanted_s: int) -> list[Finding]:
     """Return whether prompts reach this board, and outlive what happens to it and the broker."""
+    if told.is_unit_s:
+        says = f"{told.where} wants a secret that only edged.service has, and was not asked"
+        return [well("broker", f"{says}; `systemctl status edged` tells whether it let edged in")]
     if told.problem is not None:
         says = f"{told.problem}; edged runs without a broker, and nobody can ask it"
         return [warning("broker", says, START_IT)]

@@ -7,6 +7,8 @@ Source: llama.h of llama.cpp 0c1e57098, llama_tokenize and llama_token_to_piece.
 from __future__ import annotations
 
 import ctypes
+import itertools
+import re
 import warnings
 from functools import cached_property
 from typing import Any
@@ -15,6 +17,7 @@ import llama_cpp
 from llguidance import LLTokenizer
 from llguidance.llamacpp import lltokenizer_from_vocab
 
+from edged.engine.looks import looks_special
 from edged.errors import EngineUnusable
 
 PIECE_BYTES_MAX = 512
@@ -29,12 +32,30 @@ class LlamaVocabulary:
         bos = int(llama_cpp.llama_vocab_bos(vocab))
         self.bos = bos if llama_cpp.llama_vocab_get_add_bos(vocab) and bos >= 0 else None
         self._pieces: dict[int, bytes] = {}
+        self._marks = self._read_marks()
         self._ends = frozenset(
             token for token in range(self.n_tokens) if llama_cpp.llama_vocab_is_eog(vocab, token)
         )
 
     def tokenise(self, text: str, *, special: bool) -> list[int]:
         """Return the tokens of `text`, without BOS; special tokens only where asked."""
+        tokens = self._tokens(text, special=special)
+        if special or self._marks.keys().isdisjoint(tokens):
+            return tokens
+        return [token for part in self._apart(text) for token in self._tokens(part, special=False)]
+
+    def _apart(self, text: str) -> list[str]:
+        """Return the text in parts, none of which has a whole special token in it.
+
+        llama.cpp parses those that a GGUF calls user-defined in any text.
+        Source: llama-vocab.cpp, tokenizer_st_partition.
+        """
+        present = [re.escape(mark) for mark in self._marks.values() if mark in text]
+        starts = re.finditer(f"(?={'|'.join(present)})", text)
+        cuts = [0, *(start.start() + 1 for start in starts), len(text)]
+        return [text[begin:end] for begin, end in itertools.pairwise(cuts)]
+
+    def _tokens(self, text: str, *, special: bool) -> list[int]:
         raw = text.encode()
         room = len(raw) + 8
         while True:
@@ -80,6 +101,23 @@ class LlamaVocabulary:
             # for quicker masks in strings. Most tokens need no mask (see `Matcher.has`).
             ends = sorted(self._ends) or None
             return lltokenizer_from_vocab(self._vocab, eos_token=ends, slices=[])
+
+    def _read_marks(self) -> dict[int, str]:
+        """Return the tokens that no text of a device may become, with how they are written.
+
+        All control tokens; of the user-defined ones those that look like one, for many a vocabulary
+        has lines and spaces among them.
+        """
+        control = llama_cpp.LLAMA_TOKEN_ATTR_CONTROL
+        own = control | llama_cpp.LLAMA_TOKEN_ATTR_USER_DEFINED
+        marks: dict[int, str] = {}
+        for token in range(self.n_tokens):
+            kind = int(llama_cpp.llama_vocab_get_attr(self._vocab, token))
+            if kind & own:
+                text = self.text_of(token)
+                if len(text) > 1 and (kind & control or looks_special(text)):
+                    marks[token] = text
+        return marks
 
     def _text_if_any(self, token: int) -> str:
         return self.text_of(token) if token >= 0 else ""

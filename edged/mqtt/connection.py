@@ -72,6 +72,7 @@ class Connection:
         numbers: gives the connection its number at CONNACK.
         arrived: called for each PUBLISH, in order.
         rivals: signs each `online`, on MQTT 5, and hears whose sign stood at the broker before.
+        call: dials, in a thread.
     """
 
     def __init__(
@@ -84,16 +85,17 @@ class Connection:
         numbers: Iterator[int],
         arrived: Callable[[Delivery], None],
         rivals: Rivals,
+        call: Call,
     ) -> None:
         self._protocol = protocol
         self._number: int | None = None
         self._broker = broker
-        self._where = broker.where
         self._client_id = client_id
         self._will = will
         self._numbers = numbers
         self._arrived = arrived
         self._rivals = rivals
+        self._call = call
         self._loop = asyncio.get_running_loop()
         self._connack: asyncio.Future[tuple[int, bool]] = self._loop.create_future()
         self._suback: asyncio.Future[list[ReasonCode]] = self._loop.create_future()
@@ -126,21 +128,20 @@ class Connection:
             async with asyncio.timeout(CONNACK_S):
                 number, session_present = await self._connack
         except TimeoutError as error:
-            raise Unanswered(f"{self._where} accepts but does not answer CONNECT") from error
+            raise Unanswered(f"{self._broker.where} accepts but does not answer CONNECT") from error
         try:
             async with asyncio.timeout(SUBACK_S):
                 problem = await self._subscribe(filters)
         except TimeoutError as error:
-            raise BrokerGone(f"{self._where} does not answer SUBSCRIBE") from error
+            raise BrokerGone(f"{self._broker.where} does not answer SUBSCRIBE") from error
         return Opened(number, session_present, problem)
 
     async def _dialled(self) -> paho.Client:
-        call = Call()
         arguments = (self._broker, self._client_id, self._protocol, self._will)
         try:
-            return await asyncio.to_thread(call.dial, *arguments)
+            return await asyncio.to_thread(self._call.dial, *arguments)
         except asyncio.CancelledError:
-            call.hang_up()
+            self._call.hang_up()
             raise
 
     async def ended(self) -> End:
@@ -218,10 +219,9 @@ class Connection:
 
     def _take_over(self, client: paho.Client) -> None:
         """Drive the client from the event loop from here on."""
-        self._client = client
-        self._socket = client.socket()
+        self._client, self._socket = client, client.socket()
         if self._socket is None:
-            self._end(f"the connection to {self._where} broke")
+            self._end(f"the connection to {self._broker.where} broke")
             return
         send_at_once(self._socket)
         client.on_connect = self._on_connect
@@ -353,7 +353,7 @@ class Connection:
     ) -> None:
         if not flags.is_disconnect_packet_from_server:
             cause: Literal["closed", "other"] = "closed" if reason == _CLOSED else "other"
-            self._end(f"the connection to {self._where} broke: {reason}", cause)
+            self._end(f"the connection to {self._broker.where} broke: {reason}", cause)
         elif reason.value == _SESSION_TAKEN_OVER:
             advice = "give each board its own node.name"
             problem = f"another client took over the client id {self._client_id!r}: {advice}"

@@ -9,15 +9,17 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
-from pathlib import Path
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
 from edged.config import Broker
+from edged.credentials import located
 from edged.errors import BrokerGone
 from edged.mqtt.packets import Protocol, Will, connect_properties, will_properties
+from edged.mqtt.tls import tls_context, unusable
+from edged.time_floor import TimeFloor
 
 CONNECT_S = 5.0
 
@@ -47,6 +49,7 @@ def dial(
     *,
     is_lasting: bool = True,
     limit_s: float = CONNECT_S,
+    floor: TimeFloor | None = None,
 ) -> paho.Client:
     """Return a client that has a socket and has sent CONNECT.
 
@@ -60,6 +63,7 @@ def dial(
         will: what the broker publishes when the board vanishes.
         is_lasting: goes on with the session that the broker has; else that one is wiped.
         limit_s: longest wait for TCP.
+        floor: what time it is at least, for certificates; None: as this machine's clock says.
 
     Raises:
         BrokerGone: with what to do about it.
@@ -69,7 +73,7 @@ def dial(
     if broker.username is not None:
         client.username_pw_set(broker.username, _password(broker))
     if broker.tls_ca_file is not None:
-        client.tls_set_context(_tls_context(broker))
+        client.tls_set_context(tls_context(broker, floor))
     where = (broker.host, broker.port, broker.keepalive_s)
     try:
         if protocol == "5":
@@ -100,9 +104,13 @@ class Call:
     """A connection that is dialled in a thread; hung up in another one, it is closed at once.
 
     A thread cannot be cancelled: what it still reaches is closed when it gets there.
+
+    Args:
+        floor: what time it is at least, for certificates; None: as this machine's clock says.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, floor: TimeFloor | None = None) -> None:
+        self._floor = floor
         self._reached: list[paho.Client] = []
         self._is_hung_up = False
 
@@ -114,7 +122,7 @@ class Call:
         Raises:
             BrokerGone: as there.
         """
-        client = dial(broker, client_id, protocol, will)
+        client = dial(broker, client_id, protocol, will, floor=self._floor)
         self._reached.append(client)
         if self._is_hung_up:
             self._close()
@@ -156,30 +164,12 @@ def _password(broker: Broker) -> str | None:
     if broker.password_file is None:
         return None
     try:
-        lines = broker.password_file.read_text(encoding="utf-8").splitlines()
+        lines = located(broker.password_file).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise _unusable("broker.password_file", broker.password_file, error) from error
+        raise unusable("broker.password_file", broker.password_file, error) from error
     if not lines:
         raise BrokerGone(f"broker.password_file = {broker.password_file}: the file is empty")
     return lines[0]
-
-
-def _tls_context(broker: Broker) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=broker.tls_ca_file)
-    except OSError as error:
-        raise _unusable("broker.tls_ca_file", broker.tls_ca_file, error) from error
-    if broker.tls_certificate_file is not None:
-        try:
-            context.load_cert_chain(broker.tls_certificate_file, broker.tls_key_file)
-        except OSError as error:
-            key = "broker.tls_certificate_file"
-            raise _unusable(key, broker.tls_certificate_file, error) from error
-    return context
-
-
-def _unusable(key: str, path: Path | None, error: Exception) -> BrokerGone:
-    return BrokerGone(f"{key} = {path}: cannot be used: {error}")
 
 
 def _unreachable(broker: Broker, error: Exception) -> str:

@@ -21,10 +21,11 @@ from edged.contract import Outbound
 from edged.errors import BrokerGone
 from edged.journal import Event, about
 from edged.mqtt.connection import Connection, Opened
-from edged.mqtt.dial import ProtocolRefused, Unanswered
+from edged.mqtt.dial import Call, ProtocolRefused, Unanswered
 from edged.mqtt.packets import Acknowledged, Delivery, Protocol, Will
 from edged.mqtt.rivals import End, Rivals
 from edged.mqtt.version import VersionChoice, backoff_s
+from edged.time_floor import TimeFloor
 
 log = logging.getLogger(__name__)
 
@@ -65,12 +66,20 @@ class Session:
         client_id: names the session at the broker; no two clients may have the same.
         filters: topic filters to subscribe at every connect.
         will: published by the broker when the board vanishes.
+        floor: what time it is at least, for certificates; None: as this machine's clock says.
     """
 
     def __init__(
-        self, broker: Broker, *, client_id: str, filters: tuple[str, ...], will: Will
+        self,
+        broker: Broker,
+        *,
+        client_id: str,
+        filters: tuple[str, ...],
+        will: Will,
+        floor: TimeFloor | None = None,
     ) -> None:
         self._broker = broker
+        self._floor = floor
         self._client_id = client_id
         self._filters = filters
         self._will = will
@@ -87,6 +96,11 @@ class Session:
     def state(self) -> ConnectionState:
         """Return how the board stands with its broker now."""
         return self._state
+
+    @property
+    def doubt(self) -> str:
+        """Return what is to be said of the time of the broker's certificate; "" for nothing."""
+        return "" if self._floor is None else self._floor.doubt
 
     @property
     def buffered(self) -> int:
@@ -209,6 +223,7 @@ class Session:
             numbers=self._numbers,
             arrived=self._arrived,
             rivals=self._rivals,
+            call=Call(self._floor),
         )
         try:
             self._hold_back()

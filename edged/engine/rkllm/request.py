@@ -9,7 +9,6 @@ looks like a special token.
 from __future__ import annotations
 
 import json
-import re
 from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from pathlib import Path
 from edged.engine.compact import expanded
 from edged.engine.formats import RoleFormat, Segment
 from edged.engine.frames import Measure, Measured, Prompt, Sampling, Work
+from edged.engine.looks import SPECIAL
 from edged.engine.prepare import measured, written_schema
 from edged.engine.rkllm.json_answer import AnswerCheck, answer_check
 from edged.engine.rkllm.session import Chosen, Order
@@ -31,8 +31,6 @@ DRAWN = Chosen(top_k=TOP_K, top_p=0.95, temperature=0.7)
 # The runtime's model may write spaces, which the schema's longest answer does not count.
 SPACES_SHARE = 2
 TOLD = "\nAnswer with one JSON value and nothing else. Its JSON Schema:\n"
-# `<|im_end|>`, `<start_of_turn>`, `</s>`, `[INST]`: what vocabularies call their special tokens.
-_SPECIAL = re.compile(r"([<\[])(?=[|\uff5c]|/?[A-Za-z_][\w.\-]*[|\uff5c]?[>\]])")
 
 
 @dataclass(slots=True, eq=False)
@@ -178,7 +176,7 @@ def cache_request(first: Request, path: Path) -> Request:
 
 def apart(text: str) -> str:
     """Return a device's text without special tokens: a space breaks what looks like one."""
-    return _SPECIAL.sub(r"\1 ", text)
+    return SPECIAL.sub(r"\1 ", text)
 
 
 def chosen(sampling: Sampling) -> Chosen:

@@ -1,0 +1,1 @@
+"""`edged top`: a board on a terminal, live, from any machine of the site."""
