@@ -134,29 +134,18 @@ async def serve(config: Config, config_path: Path | None, ground: Ground, held: 
     outbox = Outbox(session, spool, answers, diary, site.outcome_ttl_s)
     dispatch = Dispatch(config, spool, engine, session, outbox, answers, diary, power)
     helm = Helm(config, _orders(config), spool.clock, dispatch, power)
-    activation = Activation(config, engine, dispatch, spool)
-    remote = Remote(site.topics, helm, activation, session)
+    trials = Activation(config, engine, dispatch, spool)
+    remote = Remote(site.topics, helm, trials, session)
     live = Live(site.topics, session, spool, diary, ground.clock)
     # Without leave of the configuration no order is heard, though the broker may know of times.
     ears = [live.hear, *([remote.hear] if config.admin.mqtt else [])]
     intake = Intake(session, spool, engine, dispatch, site, answers, diary, ears)
     status = Status(
-        config,
-        site,
-        session,
-        spool,
-        engine,
-        dispatch,
-        diary,
-        intake,
-        power,
-        service,
-        helm,
-        activation,
+        config, site, session, spool, engine, dispatch, diary, intake, power, service, helm, trials
     )
-    activation.switch = functools.partial(_switch, answers, intake, status)
+    trials.switch = functools.partial(_switch, answers, intake, status)
     exposition = Exposition(config.metrics, metrics.registry, diary.changed, status.figures)
-    admin = AdminServer(listener, config, helm, activation, status.state)
+    admin = AdminServer(listener, config, helm, trials, status.state)
     parts = {
         "engine": engine.run(),
         "session": session.run(),
@@ -169,7 +158,7 @@ async def serve(config: Config, config_path: Path | None, ground: Ground, held: 
         "helm": helm.run(),
         "admin": admin.run(),
         "remote": remote.run(),
-        "activation": activation.run(),
+        "trials": trials.run(),
         "live": live.run(status.state),
         "spool": spool.keep_tending(),
         "watchdog": service.feed_watchdog(),
