@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import platform
+import shutil
 import tomllib
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -53,7 +55,14 @@ def build(
     root = folder / f"root-{target}-{revision}"
     lay_out(contents, root)
     control = control_files(contents, root)
-    return write_package(root, control, contents.release, folder, compression)
+    path = write_package(root, control, contents.release, folder, compression)
+    shutil.rmtree(root)
+    return path
+
+
+def target_here() -> str:
+    """Return the target whose packages this machine runs."""
+    return "amd64" if platform.machine() == "x86_64" else "arm64"
 
 
 def contents_of(wheels: Sequence[Wheel], *, target: str = "amd64", revision: int = 1) -> Contents:
