@@ -212,6 +212,16 @@ class TestSite:
         }
         assert found == {"one/one.so", "one/two.py"}
 
+    def test_a_library_under_several_names_is_there_once(self, tmp_path: Path) -> None:
+        path = wheel(tmp_path / "w", "one")
+        with zipfile.ZipFile(path, "a") as archive:
+            for name in ("one/lib.so", "one/lib.so.0", "one/lib.so.0.5", "lib/lib.so"):
+                archive.writestr(name, b"library")
+        unpack([path], tmp_path / "site")
+        plain = {file.name for file in (tmp_path / "site").rglob("lib*") if not file.is_symlink()}
+        assert plain == {"lib.so.0.5"}
+        assert (tmp_path / "site/one/lib.so").read_bytes() == b"library"
+
     @pytest.mark.parametrize(
         ("member", "why"),
         [

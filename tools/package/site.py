@@ -6,6 +6,7 @@ In: wheel files, an empty folder.  Out: their modules in it, with the metadata t
 
 from __future__ import annotations
 
+import hashlib
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
@@ -16,6 +17,8 @@ from tools.package.errors import PackageError
 # Scripts and headers are for people who build: a board runs edged alone.
 MODULES, LEFT_OUT = ("purelib", "platlib"), ("scripts", "headers")
 EXECUTABLE = 0o111
+# llama-cpp-python brings its libraries a second time, and headers, for people who compile with it.
+FOR_BUILDING = ("bin", "include", "lib")
 
 
 def unpack(wheels: Iterable[Path], site: Path) -> None:
@@ -30,6 +33,21 @@ def unpack(wheels: Iterable[Path], site: Path) -> None:
                 place = placed(wheel, member)
                 if place is not None:
                     _write(archive, member, site / place, wheel)
+    link_equal_libraries(site)
+
+
+def link_equal_libraries(site: Path) -> None:
+    """Keep one of each library that stands under several names, as lib.so and lib.so.1.
+
+    A wheel is a zip file and has no links, so that it holds such a library once for each name.
+    """
+    kept: dict[tuple[Path, bytes], Path] = {}
+    libraries = (path for path in site.rglob("*.so*") if path.is_file())
+    for path in sorted(libraries, key=lambda path: (-len(path.name), path)):
+        one = kept.setdefault((path.parent, hashlib.sha256(path.read_bytes()).digest()), path)
+        if one != path:
+            path.unlink()
+            path.symlink_to(one.name)
 
 
 def placed(wheel: Path, member: zipfile.ZipInfo) -> PurePosixPath | None:
@@ -42,6 +60,8 @@ def placed(wheel: Path, member: zipfile.ZipInfo) -> PurePosixPath | None:
     if path.is_absolute() or ".." in path.parts:
         raise PackageError(f"{wheel.name} holds {path}, which lies outside; do not package it")
     if member.is_dir():
+        return None
+    if path.parts[0] in FOR_BUILDING:
         return None
     if not path.parts[0].endswith(".data"):
         return path
