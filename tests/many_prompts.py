@@ -1,6 +1,6 @@
 """A device that asks many things, as fast as its board answers; run inside the board's network.
 
-In: how many prompts.  Out: `waiting` on a line once a backlog waits for the board, and at the end a
+In: how many prompts, and as which client.  Out: `waiting` on a line once a backlog waits for the board, and at the end a
 JSON object: how many outcomes of each event, of each attempt, and which ids never got one.
 """
 
@@ -25,15 +25,16 @@ SILENCE_S = 320.0
 
 
 class Crowd:
-    """Asks `count` prompts and collects their outcomes."""
+    """Asks `count` prompts as `name`, which asked none before, and collects their outcomes."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, name: str) -> None:
+        self._name = name
         self._open = {f"p{number}" for number in range(count)}
         self._asked = 0
         self._count = count
         self._outcomes: list[dict[str, Any]] = []
         self._heard = threading.Condition()
-        self._client = paho.Client(CallbackAPIVersion.VERSION2, "crowd", protocol=paho.MQTTv5)
+        self._client = paho.Client(CallbackAPIVersion.VERSION2, name, protocol=paho.MQTTv5)
         self._client.max_inflight_messages_set(BACKLOG)
         self._client.on_message = self._take
 
@@ -48,7 +49,7 @@ class Crowd:
     def run(self) -> dict[str, Any]:
         """Ask until all are asked and have an outcome, or nothing is heard for too long."""
         self._client.connect("127.0.0.1")
-        self._client.subscribe(f"{BOARD}/res/crowd/#", qos=1)
+        self._client.subscribe(f"{BOARD}/res/{self._name}/#", qos=1)
         self._client.loop_start()
         self._ask_backlog()
         print("waiting", flush=True)
@@ -71,10 +72,10 @@ class Crowd:
     def _ask_backlog(self) -> None:
         while self._asked < self._count and self._asked - len(self._outcomes) < BACKLOG:
             prompt = {"template": "dock-event", "input": f"pallet {10_000 + self._asked} at dock 6"}
-            topic = f"{BOARD}/req/crowd/p{self._asked}"
+            topic = f"{BOARD}/req/{self._name}/p{self._asked}"
             self._client.publish(topic, json.dumps(prompt), qos=1)
             self._asked += 1
 
 
 if __name__ == "__main__":
-    print(json.dumps(Crowd(int(sys.argv[1])).run()), flush=True)
+    print(json.dumps(Crowd(int(sys.argv[1]), sys.argv[2]).run()), flush=True)

@@ -96,10 +96,10 @@ def version(one: Booted) -> str:
 
 
 @contextmanager
-def asking(one: Booted) -> Iterator[dict[str, Any]]:
+def asking(one: Booted, client: str) -> Iterator[dict[str, Any]]:
     """Keep the board busy meanwhile; the table has the outcomes afterwards."""
     command = ["nsenter", f"--target={one.leader}", "--net", sys.executable, "-m"]
-    command += ["tests.many_prompts", str(PROMPTS)]
+    command += ["tests.many_prompts", str(PROMPTS), client]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as crowd:
         assert crowd.stdout is not None
         found: dict[str, Any] = {}
@@ -127,7 +127,7 @@ def test_an_upgrade_loses_and_refuses_no_prompt_and_computes_none_twice(
     put(board, packages["this"])
     answered(board, f"before-{changed}")
     engine, daemon = board.main_pid(ENGINE), board.main_pid(DAEMON)
-    with asking(board) as found:
+    with asking(board, changed) as found:
         put(board, packages[changed])
     assert found == {"events": {"done": PROMPTS}, "attempts": {"1": PROMPTS}, "lost": []}
     assert (board.main_pid(ENGINE) == engine, board.main_pid(DAEMON) == daemon) == (is_kept, False)
