@@ -1,7 +1,8 @@
 """A device that asks many things, as fast as its board answers; run inside the board's network.
 
-In: how many prompts, and as which client.  Out: `waiting` on a line once a backlog waits for the board, and at the end a
-JSON object: how many outcomes of each event, of each attempt, and which ids never got one.
+In: how many prompts, and as which client.  Out: `waiting` on a line once a backlog waits for the
+board, and at the end a JSON object: how many outcomes of each event, of each attempt, and which ids
+never got one.
 """
 
 from __future__ import annotations

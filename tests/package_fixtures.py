@@ -68,4 +68,4 @@ def target_here() -> str:
 def contents_of(wheels: Sequence[Wheel], *, target: str = "amd64", revision: int = 1) -> Contents:
     """Return what goes into a package of these wheels."""
     release = release_of(TARGETS[target], Version("0.1.0"), revision, EPOCH_S)
-    return Contents(release, wheels, PYTHON)
+    return Contents(release, TARGETS[target], wheels, PYTHON)

@@ -95,10 +95,10 @@ def other_habits() -> Iterator[None]:
 class TestBytes:
     @pytest.mark.parametrize("compression", ["none", "xz"])
     def test_two_builds_are_the_same(self, compression: str, tmp_path: Path) -> None:
-        first = build(wheels(tmp_path / "w1"), tmp_path / "one", compression=compression)
+        every = wheels(tmp_path / "w")
+        first = build(every, tmp_path / "one", compression=compression)
         with other_habits():
-            others = [*reversed(wheels(tmp_path / "w2"))]
-            second = build(others, tmp_path / "two", compression=compression)
+            second = build([*reversed(every)], tmp_path / "two", compression=compression)
         assert first.read_bytes() == second.read_bytes()
 
     def test_another_commit_is_another_package(self, tmp_path: Path) -> None:
@@ -297,15 +297,14 @@ class TestEngineCode:
 
 
 class TestBundle:
-    def package(self, folder: Path) -> tuple[Path, Path]:
+    def package(self, folder: Path) -> Path:
         folder.mkdir()
         (folder / "edged_1-1_amd64.deb").write_bytes(b"package")
-        (folder / "manifest.json").write_text("{}")
-        return folder / "edged_1-1_amd64.deb", folder / "manifest.json"
+        return folder / "edged_1-1_amd64.deb"
 
     def test_a_board_can_check_all_that_arrived(self, tmp_path: Path) -> None:
         (tmp_path / "chat.gguf").write_bytes(b"model")
-        members = chosen(*self.package(tmp_path / "in"), [tmp_path / "chat.gguf"])
+        members = chosen(self.package(tmp_path / "in"), [tmp_path / "chat.gguf"])
         path = write_bundle(members, tmp_path, EPOCH_S)
         subprocess.run(["tar", "-xf", str(path), "-C", str(tmp_path)], check=True)
         there = tmp_path / "edged_1-1_amd64"
@@ -314,12 +313,11 @@ class TestBundle:
         assert sorted(done.stdout.split()[::2]) == [
             "edged_1-1_amd64.deb:",
             "models/chat.gguf:",
-            "wheels.json:",
         ]
 
     def test_two_bundles_are_the_same(self, tmp_path: Path) -> None:
         made = [
-            write_bundle(chosen(*self.package(tmp_path / name), []), tmp_path / name, EPOCH_S)
+            write_bundle(chosen(self.package(tmp_path / name), []), tmp_path / name, EPOCH_S)
             for name in ("one", "two")
         ]
         assert made[0].read_bytes() == made[1].read_bytes()
@@ -328,11 +326,11 @@ class TestBundle:
         (tmp_path / "a.gguf").write_bytes(b"model")
         twice = [tmp_path / "a.gguf", tmp_path / "a.gguf"]
         with pytest.raises(PackageError, match=r"two models are called a\.gguf"):
-            chosen(*self.package(tmp_path / "in"), twice)
+            chosen(self.package(tmp_path / "in"), twice)
 
     def test_a_model_that_is_not_there_is_named(self, tmp_path: Path) -> None:
         with pytest.raises(PackageError, match=r"none\.gguf: no such file"):
-            chosen(*self.package(tmp_path / "in"), [tmp_path / "none.gguf"])
+            chosen(self.package(tmp_path / "in"), [tmp_path / "none.gguf"])
 
 
 def test_an_unknown_target_is_told_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:

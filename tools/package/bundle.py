@@ -1,7 +1,7 @@
 """`tools/build-bundle`: one file to carry to a board without network.
 
-In: a target, models.  Out: build/bundle/NAME.tar with the package, the models, what the package's
-wheels are, and the digests of it all. The same bytes each time, as the package itself.
+In: a target, models.  Out: build/bundle/NAME.tar with the package, the models, and the digests of
+it all. The same bytes each time, as the package itself.
 """
 
 from __future__ import annotations
@@ -17,8 +17,6 @@ from pathlib import Path
 from tools.package.cli import build, parser, source_date_s
 from tools.package.errors import PackageError
 from tools.package.tree import ROOT
-from tools.wheelhouse.cli import PLACE as WHEELHOUSE
-from tools.wheelhouse.listing import MANIFEST
 from tools.wheelhouse.targets import WheelhouseError, target_named
 
 PLACE = ROOT / "build" / "bundle"
@@ -33,8 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     given = options.parse_args(arguments)
     try:
-        target = target_named(given.target)
-        members = chosen(build(target, given), WHEELHOUSE / target.name / MANIFEST, given.models)
+        members = chosen(build(target_named(given.target), given), given.models)
         path = write_bundle(members, PLACE, source_date_s(os.environ))
     except (PackageError, WheelhouseError) as error:
         print(f"build-bundle: {error}", file=sys.stderr)
@@ -43,13 +40,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def chosen(package: Path, manifest: Path, models: Iterable[Path]) -> dict[str, Path]:
+def chosen(package: Path, models: Iterable[Path]) -> dict[str, Path]:
     """Return the bundle's files by their names in it.
 
     Raises:
         PackageError: a model is no file, or two have one name.
     """
-    members = {package.name: package, "wheels.json": manifest}
+    members = {package.name: package}
     for model in models:
         name = f"models/{model.name}"
         if name in members:

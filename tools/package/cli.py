@@ -64,7 +64,8 @@ def build(target: Target, given: argparse.Namespace) -> Path:
         wheels = wheels_for(target, given.python, Path(scratch))
         (edged,) = (one for one in wheels if one.name == "edged")
         release = release_of(target, edged.version, given.revision, epoch_s)
-        return package(Contents(release, wheels, given.python), PLACE, given.compression)
+        contents = Contents(release, target, wheels, given.python)
+        return package(contents, PLACE, given.compression)
 
 
 def package(contents: Contents, folder: Path, compression: str) -> Path:

@@ -16,6 +16,8 @@ from tools.package.copyright import copyright_text
 from tools.package.engine_code import engine_digest
 from tools.package.site import unpack
 from tools.package.version import Release
+from tools.wheelhouse.listing import manifest
+from tools.wheelhouse.targets import Target
 from tools.wheelhouse.wheels import Wheel
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -50,11 +52,13 @@ class Contents:
 
     Attributes:
         release: which package this is.
+        target: the machines that it is for.
         wheels: edged's and all that it needs.
         python: the board's, as 3.11.
     """
 
     release: Release
+    target: Target
     wheels: Sequence[Wheel]
     python: str
 
@@ -106,6 +110,8 @@ def _documents(contents: Contents, folder: Path) -> None:
         if path.is_file():
             _copy(path, folder / path.relative_to(ROOT))
     _write(folder / "copyright", copyright_text(contents.wheels))
+    wheels = sorted(contents.wheels, key=lambda one: one.name)
+    _write(folder / "wheels.json", manifest(wheels, contents.target, contents.python, ()))
     log = contents.release.changelog().encode()
     (folder / "changelog.Debian.gz").write_bytes(gzip.compress(log, mtime=0))
 
