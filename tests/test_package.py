@@ -257,11 +257,13 @@ def digest(folder: Path, changed: str = "", library: str = "") -> str:
     return engine_digest(folder / "site", [read_wheel(path) for path in every])
 
 
-class TestEngineCode:
-    @pytest.fixture(scope="class")
-    def before(self, tmp_path_factory: pytest.TempPathFactory) -> str:
-        return digest(tmp_path_factory.mktemp("before"))
+@pytest.fixture(scope="module")
+def before(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The digest of this checkout's engine."""
+    return digest(tmp_path_factory.mktemp("before"))
 
+
+class TestEngineCode:
     @pytest.mark.parametrize("module", ["daemon", "spool", "mqtt/session", "cli"])
     def test_a_change_of_the_daemon_keeps_the_engine(
         self, module: str, before: str, tmp_path: Path
