@@ -21,8 +21,10 @@ BOARD = "edged/v1/dock/edge-1"
 OUTCOMES = {"done", "refused", "error", "expired", "cancelled", "superseded"}
 # So many wait at any time: the board is never idle while something is done to it.
 BACKLOG = 300
-# Longer than the prompts' own deadline: what has no outcome then is lost.
-SILENCE_S = 320.0
+# No prompt shall expire on a busy machine: it is about prompts that are lost.
+TTL_S = 7200
+# Nothing is heard for so long: what has no outcome then is lost.
+SILENCE_S = 300.0
 
 
 class Crowd:
@@ -72,7 +74,8 @@ class Crowd:
 
     def _ask_backlog(self) -> None:
         while self._asked < self._count and self._asked - len(self._outcomes) < BACKLOG:
-            prompt = {"template": "dock-event", "input": f"pallet {10_000 + self._asked} at dock 6"}
+            text = f"pallet {10_000 + self._asked} at dock 6"
+            prompt = {"template": "dock-event", "input": text, "ttl_s": TTL_S}
             topic = f"{BOARD}/req/{self._name}/p{self._asked}"
             self._client.publish(topic, json.dumps(prompt), qos=1)
             self._asked += 1
