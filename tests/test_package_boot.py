@@ -138,8 +138,9 @@ def test_an_upgrade_leaves_what_an_operator_ordered(
 ) -> None:
     board.shell("edged pause --for 1h")
     put(board, packages["daemon"])
-    assert "paused by root" in board.shell("edged status")
+    told = board.shell("edged status")
     board.shell("edged resume")
+    assert "paused, set by root" in told
 
 
 def test_an_upgrade_leaves_the_configuration(board: Booted, packages: Mapping[str, Path]) -> None:
