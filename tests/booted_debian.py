@@ -1,17 +1,19 @@
-"""A Debian with its own systemd, booted in a container, with edged installed as the README says.
+"""A Debian with its own systemd, booted in a container, with or without edged in it.
 
 Wants root, systemd-nspawn and debootstrap; the root is made once and kept in build/.
-What runs inside sees /opt/edged: this checkout, with the packages of this environment.
+`booted` installs as the README says: what runs inside sees /opt/edged, this checkout, with the
+packages of this environment. `machine` is a fresh system, for a package.
 """
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
 import sysconfig
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,10 +37,10 @@ class Booted:
 
     leader: int
 
-    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *command: str, within_s: float = 120) -> subprocess.CompletedProcess[str]:
         """Run a command inside, as root, to its end."""
         inside = ["nsenter", f"--target={self.leader}", "--all", *command]
-        return subprocess.run(inside, capture_output=True, text=True, check=False, timeout=120)
+        return subprocess.run(inside, capture_output=True, text=True, check=False, timeout=within_s)
 
     def shell(self, script: str) -> str:
         """Run a script inside and return what it says; it must end well."""
@@ -109,37 +111,59 @@ def packages_folder() -> str:
 
 @contextmanager
 def booted(folder: Path) -> Iterator[Booted]:
-    """Boot a fresh copy of the root, with edged's files in it; its writes go to memory."""
-    packages = sysconfig.get_paths()["purelib"]
+    """Boot a fresh system with edged in it as the README says."""
+    packages = Path(sysconfig.get_paths()["purelib"])
+    venv = Path("/opt/edged/.venv") / packages_folder()
+    binds = {Path("/opt/edged"): stage(folder / "edged"), venv: packages}
+    with machine(folder, binds) as one:
+        one.shell(INSTALL)
+        wait_online(one)
+        yield one
+
+
+@contextmanager
+def machine(folder: Path, binds: Mapping[Path, Path]) -> Iterator[Booted]:
+    """Boot a fresh copy of the root, without network; its writes go to memory.
+
+    Args:
+        folder: for the console's log.
+        binds: where in it a folder of ours is to be seen, read-only.
+    """
     command = [
         *("systemd-nspawn", "--quiet", "--boot", f"--directory={debian_root()}"),
         *("--volatile=overlay", "--register=no", "--keep-unit", "--private-network"),
         "--console=pipe",
-        f"--bind-ro={stage(folder / 'edged')}:/opt/edged",
-        f"--bind-ro={packages}:/opt/edged/.venv/{packages_folder()}",
+        *(f"--bind-ro={ours}:{there}" for there, ours in binds.items()),
     ]
     with (folder / "console.log").open("wb") as console:
         container = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT
         )
     try:
-        yield _installed(container)
+        yield _up(container)
     finally:
         container.terminate()
         container.wait(60)
 
 
-def _installed(container: subprocess.Popen[bytes]) -> Booted:
+def _up(container: subprocess.Popen[bytes]) -> Booted:
     until_s = time.monotonic() + BOOT_S
     while (leader := _leader(container.pid)) is None or not _is_up(Booted(leader)):
         assert container.poll() is None, "the container ended while it booted"
         assert time.monotonic() < until_s, f"not booted within {BOOT_S:g} s"
         time.sleep(0.25)
-    one = Booted(leader)
-    one.shell(INSTALL)
-    # A broker keeps nothing for a session that was never there.
+    return Booted(leader)
+
+
+def wait_online(one: Booted) -> None:
+    """Wait until edged is connected: a broker keeps nothing for a session that was never there."""
     one.until(lambda: one.run("sh", "-c", ONLINE).stdout.strip() == "online", "online", 120)
-    return one
+
+
+def answered(one: Booted, id: str, wait_s: int = 90) -> str:
+    """Ask inside and return the event of the answer, or what was said instead of one."""
+    done = one.run("sh", "-c", ASK.format(id=id, wait_s=wait_s))
+    return str(json.loads(done.stdout)["event"]) if done.stdout else done.stderr
 
 
 def _leader(nspawn: int) -> int | None:
@@ -152,6 +176,11 @@ def _is_up(one: Booted) -> bool:
 
 
 ONLINE = "mosquitto_sub -h 127.0.0.1 -t edged/v1/dock/edge-1/availability -C 1 -W 2"
+ASK = (
+    "mosquitto_rr -V 5 -h 127.0.0.1 -q 1 -W {wait_s} -t edged/v1/dock/edge-1/req/boot/{id} "
+    "-e edged/v1/dock/edge-1/res/boot/{id} "
+    """-m '{{"template":"dock-event","input":"pallet 48213 at dock 6"}}'"""
+)
 # The README's lines, from making the folder on.
 INSTALL = """
 mkdir -p /etc/edged

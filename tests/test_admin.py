@@ -274,6 +274,18 @@ def test_a_pause_for_a_time_ends_by_itself(board: Daemon, broker: Mosquitto) -> 
     assert ordered(board, "status")["state"]["service"]["mode"] == "serving"
 
 
+def test_a_pause_can_be_waited_for(board: Daemon, broker: Mosquitto) -> None:
+    with Asker(broker) as device:
+        device.listen()
+        device.ask(LONG, "runs")
+        device.next(lambda reply: reply["event"] == "chunk")
+        assert edged(board, "pause", "--wait").returncode == 0
+        left = ordered(board, "status")["state"]["queue"]["running"]
+        ordered(board, "resume")
+        assert device.outcome("runs")["event"] == "done"
+    assert left == 0
+
+
 def test_a_pause_outlives_a_kill_and_is_said_in_the_retained_state(
     quiet_broker: Mosquitto, tmp_path: Path
 ) -> None:

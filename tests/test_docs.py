@@ -187,6 +187,7 @@ def test_every_path_in_code_marks_exists(page: Path) -> None:
     [
         *("tools/demo", "tools/test", "tools/check", "tools/setup", "tools/soak"),
         *("tools/power_cut", "tools/install-firmware-config", "tools/build-wheelhouse"),
+        *("tools/build-package", "tools/build-bundle"),
     ],
 )
 def test_the_readme_names_a_tool_that_can_be_run(name: str) -> None:

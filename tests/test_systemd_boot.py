@@ -5,14 +5,13 @@ One system serves all tests of this file, as one board does; each leaves it serv
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
-from tests.booted_debian import Booted, booted, missing_programs
+from tests.booted_debian import Booted, answered, booted, missing_programs
 
 pytestmark = [
     pytest.mark.slow,
@@ -24,23 +23,12 @@ pytestmark = [
     ),
 ]
 DAEMON, ENGINE = "edged.service", "edged-engine.service"
-ASK = (
-    "mosquitto_rr -V 5 -h 127.0.0.1 -q 1 -W {wait_s} -t edged/v1/dock/edge-1/req/boot/{id} "
-    "-e edged/v1/dock/edge-1/res/boot/{id} "
-    """-m '{{"template":"dock-event","input":"pallet 48213 at dock 6"}}'"""
-)
 
 
 @pytest.fixture(scope="module")
 def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Booted]:
     with booted(tmp_path_factory.mktemp("boot")) as one:
         yield one
-
-
-def answered(board: Booted, id: str, wait_s: int = 90) -> str:
-    """Ask inside and return the event of the answer, or what was said instead of one."""
-    done = board.run("sh", "-c", ASK.format(id=id, wait_s=wait_s))
-    return str(json.loads(done.stdout)["event"]) if done.stdout else done.stderr
 
 
 def test_a_prompt_is_answered(board: Booted) -> None:

@@ -21,6 +21,7 @@ def add_commands(commands: _Commands[argparse.ArgumentParser]) -> None:
     )
     pause = _add(commands, "pause", "take prompts and start none; what runs goes on", _pause)
     _add_for(pause)
+    pause.add_argument("--wait", action="store_true", help="return when nothing runs any more")
     _add(commands, "resume", "take and start prompts again", _resume)
     drain = _add(commands, "drain", "refuse new prompts, answer those taken", _drain)
     _add_for(drain)

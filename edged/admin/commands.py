@@ -11,7 +11,7 @@ import re
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from edged import config
 from edged.admin.afar import state_from_afar
@@ -30,7 +30,7 @@ from edged.errors import AdminRefused
 from edged.orders import FOR_S_MAX
 from edged.topics import Topics
 
-# `edged drain --wait` looks this often.
+# `--wait` looks this often.
 LOOK_S = 0.5
 
 # `edged budget reset`: the configured one again.
@@ -80,8 +80,8 @@ def status(given: argparse.Namespace) -> int:
 
 
 def pause(given: argparse.Namespace) -> int:
-    """Have the board start nothing new."""
-    return _tell(_settings(given), HoldAsk(command="pause", for_s=given.for_s), given, mode_line)
+    """Have the board start nothing new; with `--wait` return when what ran has ended."""
+    return _hold("pause", given, ("running",))
 
 
 def resume(given: argparse.Namespace) -> int:
@@ -91,11 +91,7 @@ def resume(given: argparse.Namespace) -> int:
 
 def drain(given: argparse.Namespace) -> int:
     """Have the board refuse new prompts; with `--wait` return when all others have ended."""
-    settings = _settings(given)
-    code = _tell(settings, HoldAsk(command="drain", for_s=given.for_s), given, mode_line)
-    while given.wait and not _is_empty(asked(settings, StatusAsk())):
-        time.sleep(LOOK_S)
-    return code
+    return _hold("drain", given, ("queued", "running"))
 
 
 def budget(given: argparse.Namespace) -> int:
@@ -140,7 +136,16 @@ def _for_machines(answer: Answer) -> dict[str, Any]:
     return {"state": answer.state, "left_s": answer.left_s, "warning": answer.warning}
 
 
-def _is_empty(answer: Answer) -> bool:
+def _hold(
+    command: Literal["pause", "drain"], given: argparse.Namespace, awaited: tuple[str, ...]
+) -> int:
+    settings = _settings(given)
+    code = _tell(settings, HoldAsk(command=command, for_s=given.for_s), given, mode_line)
+    while given.wait and _any_left(asked(settings, StatusAsk()), awaited):
+        time.sleep(LOOK_S)
+    return code
+
+
+def _any_left(answer: Answer, awaited: tuple[str, ...]) -> bool:
     assert answer.state is not None, "an answer that was not refused has the state"
-    queue = answer.state["queue"]
-    return not (queue["queued"] or queue["running"])
+    return any(answer.state["queue"][name] for name in awaited)

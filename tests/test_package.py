@@ -1,0 +1,344 @@
+"""The Debian package: the same bytes each time, and what dpkg is told is what the code says.
+
+Method: the real tool and dpkg-deb, on edged's own wheel and tiny ones in place of the others.
+Installing it is tried in a booted Debian: test_package_boot.py.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from packaging.version import Version
+
+from edged import config
+from edged.spool_schema import SCHEMA_VERSION
+from tests.package_fixtures import EPOCH_S, PYTHON, build, contents_of, edged_wheel
+from tests.test_wheelhouse import wheel
+from tools.package.bundle import SUMS, chosen, write_bundle
+from tools.package.cli import main, source_date_s
+from tools.package.control import SCRIPTS, control, glibc_needed
+from tools.package.engine_code import engine_digest, engine_modules
+from tools.package.errors import PackageError
+from tools.package.site import unpack
+from tools.package.tree import ROOT, lay_out
+from tools.package.version import NAMES, debian_version, release_of
+from tools.wheelhouse.targets import TARGETS
+from tools.wheelhouse.wheels import read_wheel
+
+needs_dpkg = pytest.mark.skipif(
+    shutil.which("dpkg-deb") is None, reason="dpkg-deb is not installed here"
+)
+EACH_SCRIPT = pytest.mark.parametrize("name", SCRIPTS)
+
+
+def wheels(folder: Path) -> list[Path]:
+    """Write edged's wheel, and tiny ones in place of the packages that it needs."""
+    small = [wheel(folder, name, needs=needs) for name, needs in OTHERS.items()]
+    return [edged_wheel(folder), *small]
+
+
+# What an engine of either backend has imported when it is ready.
+TELL_IMPORTED = """
+import json, sys
+import edged.engine.process, edged.engine.open_llama, edged.engine.open_sim
+ours = [module for name, module in sys.modules.items() if name.split(".")[0] == "edged"]
+print(json.dumps([module.__file__ for module in ours]))
+"""
+OTHERS = {"numpy": ["leaf"], "pydantic": [], "paho": [], "leaf": []}
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every file of a package."""
+    folder = tmp_path_factory.mktemp("package")
+    lay_out(contents_of([read_wheel(path) for path in wheels(folder / "w")]), folder / "root")
+    return folder / "root"
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("package")
+    return build(wheels(folder / "w"), folder)
+
+
+def asked(*words: str) -> str:
+    """Return what dpkg-deb says."""
+    done = subprocess.run(["dpkg-deb", *words], capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+@contextmanager
+def other_habits() -> Iterator[None]:
+    """Work as somebody else: another umask, another time zone."""
+    umask, zone = os.umask(0o077), os.environ.get("TZ")
+    os.environ["TZ"] = "Pacific/Kiritimati"
+    try:
+        yield
+    finally:
+        os.umask(umask)
+        if zone is None:
+            del os.environ["TZ"]
+        else:
+            os.environ["TZ"] = zone
+
+
+@needs_dpkg
+class TestBytes:
+    @pytest.mark.parametrize("compression", ["none", "xz"])
+    def test_two_builds_are_the_same(self, compression: str, tmp_path: Path) -> None:
+        every = wheels(tmp_path / "w")
+        first = build(every, tmp_path / "one", compression=compression)
+        with other_habits():
+            second = build([*reversed(every)], tmp_path / "two", compression=compression)
+        assert first.read_bytes() == second.read_bytes()
+
+    def test_another_commit_is_another_package(self, tmp_path: Path) -> None:
+        small = wheels(tmp_path / "w1")[1:]
+        changed = edged_wheel(tmp_path / "w2", {"edged/daemon.py": "# other\n"})
+        first = build(wheels(tmp_path / "w1"), tmp_path / "one")
+        second = build([changed, *small], tmp_path / "two")
+        assert first.read_bytes() != second.read_bytes()
+
+    def test_all_belongs_to_root_and_nobody_else_may_write(self, package: Path) -> None:
+        lines = [line.split() for line in asked("--contents", str(package)).splitlines()]
+        assert {owner for _, owner, *_ in lines} == {"root/root"}
+        modes = {mode for mode, *_ in lines if not mode.startswith("l")}
+        assert modes == {"drwxr-xr-x", "-rw-r--r--", "-rwxr-xr-x"}
+
+
+@needs_dpkg
+class TestWhatDpkgIsTold:
+    def test_the_fields_are_those_of_this_version(self, package: Path) -> None:
+        told = asked("--field", str(package), "Package", "Version", "Architecture")
+        assert told == "Package: edged\nVersion: 0.1.0-1\nArchitecture: amd64\n"
+
+    def test_the_configuration_is_kept_as_the_operator_left_it(self, package: Path) -> None:
+        assert asked("--info", str(package), "conffiles") == "/etc/edged/edged.toml\n"
+
+    @EACH_SCRIPT
+    def test_a_script_is_one_that_a_shell_can_read(self, name: str, package: Path) -> None:
+        text = asked("--info", str(package), name)
+        done = subprocess.run(["sh", "-n"], input=text, capture_output=True, text=True)
+        assert (done.stderr, "@" in text) == ("", False)
+
+    def test_a_downgrade_is_judged_by_the_schema_of_the_code(self, package: Path) -> None:
+        text = asked("--info", str(package), "preinst")
+        assert f"\nreadonly schema={SCHEMA_VERSION}\n" in text
+
+    def test_the_digests_are_those_of_the_files(self, package: Path, tmp_path: Path) -> None:
+        asked("--extract", str(package), str(tmp_path))
+        sums = asked("--info", str(package), "md5sums")
+        command = ["md5sum", "--check", "--quiet"]
+        done = subprocess.run(command, cwd=tmp_path, input=sums, capture_output=True, text=True)
+        assert (done.returncode, done.stdout, len(sums.splitlines()) > 100) == (0, "", True)
+
+    @pytest.mark.parametrize(
+        ("older", "newer"), [("1.0rc1", "1.0"), ("1.0.dev3", "1.0a1"), ("1.0", "1.0.post1")]
+    )
+    def test_versions_stand_in_dpkgs_order(self, older: str, newer: str) -> None:
+        ours = [debian_version(Version(text)) for text in (older, newer)]
+        command = ["dpkg", "--compare-versions", ours[0], "lt", ours[1]]
+        assert subprocess.run(command, check=False).returncode == 0
+
+
+class TestControl:
+    def test_a_library_for_a_newer_system_makes_the_package_one_for_it(self, tree: Path) -> None:
+        assert "libc6 (>= 2.17)" in control(contents_of([]), tree)
+
+    def test_the_newest_glibc_that_a_library_asks_for_counts(self, tmp_path: Path) -> None:
+        names = b"\0".join([b"\x7fELF", b"GLIBC_2.4", b"GLIBC_2.38", b"GLIBC_2.34", b""])
+        (tmp_path / "one.so").write_bytes(names)
+        (tmp_path / "two.txt").write_bytes(names.replace(b"38", b"99"))
+        assert glibc_needed(tmp_path) == 38
+
+    def test_two_processors_packages_exclude_each_other(self, tree: Path) -> None:
+        for target, other in (("arm64", "edged-armv8.0"), ("arm64-v8.0", "edged")):
+            text = control(contents_of([], target=target), tree)
+            assert f"\nConflicts: {other}\nReplaces: {other}\n" in text
+
+    def test_every_target_has_a_name(self) -> None:
+        assert set(NAMES) == set(TARGETS)
+        releases = {release_of(one, Version("1"), 1, EPOCH_S).file_name for one in TARGETS.values()}
+        assert len(releases) == len(TARGETS)
+
+
+class TestTree:
+    def test_the_shipped_configuration_says_the_defaults(self) -> None:
+        assert config.load(ROOT / "debian" / "edged.toml") == config.Config()
+
+    @pytest.mark.parametrize("unit", ["edged.service", "edged-engine.service"])
+    def test_a_unit_names_what_the_package_brings(self, unit: str, tree: Path) -> None:
+        text = (tree / "usr/lib/systemd/system" / unit).read_text()
+        program = (tree / "usr/bin/edged").resolve()
+        assert ("=/usr/bin/edged " in text, "/opt/edged/" in text) == (True, False)
+        assert (program.is_relative_to(tree), os.access(program, os.X_OK)) == (True, True)
+
+    def test_a_page_that_a_unit_or_an_event_names_is_there(self, tree: Path) -> None:
+        texts = [path.read_text() for path in (tree / "usr/lib/systemd").rglob("edged*")]
+        pages = [line for text in texts for line in text.split() if line.startswith("file://")]
+        assert len(pages) > 3
+        assert [
+            page for page in pages if not (tree / page.removeprefix("file:///")).is_file()
+        ] == []
+
+    def test_the_environment_runs_the_boards_python_and_edged(self, tree: Path) -> None:
+        assert (tree / "usr/lib/edged/bin/python").readlink() == Path(f"/usr/bin/python{PYTHON}")
+        site = tree / f"usr/lib/edged/lib/python{PYTHON}/site-packages"
+        command = [sys.executable, "-P", "-S", "-c", "import edged; print(edged.__file__)"]
+        done = subprocess.run(
+            command, env={"PYTHONPATH": str(site)}, capture_output=True, text=True, check=True
+        )
+        assert done.stdout.strip() == str(site / "edged" / "__init__.py")
+
+
+class TestSite:
+    def test_a_wheels_modules_lie_in_one_folder(self, tmp_path: Path) -> None:
+        path = wheel(tmp_path / "w", "one")
+        with zipfile.ZipFile(path, "a") as archive:
+            archive.writestr("one-1.0.data/platlib/one/two.py", "")
+            archive.writestr("one-1.0.data/scripts/one", "#!python")
+        unpack([path], tmp_path / "site")
+        found = {
+            str(file.relative_to(tmp_path / "site")) for file in (tmp_path / "site/one").iterdir()
+        }
+        assert found == {"one/one.so", "one/two.py"}
+
+    def test_a_library_under_several_names_is_there_once(self, tmp_path: Path) -> None:
+        path = wheel(tmp_path / "w", "one")
+        with zipfile.ZipFile(path, "a") as archive:
+            for name in ("one/lib.so", "one/lib.so.0", "one/lib.so.0.5", "lib/lib.so"):
+                archive.writestr(name, b"library")
+        unpack([path], tmp_path / "site")
+        plain = {file.name for file in (tmp_path / "site").rglob("lib*") if not file.is_symlink()}
+        assert plain == {"lib.so.0.5"}
+        assert (tmp_path / "site/one/lib.so").read_bytes() == b"library"
+
+    @pytest.mark.parametrize(
+        ("member", "why"),
+        [
+            ("../etc/passwd", "lies outside"),
+            ("/etc/passwd", "lies outside"),
+            ("one-1.0.data/data/etc/one.conf", "no place for the part 'data'"),
+        ],
+    )
+    def test_a_wheel_that_wants_files_elsewhere_is_refused(
+        self, member: str, why: str, tmp_path: Path
+    ) -> None:
+        path = wheel(tmp_path / "w", "one")
+        with zipfile.ZipFile(path, "a") as archive:
+            archive.writestr(member, "")
+        with pytest.raises(PackageError, match=why):
+            unpack([path], tmp_path / "site")
+
+    def test_a_file_of_two_wheels_is_refused(self, tmp_path: Path) -> None:
+        one, two = wheel(tmp_path / "w", "one"), wheel(tmp_path / "w", "two")
+        with zipfile.ZipFile(two, "a") as archive:
+            archive.writestr("one/one.so", "")
+        with pytest.raises(PackageError, match=r"two-1\.0\S+ brings one/one\.so"):
+            unpack([one, two], tmp_path / "site")
+
+
+def digest(folder: Path, changed: str = "", library: str = "") -> str:
+    """Return the engine's digest in a package, after a change of a module, or of a library."""
+    folder.mkdir(exist_ok=True)
+    every = [edged_wheel(folder / "w", {changed: "# changed\n"} if changed else {})]
+    for name in OTHERS:
+        every += [wheel(folder / "w", name, library=b"changed" if name == library else b"")]
+    unpack(every, folder / "site")
+    return engine_digest(folder / "site", [read_wheel(path) for path in every])
+
+
+@pytest.fixture(scope="module")
+def before(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The digest of this checkout's engine."""
+    return digest(tmp_path_factory.mktemp("before"))
+
+
+class TestEngineCode:
+    @pytest.mark.parametrize("module", ["daemon", "spool", "mqtt/session", "cli"])
+    def test_a_change_of_the_daemon_keeps_the_engine(
+        self, module: str, before: str, tmp_path: Path
+    ) -> None:
+        assert digest(tmp_path, f"edged/{module}.py") == before
+
+    @pytest.mark.parametrize(
+        "file", ["engine/worker.py", "config.py", "models/dock-mini/model.toml"]
+    )
+    def test_a_change_of_the_engine_changes_it(
+        self, file: str, before: str, tmp_path: Path
+    ) -> None:
+        assert digest(tmp_path, f"edged/{file}") != before
+
+    @pytest.mark.parametrize(("library", "is_the_engines"), [("numpy", True), ("paho", False)])
+    def test_a_library_counts_where_the_engine_imports_it(
+        self, library: str, is_the_engines: bool, before: str, tmp_path: Path
+    ) -> None:
+        assert (digest(tmp_path, library=library) != before) == is_the_engines
+
+    def test_every_module_that_an_engine_imports_counts(self) -> None:
+        done = subprocess.run(
+            [sys.executable, "-c", TELL_IMPORTED],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        imported = {Path(name) for name in json.loads(done.stdout)}
+        assert imported - set(engine_modules(ROOT)) == set()
+        assert len(imported) > 20
+
+
+class TestBundle:
+    def package(self, folder: Path) -> Path:
+        folder.mkdir()
+        (folder / "edged_1-1_amd64.deb").write_bytes(b"package")
+        return folder / "edged_1-1_amd64.deb"
+
+    def test_a_board_can_check_all_that_arrived(self, tmp_path: Path) -> None:
+        (tmp_path / "chat.gguf").write_bytes(b"model")
+        members = chosen(self.package(tmp_path / "in"), [tmp_path / "chat.gguf"])
+        path = write_bundle(members, tmp_path, EPOCH_S)
+        subprocess.run(["tar", "-xf", str(path), "-C", str(tmp_path)], check=True)
+        there = tmp_path / "edged_1-1_amd64"
+        command = ["sha256sum", "--check", "--strict", SUMS]
+        done = subprocess.run(command, cwd=there, capture_output=True, text=True, check=True)
+        assert sorted(done.stdout.split()[::2]) == [
+            "edged_1-1_amd64.deb:",
+            "models/chat.gguf:",
+        ]
+
+    def test_two_bundles_are_the_same(self, tmp_path: Path) -> None:
+        made = [
+            write_bundle(chosen(self.package(tmp_path / name), []), tmp_path / name, EPOCH_S)
+            for name in ("one", "two")
+        ]
+        assert made[0].read_bytes() == made[1].read_bytes()
+
+    def test_two_models_of_one_name_are_refused(self, tmp_path: Path) -> None:
+        (tmp_path / "a.gguf").write_bytes(b"model")
+        twice = [tmp_path / "a.gguf", tmp_path / "a.gguf"]
+        with pytest.raises(PackageError, match=r"two models are called a\.gguf"):
+            chosen(self.package(tmp_path / "in"), twice)
+
+    def test_a_model_that_is_not_there_is_named(self, tmp_path: Path) -> None:
+        with pytest.raises(PackageError, match=r"none\.gguf: no such file"):
+            chosen(self.package(tmp_path / "in"), [tmp_path / "none.gguf"])
+
+
+def test_an_unknown_target_is_told_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["armhf"]) == 1
+    assert "unknown target 'armhf': choose one of arm64" in capsys.readouterr().err
+
+
+def test_a_given_time_goes_before_that_of_the_commit() -> None:
+    assert source_date_s({"SOURCE_DATE_EPOCH": "1234"}) == 1234

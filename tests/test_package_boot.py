@@ -1,0 +1,197 @@
+"""The Debian package on a booted system without network: install, upgrade, downgrade, remove.
+
+One system serves most tests; each leaves it serving. What ends in a state that no package leads
+back from has a system of its own. `tools/first-answer` times the installation.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.booted_debian import ROOT, Booted, answered, machine, missing_programs, wait_online
+from tests.package_fixtures import build, edged_wheel, target_here
+from tools.package.wheels import is_for, others
+from tools.wheelhouse.cli import PLACE
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.broker,
+    pytest.mark.model,
+    pytest.mark.skipif(
+        os.geteuid() != 0 or bool(missing_programs()),
+        reason="booting a Debian wants root, systemd-container and debootstrap",
+    ),
+]
+DAEMON, ENGINE = "edged.service", "edged-engine.service"
+BROUGHT = ("/usr/lib/edged", "/usr/bin/edged", f"/usr/lib/systemd/system/{DAEMON}", "/run/edged")
+PACKAGES = Path("/packages")
+PROMPTS = 1000
+APT = "DEBIAN_FRONTEND=noninteractive apt-get -y --no-install-recommends -o Dpkg::Use-Pty=0"
+# By name: what differs from this checkout.
+CHANGES: dict[str, dict[str, str]] = {
+    "this": {},
+    "daemon": {"edged/daemon.py": "# another daemon\n"},
+    "engine": {"edged/engine/worker.py": "# another engine\n"},
+    "schema": {"edged/spool_schema.py": 'SCHEMA_VERSION = 3\n_STEPS[2] = "SELECT 1;"\n'},
+}
+
+
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
+    """Packages of growing revisions, by what they change."""
+    folder, target = tmp_path_factory.mktemp("packages"), target_here()
+    if not is_for(PLACE / target, "3.11"):
+        subprocess.run([ROOT / "tools" / "build-wheelhouse", target], check=True)
+    rest = others(PLACE / target)
+    return {
+        name: build(
+            [edged_wheel(folder / name, change), *rest], folder, target=target, revision=number
+        )
+        for number, (name, change) in enumerate(CHANGES.items(), start=1)
+    }
+
+
+@contextmanager
+def fresh(folder: Path, packages: Mapping[str, Path]) -> Iterator[Booted]:
+    """Boot a system without edged that sees the packages."""
+    with machine(folder, {PACKAGES: packages["this"].parent}) as one:
+        one.shell("systemctl start mosquitto.service")
+        yield one
+
+
+@pytest.fixture(scope="module")
+def board(
+    packages: Mapping[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Booted]:
+    with fresh(tmp_path_factory.mktemp("board"), packages) as one:
+        put(one, packages["this"])
+        wait_online(one)
+        yield one
+
+
+def put(one: Booted, package: Path) -> str:
+    """Install a package over whichever is there; return what apt says."""
+    done = apt(one, f"install --reinstall --allow-downgrades {PACKAGES / package.name}")
+    assert done.returncode == 0, (done.stdout, done.stderr)
+    return done.stdout + done.stderr
+
+
+def apt(one: Booted, words: str) -> subprocess.CompletedProcess[str]:
+    """Run apt-get inside."""
+    return one.run("sh", "-c", f"{APT} {words}", within_s=600)
+
+
+def version(one: Booted) -> str:
+    """Return the version that is installed."""
+    return one.shell("dpkg-query -W -f '${Version}' edged")
+
+
+@contextmanager
+def asking(one: Booted, client: str) -> Iterator[dict[str, Any]]:
+    """Keep the board busy meanwhile; the table has the outcomes afterwards."""
+    command = ["nsenter", f"--target={one.leader}", "--net", sys.executable, "-m"]
+    command += ["tests.many_prompts", str(PROMPTS), client]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as crowd:
+        assert crowd.stdout is not None
+        found: dict[str, Any] = {}
+        try:
+            assert crowd.stdout.readline() == "waiting\n"
+            yield found
+            assert crowd.poll() is None, "all prompts were answered before it was over"
+            found |= json.loads(crowd.stdout.readline())
+        finally:
+            crowd.terminate()
+
+
+def test_what_apt_installed_answers(board: Booted) -> None:
+    assert answered(board, "installed") == "done"
+
+
+def test_edged_starts_with_the_board(board: Booted) -> None:
+    assert board.shell(f"systemctl is-enabled {DAEMON}") == "enabled"
+
+
+@pytest.mark.parametrize(("changed", "is_kept"), [("daemon", True), ("engine", False)])
+def test_an_upgrade_loses_and_refuses_no_prompt_and_computes_none_twice(
+    changed: str, is_kept: bool, board: Booted, packages: Mapping[str, Path]
+) -> None:
+    put(board, packages["this"])
+    answered(board, f"before-{changed}")
+    engine, daemon = board.main_pid(ENGINE), board.main_pid(DAEMON)
+    with asking(board, changed) as found:
+        put(board, packages[changed])
+    assert found == {"events": {"done": PROMPTS}, "attempts": {"1": PROMPTS}, "lost": []}
+    assert (board.main_pid(ENGINE) == engine, board.main_pid(DAEMON) == daemon) == (is_kept, False)
+
+
+def test_an_upgrade_leaves_what_an_operator_ordered(
+    board: Booted, packages: Mapping[str, Path]
+) -> None:
+    board.shell("edged pause --for 1h")
+    put(board, packages["daemon"])
+    told = board.shell("edged status")
+    board.shell("edged resume")
+    assert "paused, set by root" in told
+
+
+def test_an_upgrade_leaves_the_configuration(board: Booted, packages: Mapping[str, Path]) -> None:
+    board.shell("echo '# ours' >> /etc/edged/edged.toml")
+    put(board, packages["daemon"])
+    assert board.shell("tail -1 /etc/edged/edged.toml") == "# ours"
+
+
+def test_an_upgrade_under_a_bad_configuration_says_so_and_edged_is_not_tried_again(
+    board: Booted, packages: Mapping[str, Path]
+) -> None:
+    board.shell("cp /etc/edged/edged.toml /run/good.toml; echo 'prot = 1' >> /etc/edged/edged.toml")
+    said = put(board, packages["daemon"])
+    failed = [board.show(DAEMON, key) for key in ("ActiveState", "ExecMainStatus", "NRestarts")]
+    board.shell(f"cp /run/good.toml /etc/edged/edged.toml; systemctl restart {DAEMON}")
+    wait_online(board)
+    assert ("broker.prot: unknown key" in said, failed) == (True, ["failed", "78", "0"])
+
+
+def test_units_that_were_copied_by_hand_are_named(
+    board: Booted, packages: Mapping[str, Path]
+) -> None:
+    board.shell(f"cp /usr/lib/systemd/system/{DAEMON} /etc/systemd/system/")
+    said = put(board, packages["daemon"])
+    board.shell(f"rm /etc/systemd/system/{DAEMON}; systemctl daemon-reload")
+    assert f"/etc/systemd/system/{DAEMON} takes the place of the package's unit" in said
+
+
+def test_a_downgrade_below_the_spool_is_refused_and_the_board_serves_on(
+    packages: Mapping[str, Path], tmp_path: Path
+) -> None:
+    with fresh(tmp_path, packages) as one:
+        put(one, packages["schema"])
+        wait_online(one)
+        done = apt(one, f"install --allow-downgrades {PACKAGES / packages['this'].name}")
+        assert "was written by a newer edged (schema 3, this package knows 2)" in done.stderr
+        assert (done.returncode != 0, version(one)) == (True, "0.1.0-4")
+        assert answered(one, "after-refusal") == "done"
+
+
+def test_removal_keeps_the_state_and_a_purge_removes_it(
+    packages: Mapping[str, Path], tmp_path: Path
+) -> None:
+    with fresh(tmp_path, packages) as one:
+        put(one, packages["this"])
+        wait_online(one)
+        apt(one, "remove edged")
+        removed = one.run("ls", "-d", *BROUGHT).stdout
+        put(one, packages["this"])
+        state = json.loads(one.shell("edged status --json"))["state"]
+        apt(one, "purge edged")
+        purged = one.run("ls", "-d", "/var/lib/edged", "/etc/edged", "/run/edged").stdout
+    # The spool counts how often it was opened.
+    assert (removed, state["boot"], purged) == ("", 2, "")
