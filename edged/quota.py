@@ -72,6 +72,11 @@ class Purse:
     tokens: Bucket | None
     joules: Bucket | None
 
+    @property
+    def is_bound(self) -> bool:
+        """Whether anything bounds it."""
+        return self.tokens is not None or self.joules is not None
+
     def now(self, now_s: float) -> Purse:
         """Return the purse as it is at `now_s`."""
         return Purse(
@@ -130,7 +135,10 @@ class Quotas:
 
     def take(self, client: str, use: Use) -> None:
         """Charge a client; a negative use comes back."""
-        self._purses[client] = self._purse(client).less(use)
+        purse = self._purse(client)
+        if not purse.is_bound:
+            return
+        self._purses[client] = purse.less(use)
         self._purses.move_to_end(client)
         if len(self._purses) > CLIENTS_MAX:
             self._purses.popitem(last=False)

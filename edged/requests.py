@@ -245,7 +245,7 @@ def readable_id(inbound: Inbound) -> str | None:
 def fingerprint(inbound: Inbound) -> str:
     """Return what makes two copies of an id the same prompt: payload and recognised properties."""
     named = sorted(pair for pair in inbound.user_properties if pair[0] in _SCALARS)
-    return _hash(inbound.payload, json.dumps(named).encode())
+    return _hash(inbound.payload, json.dumps(named).encode() if named else b"[]")
 
 
 def _hash(*parts: bytes) -> str:

@@ -47,7 +47,7 @@ LAYERS = (
     ("spool",),
     ("spool_file",),
     ("spool_table", "clock"),
-    ("spool_salvage",),
+    ("spool_salvage", "spool_room"),
     ("spool_schema",),
     ("unfinished",),
     ("rows",),

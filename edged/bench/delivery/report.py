@@ -102,6 +102,8 @@ def _rate_lines(pairs: Sequence[Pair]) -> list[Line]:
     return [
         Line("durable accepts/s", _spread([one.accepts_per_s for one in pairs], 0)),
         Line("plain paho, messages/s", _spread([one.raw_per_s for one in pairs], 0)),
+        Line("processor time of an accept", _micro([one.accept_cpu_s for one in pairs])),
+        Line("processor time of a message, plain paho", _micro([one.raw_cpu_s for one in pairs])),
         Line(
             "accepts, share of plain paho",
             _spread(shares, 3),
@@ -203,6 +205,10 @@ def _idle_lines(found: Idle | None) -> list[Line]:
 
 def _median(values: Sequence[float], digits: int) -> float | None:
     return round(statistics.median(values), digits) if values else None
+
+
+def _micro(values_s: Sequence[float]) -> str:
+    return _spread([value_s * 1e6 for value_s in values_s], 0, " us")
 
 
 def _spread(values: Sequence[float], digits: int, unit: str = "") -> str:

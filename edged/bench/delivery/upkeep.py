@@ -16,7 +16,7 @@ from edged.bench.delivery.board import Board, Tables
 from edged.bench.delivery.device import Device, Heard, Prompt, prompts
 from edged.bench.delivery.disk import written_bytes
 from edged.bench.delivery.rates import FLOOD, SIM, WIDE
-from edged.bench.system import PROC
+from edged.bench.delivery.used import used
 
 PAGE_BYTES = 4096
 # The answers of what is written down: short ones, so that a thousand take half a minute.
@@ -138,29 +138,9 @@ def idle(folder: Path, port: int, measure_s: float, settle_s: float = SETTLE_S) 
     with Board(folder, port) as board:
         board.wait_until_ready()
         time.sleep(settle_s)
-        before, began_s = [_used(pid) for pid in board.pids], time.monotonic()
+        before, began_s = [used(pid) for pid in board.pids], time.monotonic()
         time.sleep(measure_s)
-        after, lasted_s = [_used(pid) for pid in board.pids], time.monotonic() - began_s
+        after, lasted_s = [used(pid) for pid in board.pids], time.monotonic() - began_s
     wakeups = sum(now.wakeups - then.wakeups for then, now in zip(before, after, strict=True))
     cpu_s = sum(now.cpu_s - then.cpu_s for then, now in zip(before, after, strict=True))
     return Idle(wakeups / lasted_s, cpu_s / lasted_s)
-
-
-@dataclass(frozen=True, slots=True)
-class _Used:
-    wakeups: int
-    cpu_s: float
-
-
-def _used(pid: int) -> _Used:
-    """Return what the threads of a process used so far.
-
-    Source: proc(5): voluntary_ctxt_switches of each task's status; kernel documentation,
-    sched-stats: the first number of schedstat is nanoseconds on a core.
-    """
-    wakeups, cpu_ns = 0, 0
-    for task in (PROC / str(pid) / "task").iterdir():
-        fields = dict(line.split(":", 1) for line in (task / "status").read_text().splitlines())
-        wakeups += int(fields["voluntary_ctxt_switches"])
-        cpu_ns += int((task / "schedstat").read_text().split()[0])
-    return _Used(wakeups, cpu_ns / 1e9)

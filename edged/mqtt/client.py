@@ -1,0 +1,84 @@
+"""paho's client as the board uses it: many packets in one system call, prompts read at once.
+
+In:  bytes of the socket.     Out: `Arrived`; paho's callbacks for all else; PUBACKs.
+paho asks the socket for each piece of a packet, three or four times for one prompt, and writes each
+PUBACK by itself. The methods that are overridden are paho's inner ones: tests hold what they do.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import struct
+from collections.abc import Callable, Sequence
+
+import paho.mqtt.client as paho
+
+from edged.mqtt import publish
+from edged.mqtt.packets import Delivery, Protocol, inbound
+from edged.mqtt.publish import Arrived
+
+# So many at least are asked for: a group of small prompts is a few of these.
+READ_BYTES = 4096
+# Source: MQTT 5, 3.4 and 3.7: two bytes follow; without a reason code it is "success".
+_ACKNOWLEDGEMENT = struct.Struct("!BBH")
+_KINDS = {1: paho.PUBACK, 2: paho.PUBCOMP}
+
+
+class Client(paho.Client):
+    """A paho client.
+
+    Attributes:
+        arrived: called for each PUBLISH, in order; unset, paho's `on_message` is.
+    """
+
+    arrived: Callable[[Arrived], None] | None = None
+    _unread = b""
+
+    @property
+    def has_unread(self) -> bool:
+        """Return whether there are bytes that the event loop does not see at the socket.
+
+        Source: docs.python.org, ssl, "Notes on non-blocking sockets".
+        """
+        connected = self.socket()
+        has_decrypted = isinstance(connected, ssl.SSLSocket) and connected.pending() > 0
+        return bool(self._unread) or has_decrypted
+
+    def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
+        """Send the acknowledgements in this order, in one write."""
+        packed = b"".join(
+            _ACKNOWLEDGEMENT.pack(_KINDS[one.qos], 2, one.packet) for one in deliveries
+        )
+        self._packet_queue(paho.PUBACK, packed, mid=0, qos=1)
+
+    def _handle_publish(self) -> paho.MQTTErrorCode:
+        protocol: Protocol = "5" if self._protocol == paho.MQTTv5 else "3.1.1"
+        whole = self._in_packet
+        arrived = publish.read(whole["command"], bytes(whole["packet"]), protocol)
+        if arrived is None or self.arrived is None:
+            return super()._handle_publish()
+        self.arrived(arrived)
+        return paho.MQTT_ERR_SUCCESS
+
+    def _handle_on_message(self, message: paho.MQTTMessage) -> None:
+        if self.arrived is None:
+            super()._handle_on_message(message)
+        else:
+            self.arrived(Arrived(inbound(message), message.mid, message.qos))
+
+    def _sock_recv(self, bufsize: int) -> bytes:
+        if not self._unread:
+            self._unread = super()._sock_recv(max(bufsize, READ_BYTES))
+        piece, self._unread = self._unread[:bufsize], self._unread[bufsize:]
+        return piece
+
+    def _create_unix_socket_connection(self) -> socket.socket:
+        # paho 2.2.0 forgets to close one that it could not connect.
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            connection.connect(self._host)
+        except OSError:
+            connection.close()
+            raise
+        return connection
