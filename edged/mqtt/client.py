@@ -13,6 +13,7 @@ import struct
 from collections.abc import Callable, Sequence
 
 import paho.mqtt.client as paho
+from paho.mqtt.enums import MQTTErrorCode
 
 from edged.mqtt import publish
 from edged.mqtt.packets import Delivery, Protocol, inbound
@@ -52,14 +53,14 @@ class Client(paho.Client):
         )
         self._packet_queue(paho.PUBACK, packed, mid=0, qos=1)
 
-    def _handle_publish(self) -> paho.MQTTErrorCode:
+    def _handle_publish(self) -> MQTTErrorCode:
         protocol: Protocol = "5" if self._protocol == paho.MQTTv5 else "3.1.1"
         whole = self._in_packet
         arrived = publish.read(whole["command"], bytes(whole["packet"]), protocol)
         if arrived is None or self.arrived is None:
             return super()._handle_publish()
         self.arrived(arrived)
-        return paho.MQTT_ERR_SUCCESS
+        return MQTTErrorCode.MQTT_ERR_SUCCESS
 
     def _handle_on_message(self, message: paho.MQTTMessage) -> None:
         if self.arrived is None:

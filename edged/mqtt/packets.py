@@ -111,14 +111,15 @@ class Packed(Properties):
         content: as they stand in the packet, their length in front.
     """
 
+    _content: bytes
+
     def __init__(self, content: bytes) -> None:
         # paho's own __init__ makes the tables that its `pack` needs, and forbids further names.
-        object.__setattr__(self, "content", content)
+        object.__setattr__(self, "_content", content)
 
     def pack(self) -> bytes:
         """Return the bytes."""
-        content: bytes = self.content
-        return content
+        return self._content
 
 
 def publish_properties(message: Outbound) -> Packed:

@@ -185,15 +185,15 @@ def _capacity_per_s(part: _Part, lasting_s: float) -> float:
     """Ask one more prompt for each that ends; return how many end per second."""
     for _ in range(OUTSTANDING):
         part.ask(USUAL[0])
-    ended_s = []
+    counted, warm_s = 0, WARM_SHARE * lasting_s
     while part.hear(lasting_s) is not None:
-        ended_s.append(part.now_s)
+        counted += part.now_s >= warm_s
         part.ask(USUAL[0])
     part.finish()
-    counted = [at_s for at_s in ended_s if at_s >= WARM_SHARE * lasting_s]
-    if len(counted) < 2:
-        raise EngineUnusable("the board answers next to nothing: there is no load to measure")
-    return (len(counted) - 1) / (counted[-1] - counted[0])
+    per_s = counted / (lasting_s - warm_s)
+    if per_s < URGENT_PER_S:
+        raise EngineUnusable(f"the board answers {per_s:.2f} prompts/s: too few to load it with")
+    return per_s
 
 
 def _driven(part: _Part, planned: Sequence[Sending]) -> Books:

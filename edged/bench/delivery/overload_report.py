@@ -90,12 +90,13 @@ def p99(values: Sequence[float]) -> float:
 def step_s(books: Books) -> float:
     """Return the median seconds from one token of a usual answer to its next."""
     replies = (ends[0].reply for name, ends in books.ends.items() if name[0] != URGENT)
-    return statistics.median(
+    steps_s: list[float] = [
         (reply["timing"]["total_s"] - reply["timing"]["ttft_s"])
         / (reply["usage"]["output_tokens"] - 1)
         for reply in replies
         if reply["event"] == "done"
-    )
+    ]
+    return statistics.median(steps_s)
 
 
 def bound_s(found: Overload) -> float:
