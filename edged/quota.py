@@ -72,11 +72,6 @@ class Purse:
     tokens: Bucket | None
     joules: Bucket | None
 
-    @property
-    def is_bound(self) -> bool:
-        """Whether anything bounds it."""
-        return self.tokens is not None or self.joules is not None
-
     def now(self, now_s: float) -> Purse:
         """Return the purse as it is at `now_s`."""
         return Purse(
@@ -131,14 +126,13 @@ class Quotas:
 
     def short(self, client: str, use: Use) -> Short | None:
         """Return what keeps a prompt of a client out; None where nothing does."""
-        return self._purse(client).short(use)
+        return self._purse(client).short(use) if self._bounds(client) else None
 
     def take(self, client: str, use: Use) -> None:
         """Charge a client; a negative use comes back."""
-        purse = self._purse(client)
-        if not purse.is_bound:
+        if not self._bounds(client):
             return
-        self._purses[client] = purse.less(use)
+        self._purses[client] = self._purse(client).less(use)
         self._purses.move_to_end(client)
         if len(self._purses) > CLIENTS_MAX:
             self._purses.popitem(last=False)
@@ -152,6 +146,11 @@ class Quotas:
         if serial in self._charged:
             client, charged = self._charged.pop(serial)
             self.take(client, took - charged)
+
+    def _bounds(self, client: str) -> bool:
+        """Return whether a client has a quota of each minute."""
+        quota = self._quota(client)
+        return quota.tokens_per_minute is not None or quota.joules_per_minute is not None
 
     def _purse(self, client: str) -> Purse:
         now_s = self._clock()
