@@ -22,7 +22,7 @@ from edged.bench.delivery.report import Found, SlowDisk, figures, lines
 from edged.bench.delivery.share import Shared
 from edged.bench.delivery.spool_view import Arrival, rate
 from edged.bench.delivery.table import table
-from edged.bench.delivery.upkeep import Idle, Written
+from edged.bench.delivery.upkeep import Idle, Recovered, Written
 from edged.errors import ConfigError
 
 ROOT = Path(__file__).parent.parent
@@ -35,7 +35,7 @@ GOOD = Found(
     slow_disk=[SlowDisk(Flooded(3000.0, 200), Flooded(1500.0, 190), 0.9)],
     latency=Latency(0.004, 0.005),
     shared=[Shared(2.5, 2.45)],
-    recovery_s=0.8,
+    recovered=[Recovered(0.8, 0.5)],
     written=Written(6000.0, 9000.0, 50_000.0, 1500.0),
     idle=Idle(1.2, 0.001),
 )
@@ -97,7 +97,7 @@ def test_a_board_that_reaches_all_is_told_so() -> None:
         ({"slow_disk": [SlowDisk(Flooded(1, 100), Flooded(1e4, 89), 1.0)]}, "answers lost"),
         ({"latency": Latency(1.0, 1.6)}, "ratio"),
         ({"shared": [Shared(1.0, 0.94)]}, "arrives"),
-        ({"recovery_s": 1.01}, "online"),
+        ({"recovered": [Recovered(1.01, 0.5)]}, "online"),
         ({"written": Written(8597.0, 1.0, 1.0, 1500.0)}, "until accepted"),
         ({"idle": Idle(2.1, 0.001)}, "wakeups"),
         ({"idle": Idle(1.0, 0.003)}, "share of a core"),

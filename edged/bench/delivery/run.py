@@ -205,7 +205,7 @@ def _share(place: Place, found: Found) -> None:
 def _recovery(place: Place, found: Found) -> None:
     size = place.size
     folder = place.folder / "recovers"
-    found.recovery_s = upkeep.recovery_s(folder, place.port, size.waiting, size.recoveries)
+    found.recovered = upkeep.recovery(folder, place.port, size.waiting, size.recoveries)
 
 
 def _bytes(place: Place, found: Found) -> None:

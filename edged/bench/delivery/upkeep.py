@@ -5,7 +5,6 @@ In:  a folder, a broker's port.     Out: bytes, seconds, wakeups, shares of a co
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -111,8 +110,16 @@ def _delivered(board: Board, count: int) -> Callable[[], bool]:
     return lambda: spool_view.delivered(board.folder) == count
 
 
-def recovery_s(folder: Path, port: int, rows: int, repeat: int) -> float:
-    """Return the median seconds from the start of a daemon to its `online`, after kill -9."""
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """From the start of a daemon to its `online`, after kill -9: s, and processor s of it."""
+
+    took_s: float
+    cpu_s: float
+
+
+def recovery(folder: Path, port: int, rows: int, repeat: int) -> list[Recovered]:
+    """Measure so many starts with so many prompts that wait."""
     spool_view.fill(folder, waiting=rows, delivered=0)
     tables: Tables = {"engine": {"backend": "sim"}, **WIDE}
     taken = []
@@ -124,9 +131,10 @@ def recovery_s(folder: Path, port: int, rows: int, repeat: int) -> float:
             board.kill()
             began_s = device.now_s()
             board.start()
-            taken.append(device.next(_is_online).at_s - began_s)
+            took_s = device.next(_is_online).at_s - began_s
+            taken.append(Recovered(took_s, used(board.pid).cpu_s))
             board.wait_until_ready()
-    return statistics.median(taken)
+    return taken
 
 
 def _is_online(heard: Heard) -> bool:
