@@ -37,6 +37,13 @@ protocols = st.sampled_from(sorted(VERSIONS))
 
 def written(message: Outbound, protocol: Protocol) -> tuple[int, bytes]:
     """Return the packet that paho makes of a message: the first byte, and all behind its length."""
+    sent = written_whole(message, protocol)
+    place = next(place for place in range(1, 5) if sent[place] < 128)
+    return sent[0], sent[place + 1 :]
+
+
+def written_whole(message: Outbound, protocol: Protocol) -> bytes:
+    """Return the packet that paho makes of a message."""
     here, there = socket.socketpair()
     with here, there:
         client = paho.Client(CallbackAPIVersion.VERSION2, protocol=VERSIONS[protocol])
@@ -45,8 +52,7 @@ def written(message: Outbound, protocol: Protocol) -> tuple[int, bytes]:
         client.publish(message.topic, message.payload, message.qos, message.retain, properties)
         sent = there.recv(100_000)
         client._sock = None
-    place = next(place for place in range(1, 5) if sent[place] < 128)
-    return sent[0], sent[place + 1 :]
+    return sent
 
 
 def read_by_paho(command: int, body: bytes, protocol: Protocol) -> publish.Arrived:
@@ -133,6 +139,20 @@ def test_the_acknowledgements_of_a_group_leave_in_one_write_and_in_order() -> No
         )
         assert there.recv(100) == b"\x40\x02\x00\x07\x40\x02\x00\x03\x70\x02\x00\x09"
         client._sock = None
+
+
+@given(st.lists(outbound, min_size=1, max_size=4), st.integers(0, 2000), protocols)
+def test_whole_packets_are_found_and_no_piece_of_one(
+    messages: list[Outbound], cut: int, protocol: Protocol
+) -> None:
+    packets_of = [written_whole(message, protocol) for message in messages]
+    stream, found = b"".join(packets_of)[:cut], []
+    while (whole := publish.first(stream)) is not None:
+        found.append(stream[: whole.size_bytes])
+        assert found[-1].endswith(whole.body)
+        stream = stream[whole.size_bytes :]
+    assert found == packets_of[: len(found)]
+    assert len(found) == len(messages) or len(stream) < len(packets_of[len(found)])
 
 
 def test_packets_that_came_together_are_taken_one_by_one() -> None:

@@ -2,7 +2,8 @@
 
 In:  bytes of the socket.     Out: `Arrived`; paho's callbacks for all else; PUBACKs.
 paho asks the socket for each piece of a packet, three or four times for one prompt, and writes each
-PUBACK by itself. The methods that are overridden are paho's inner ones: tests hold what they do.
+PUBACK by itself. A prompt that came whole and has nothing unusual never gets to paho. The methods
+that are overridden are paho's inner ones: tests hold what they do.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from edged.mqtt.packets import Delivery, Protocol, inbound
 from edged.mqtt.publish import Arrived
 
 # So many at least are asked for: a group of small prompts is a few of these.
-READ_BYTES = 4096
+READ_BYTES = 8192
 # Source: MQTT 5, 3.4 and 3.7: two bytes follow; without a reason code it is "success".
 _ACKNOWLEDGEMENT = struct.Struct("!BBH")
 _KINDS = {1: paho.PUBACK, 2: paho.PUBCOMP}
@@ -53,13 +54,27 @@ class Client(paho.Client):
         )
         self._packet_queue(paho.PUBACK, packed, mid=0, qos=1)
 
+    def _packet_read(self) -> MQTTErrorCode:
+        # A packet that paho has begun is paho's to finish.
+        whole = None if self._in_packet["command"] else publish.first(self._unread)
+        if whole is None or (arrived := self._arrived(self._unread[0], whole.body)) is None:
+            return super()._packet_read()
+        self._unread = self._unread[whole.size_bytes :]
+        return self._hand_on(arrived)
+
     def _handle_publish(self) -> MQTTErrorCode:
+        packet = self._in_packet
+        arrived = self._arrived(packet["command"], bytes(packet["packet"]))
+        return super()._handle_publish() if arrived is None else self._hand_on(arrived)
+
+    def _arrived(self, command: int, body: bytes) -> Arrived | None:
+        """Return the message in a PUBLISH; None where it is for paho to read."""
         protocol: Protocol = "5" if self._protocol == paho.MQTTv5 else "3.1.1"
-        whole = self._in_packet
-        arrived = publish.read(whole["command"], bytes(whole["packet"]), protocol)
-        if arrived is None or self.arrived is None:
-            return super()._handle_publish()
-        self.arrived(arrived)
+        return None if self.arrived is None else publish.read(command, body, protocol)
+
+    def _hand_on(self, arrived: Arrived) -> MQTTErrorCode:
+        if self.arrived is not None:
+            self.arrived(arrived)
         return MQTTErrorCode.MQTT_ERR_SUCCESS
 
     def _handle_on_message(self, message: paho.MQTTMessage) -> None:

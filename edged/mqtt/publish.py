@@ -21,6 +21,8 @@ _PROPERTIES = {
     9: ("correlation", "sized"),
 }
 _PAYLOAD_FORMAT, _USER_PROPERTY = 1, 38
+# Source: MQTT 5, 2.1.2: the kind of a packet, in the upper half of its first byte.
+_PUBLISH = 0x30
 # Source: MQTT 5, 1.5.4: what paho takes for a malformed packet; UTF-8 cannot write surrogates.
 _FORBIDDEN = ("\0", "\ufeff")
 
@@ -32,6 +34,27 @@ class Arrived:
     inbound: Inbound
     packet: int
     qos: int
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A packet that came whole: what is behind its fixed header, and its bytes in all."""
+
+    body: bytes
+    size_bytes: int
+
+
+def first(unread: bytes) -> Whole | None:
+    """Return the first packet if it is a PUBLISH; None also for a piece of one, or over 16 KiB."""
+    if len(unread) < 3 or unread[0] & 0xF0 != _PUBLISH:
+        return None
+    length, place = unread[1], 2
+    if length > 127:
+        length, place = length - 128 + 128 * unread[2], 3
+        if unread[2] > 127:
+            return None
+    end = place + length
+    return Whole(unread[place:end], end) if end <= len(unread) else None
 
 
 def read(command: int, body: bytes, protocol: Protocol) -> Arrived | None:
