@@ -234,6 +234,8 @@ def _redirected(inbound: Inbound, sender: Sender, site: Site) -> Sender:
 
 def _named(sender: Sender, id: str, site: Site) -> Sender:
     """Return the sender with its id; the default reply topic follows the id."""
+    if id == sender.id:
+        return sender
     to = sender.destination
     if sender.is_on_default_topic:
         to = replace(to, topic=site.topics.response(sender.client, id))

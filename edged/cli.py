@@ -8,6 +8,7 @@ Each command imports what it needs when it is chosen, so that `edged --version` 
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -186,6 +187,11 @@ def _add_bench_delivery(kinds: _Commands[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--figure", action="append", default=[], metavar="NAME", help="default: all of them"
     )
+    parser.add_argument(
+        "--overload",
+        action="store_true",
+        help="only this: 150 %% of what the board can answer, for ten minutes",
+    )
     parser.add_argument("--folder", type=Path, help="on the disk to measure (default: $TMPDIR)")
     parser.add_argument("--quick", action="store_true", help="little of all: a trial, no figures")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures")
@@ -261,8 +267,12 @@ def _add_journal_option(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(given: argparse.Namespace) -> int:
+    # What is imported lives as long as the process: no collection need look at it, now or later.
+    gc.disable()
     from edged.daemon import run as run_daemon
 
+    gc.freeze()
+    gc.enable()
     return run_daemon(config.load(given.config), given.config)
 
 

@@ -104,7 +104,9 @@ class Config(Section):
 
     def quota_of(self, client: str) -> Quota:
         """Return what a client may ask: what its own table says, else what all may."""
-        rights = self.clients.get(client, Client())
+        rights = self.clients.get(client)
+        if rights is None:
+            return self.quota
         own = {name: getattr(rights, name) for name in Quota.model_fields}
         return self.quota.model_copy(
             update={name: value for name, value in own.items() if value is not None}

@@ -234,8 +234,8 @@ def parse(text: str) -> Any:
             double, or nested too deep.
     """
     try:
-        value = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_unique)
-        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+        value = _READER.decode(text)
+        _WRITER.encode(value).encode()
     except RecursionError as error:
         raise ValueError("nested too deep") from error
     except UnicodeEncodeError as error:
@@ -252,6 +252,11 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(table) != len(pairs):
         raise ValueError("an object names a key twice")
     return table
+
+
+# json.loads and json.dumps would make these anew for each text.
+_READER = json.JSONDecoder(parse_constant=_no_constant, object_pairs_hook=_unique)
+_WRITER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 
 
 def encode(reply: Reply) -> bytes:

@@ -45,14 +45,15 @@ class Entry:
         taken = Counter[str]()
         judged: list[Charged | Refusal] = []
         for candidate in candidates:
-            refusal = self._refusal(candidate, taken[candidate.client], sequences)
+            use = self._use(candidate)
+            refusal = self._refusal(candidate, use, taken[candidate.client], sequences)
             if refusal is not None and not await self._is_known(candidate):
                 judged.append(refusal)
                 continue
-            use = NOTHING if refusal is not None else self._use(candidate)
-            self._quotas.take(candidate.client, use)
+            charged = Charged(candidate, NOTHING if refusal is not None else use)
+            self._quotas.take(candidate.client, charged.use)
             taken[candidate.client] += 1
-            judged.append(Charged(candidate, use))
+            judged.append(charged)
         return judged
 
     def settle(self, charged: Sequence[Charged], verdicts: Sequence[Verdict]) -> None:
@@ -63,7 +64,9 @@ class Entry:
                 continue
             self._quotas.begun(verdict.row.serial, one.candidate.client, one.use)
 
-    def _refusal(self, candidate: Candidate, taken: int, sequences: int) -> Refusal | None:
+    def _refusal(
+        self, candidate: Candidate, use: Use, taken: int, sequences: int
+    ) -> Refusal | None:
         """Return why a prompt is not taken; so many of its client were, of the same group."""
         client = candidate.client
         limit = self._quotas.of(client).outstanding_max
@@ -75,7 +78,7 @@ class Entry:
             retry_s = UNKNOWN_RETRY_S if relief_s is None else relief_s * rounds
             detail = f"{client} has {unfinished} unfinished prompts"
             return Refusal("quota", f"{detail}, limit outstanding_max = {limit}", retry_s)
-        short = self._quotas.short(client, self._use(candidate))
+        short = self._quotas.short(client, use)
         if short is None:
             return None
         left = f"{max(0.0, short.bucket.left):.6g} left of {short.bucket.per_minute:.6g}"

@@ -43,12 +43,6 @@ class Grants:
         """Return why the power budget lets nothing run at all; None where it lets something."""
         return self._power.refusal
 
-    @property
-    def _forecasts(self) -> bool:
-        """Whether the governor forecasts any prompt."""
-        smallest = Ask(1, 1, 1.0, is_trimmable=False)
-        return self._power.granted(smallest, self.whole, 0) is not None
-
     def granted(self, counted: Counted, left_s: float, ahead: int) -> Granted | None:
         """Return what a prompt would get; None while nothing is held or its tokens are unknown.
 
@@ -57,6 +51,8 @@ class Grants:
             left_s: seconds until its deadline.
             ahead: so many prompts run or would run before it.
         """
+        if not self._power.forecasts:
+            return None
         if counted.prompt_tokens is None or counted.answer_tokens is None:
             return None
         ask = Ask(counted.prompt_tokens, counted.answer_tokens, left_s, is_trimmable=False)
@@ -64,7 +60,7 @@ class Grants:
 
     def next(self, flows: Mapping[Flow, FlowRows], queued: Queued) -> dict[int, Granted]:
         """Return what the waiting rows that start next would get if they ran now, where known."""
-        if not self._forecasts:
+        if not self._power.forecasts:
             return {}
         found = {
             row.serial: self.granted(row, row.deadline_s - queued.now_s, 0)

@@ -57,6 +57,9 @@ def begin(level: int, socket: Path = SOCKET) -> None:
     A person who runs edged in a shell sees text, also where there is a journald.
     Source: systemd.exec(5), $JOURNAL_STREAM.
     """
+    # Nobody is told of a line's process and thread, which are looked up for each.
+    # Source: docs.python.org, logging howto, "Optimization".
+    logging.logProcesses = logging.logThreads = logging.logMultiprocessing = False
     text = logging.StreamHandler()
     text.setFormatter(logging.Formatter(TEXT))
     is_journal = check_journal_stream() and socket.exists()

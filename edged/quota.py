@@ -126,10 +126,12 @@ class Quotas:
 
     def short(self, client: str, use: Use) -> Short | None:
         """Return what keeps a prompt of a client out; None where nothing does."""
-        return self._purse(client).short(use)
+        return self._purse(client).short(use) if self._bounds(client) else None
 
     def take(self, client: str, use: Use) -> None:
         """Charge a client; a negative use comes back."""
+        if not self._bounds(client):
+            return
         self._purses[client] = self._purse(client).less(use)
         self._purses.move_to_end(client)
         if len(self._purses) > CLIENTS_MAX:
@@ -144,6 +146,11 @@ class Quotas:
         if serial in self._charged:
             client, charged = self._charged.pop(serial)
             self.take(client, took - charged)
+
+    def _bounds(self, client: str) -> bool:
+        """Return whether a client has a quota of each minute."""
+        quota = self._quota(client)
+        return quota.tokens_per_minute is not None or quota.joules_per_minute is not None
 
     def _purse(self, client: str) -> Purse:
         now_s = self._clock()

@@ -142,7 +142,8 @@ def json_object(text: str) -> dict[str, Any]:
         raise Refusal("malformed", f"not JSON: {error}") from error
     if not isinstance(table, dict):
         raise Refusal("malformed", "the payload is JSON, but not an object")
-    if _depth(table) > DEPTH_MAX:
+    # No deeper than it has brackets, and most have few: then nothing is walked through.
+    if text.count("{") + text.count("[") >= DEPTH_MAX and _depth(table) > DEPTH_MAX:
         raise Refusal("malformed", f"nested over {DEPTH_MAX} levels deep")
     return table
 
@@ -245,7 +246,7 @@ def readable_id(inbound: Inbound) -> str | None:
 def fingerprint(inbound: Inbound) -> str:
     """Return what makes two copies of an id the same prompt: payload and recognised properties."""
     named = sorted(pair for pair in inbound.user_properties if pair[0] in _SCALARS)
-    return _hash(inbound.payload, json.dumps(named).encode())
+    return _hash(inbound.payload, json.dumps(named).encode() if named else b"[]")
 
 
 def _hash(*parts: bytes) -> str:

@@ -16,6 +16,9 @@ from edged.models.installed import templates_dir
 from edged.templates import Template
 from edged.topics import Topics
 
+# Of a client that the configuration says nothing of.
+DEFAULTS = config.Client()
+
 
 @dataclass(frozen=True, slots=True)
 class Site:
@@ -36,7 +39,7 @@ class Site:
 
     def client(self, name: str) -> config.Client:
         """Return what the configuration says of a client; the defaults where it says nothing."""
-        return self.clients.get(name, config.Client())
+        return self.clients.get(name, DEFAULTS)
 
 
 def site_of(settings: config.Config) -> Site:

@@ -31,6 +31,7 @@ from edged.rows import (
     Verdict,
     queued_row,
 )
+from edged.spool_room import Room, free_pages
 from edged.spool_salvage import open_sound
 
 T = TypeVar("T")
@@ -98,13 +99,9 @@ class Table:
         supersede: Callable[[Row], Settlement],
     ) -> list[Verdict]:
         """Return a verdict for each candidate; `unfinished` prompts are here already."""
-        verdicts = []
-        for candidate in candidates:
-            verdict = self._accept(candidate, now_s, limits, unfinished, supersede)
-            if isinstance(verdict, Fresh):
-                unfinished += 1 - len(verdict.superseded)
-            verdicts.append(verdict)
-        return verdicts
+        bytes_max = limits.bytes_max - outcome_bytes(limits.bytes_max)
+        room = Room(self._db, rows=unfinished, rows_max=limits.rows_max, bytes_max=bytes_max)
+        return [self._accept(candidate, now_s, room, supersede) for candidate in candidates]
 
     def recover(self, *, deadlines_certain: bool) -> None:
         """Queue again what ran when the daemon ended; mark deadlines that no clock kept."""
@@ -173,13 +170,13 @@ class Table:
 
     def vacuum(self) -> bool:
         """Give some pages back to the disk, if many are free; return whether there are more."""
-        free = self._free_pages()
+        free = free_pages(self._db)
         if free <= FREE_PAGES_KEPT:
             return False
         surplus = min(VACUUM_PAGES, free - FREE_PAGES_KEPT)
         # It frees a page with each row that is fetched.
         self._db.execute(f"PRAGMA incremental_vacuum({surplus})").fetchall()
-        return self._free_pages() < free
+        return free_pages(self._db) < free
 
     def unfinished(self) -> list[Row]:
         """Return the rows without an outcome, in arrival order."""
@@ -212,19 +209,26 @@ class Table:
         self,
         candidate: Candidate,
         now_s: float,
-        limits: config.Spool,
-        unfinished: int,
+        room: Room,
         supersede: Callable[[Row], Settlement],
     ) -> Verdict:
+        if _is_plain(candidate) and room.has_rows and room.has_bytes:
+            row = self._insert(candidate, now_s, room)
+            if row is not None:
+                return Fresh(row)
         known = self._known(candidate)
         if known is not None:
             return known
         superseded = self._superseded(candidate)
-        full = self._full(now_s, limits, unfinished - len(superseded))
+        room.free(len(superseded))
+        full = self._full(now_s, room)
         if full is not None:
+            room.free(-len(superseded))
             return full
         self.settle({row.serial: supersede(row) for row in superseded}, now_s)
-        return Fresh(self._insert(candidate, now_s), tuple(superseded))
+        row = self._insert(candidate, now_s, room)
+        assert row is not None, "its id is not taken"
+        return Fresh(row, tuple(superseded))
 
     def _known(self, candidate: Candidate) -> Verdict | None:
         """Return what is here of the same prompt or id."""
@@ -260,24 +264,14 @@ class Table:
             (to.topic, to.correlation, serial),
         )
 
-    def _full(self, now_s: float, limits: config.Spool, staying: int) -> Full | None:
-        """Return why there is no room for a prompt beside those that stay."""
-        if staying >= limits.rows_max:
-            return Full("queue_full", f"{staying} prompts wait, limit spool.rows_max")
-        bytes_max = limits.bytes_max - outcome_bytes(limits.bytes_max)
-        while self._used_bytes() > bytes_max:
+    def _full(self, now_s: float, room: Room) -> Full | None:
+        """Return why there is no room for a prompt."""
+        if not room.has_rows:
+            return Full("queue_full", f"{room.rows} prompts wait, limit spool.rows_max")
+        while not room.has_bytes:
             if not self._drop_oldest(now_s):
-                return Full("spool_full", f"over {bytes_max} bytes, limit spool.bytes_max")
+                return Full("spool_full", f"over {room.bytes_max} bytes, limit spool.bytes_max")
         return None
-
-    def _used_bytes(self) -> int:
-        (pages,) = self._one("PRAGMA page_count") or (0,)
-        (size,) = self._one("PRAGMA page_size") or (0,)
-        return (int(pages) - self._free_pages()) * int(size)
-
-    def _free_pages(self) -> int:
-        (free,) = self._one("PRAGMA freelist_count") or (0,)
-        return int(free)
 
     def _drop_oldest(self, now_s: float) -> bool:
         """Delete some of the oldest delivered rows past their deadline; return whether any."""
@@ -297,12 +291,14 @@ class Table:
         )
         return [_row(columns) for columns in found.fetchall()]
 
-    def _insert(self, candidate: Candidate, now_s: float) -> Row:
-        to = candidate.destination
+    def _insert(self, candidate: Candidate, now_s: float, room: Room) -> Row | None:
+        """Return the new row; None, and nothing happened: its client has that id already."""
+        to, job = candidate.destination, candidate.job.to_json()
         cursor = self._db.execute(
             "INSERT INTO prompt (client, id, fingerprint, board_given, state, accepted_s, "
             "deadline_s, deadline_certain, priority, stream, receipt, replace_key, topic, "
-            "correlation, job) VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?)",
+            "correlation, job) VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?) "
+            "ON CONFLICT (client, id) DO NOTHING",
             (
                 candidate.client,
                 candidate.id,
@@ -317,9 +313,12 @@ class Table:
                 candidate.replace,
                 to.topic,
                 to.correlation,
-                candidate.job.to_json(),
+                job,
             ),
         )
+        if not cursor.rowcount:
+            return None
+        room.take(job)
         serial = cursor.lastrowid
         assert serial is not None
         return queued_row(candidate, serial, now_s)
@@ -348,22 +347,20 @@ class Table:
         return Record(spool_s, Instant(boot_id, boottime_s, wall_s, bool(synchronised)))
 
     def _keep_clock(self, record: Record) -> None:
-        instant = record.instant
-        self._db.execute(
-            "INSERT OR REPLACE INTO clock VALUES (1, ?, ?, ?, ?, ?)",
-            (
-                record.spool_s,
-                instant.boot_id,
-                instant.boottime_s,
-                instant.wall_s,
-                instant.synchronised,
-            ),
-        )
+        then = record.instant
+        found = (then.boot_id, then.boottime_s, then.wall_s, then.synchronised)
+        statement = "INSERT OR REPLACE INTO clock VALUES (1, ?, ?, ?, ?, ?)"
+        self._db.execute(statement, (record.spool_s, *found))
 
     def _one(self, statement: str, *values: object) -> tuple[Any, ...] | None:
         with closing(self._db.execute(statement, values)) as cursor:
             found: tuple[Any, ...] | None = cursor.fetchone()
             return found
+
+
+def _is_plain(candidate: Candidate) -> bool:
+    """Return whether nothing but its own id can stand in the way of a prompt."""
+    return candidate.replace is None and not (candidate.board_given and candidate.duplicate)
 
 
 def _row(columns: tuple[Any, ...]) -> Row:

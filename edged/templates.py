@@ -124,16 +124,13 @@ class Template:
         return json.dumps(table, ensure_ascii=False, separators=(",", ":")).encode()
 
     def _values(self, given: str | Mapping[str, Any]) -> dict[str, str]:
-        wanted = ", ".join(self.variables)
         if isinstance(given, str):
             if len(self.variables) != 1:
+                wanted = ", ".join(self.variables)
                 raise Refusal("malformed", f"input: template {self.name} wants an object: {wanted}")
             given = {next(iter(self.variables)): given}
-        missing = [name for name in self.variables if name not in given]
-        unknown = [name for name in given if name not in self.variables]
-        if missing or unknown:
-            told = f"missing {', '.join(missing) or 'none'}, unknown {', '.join(unknown) or 'none'}"
-            raise Refusal("malformed", f"input: {told[:200]}; template {self.name} wants: {wanted}")
+        if given.keys() != self.variables.keys():
+            raise self._misnamed(given)
         values = {name: self._written(name, given[name]) for name in self.variables}
         empty = [name for name, text in values.items() if not text.strip()]
         if empty:
@@ -141,6 +138,13 @@ class Template:
         for name, one in self.bounds.items():
             one.check(name, values[name])
         return values
+
+    def _misnamed(self, given: Mapping[str, Any]) -> Refusal:
+        missing = ", ".join(name for name in self.variables if name not in given) or "none"
+        unknown = ", ".join(name for name in given if name not in self.variables) or "none"
+        told, wanted = f"missing {missing}, unknown {unknown}", ", ".join(self.variables)
+        detail = f"input: {told[:200]}; template {self.name} wants: {wanted}"
+        return Refusal("malformed", detail)
 
     def _written(self, name: str, value: object) -> str:
         form = self.table_forms.get(name)

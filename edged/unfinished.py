@@ -145,7 +145,10 @@ class _Queue:
         self._suspects = 0
 
     def add(self, row: Row) -> None:
-        bisect.insort(self.rows, row, key=_place)
+        if self.rows and _place(row) < _place(self.rows[-1]):
+            bisect.insort(self.rows, row, key=_place)
+        else:  # the usual case, by far: whoever comes later has a later deadline
+            self.rows.append(row)
         bisect.insort(self._accepted, (row.accepted_s, row.serial))
         self._suspects += is_suspect(row)
 

@@ -22,16 +22,20 @@ from edged.bench.delivery.report import Found, SlowDisk, figures, lines
 from edged.bench.delivery.share import Shared
 from edged.bench.delivery.spool_view import Arrival, rate
 from edged.bench.delivery.table import table
-from edged.bench.delivery.upkeep import Idle, Written
+from edged.bench.delivery.upkeep import Idle, Recovered, Written
 from edged.errors import ConfigError
 
 ROOT = Path(__file__).parent.parent
 GOOD = Found(
-    pairs=[Pair(8000.0, 2400.0), Pair(8000.0, 2000.0), Pair(9000.0, 2700.0)],
+    pairs=[
+        Pair(8000.0, 2400.0, 1e-4, 2e-4),
+        Pair(8000.0, 2000.0, 1e-4, 3e-4),
+        Pair(9000.0, 2700.0, 1e-4, 4e-4),
+    ],
     slow_disk=[SlowDisk(Flooded(3000.0, 200), Flooded(1500.0, 190), 0.9)],
     latency=Latency(0.004, 0.005),
     shared=[Shared(2.5, 2.45)],
-    recovery_s=0.8,
+    recovered=[Recovered(0.8, 0.5)],
     written=Written(6000.0, 9000.0, 50_000.0, 1500.0),
     idle=Idle(1.2, 0.001),
 )
@@ -64,6 +68,8 @@ def test_the_figures_are_the_medians() -> None:
         "engine_rate_loss": 0.05,
     }
     assert (told["accept_median_ratio_100k"], told["e2e_share"]) == (1.25, 0.98)
+    assert "| processor time of an accept " in table(GOOD)
+    assert "| 300 us (200 to 400) " in table(GOOD)
 
 
 def test_what_was_not_measured_is_null() -> None:
@@ -85,13 +91,13 @@ def test_a_board_that_reaches_all_is_told_so() -> None:
 @pytest.mark.parametrize(
     ("changes", "name"),
     [
-        ({"pairs": [Pair(8000.0, 1999.0)]}, "share of plain paho"),
+        ({"pairs": [Pair(8000.0, 1999.0, 1e-4, 3e-4)]}, "share of plain paho"),
         ({"slow_disk": [SlowDisk(Flooded(1, 100), Flooded(999.0, 100), 1.0)]}, "accepts/s, 10 ms"),
         ({"slow_disk": [SlowDisk(Flooded(1, 100), Flooded(1e4, 100), 2.1)]}, "burst of 1,000"),
         ({"slow_disk": [SlowDisk(Flooded(1, 100), Flooded(1e4, 89), 1.0)]}, "answers lost"),
         ({"latency": Latency(1.0, 1.6)}, "ratio"),
         ({"shared": [Shared(1.0, 0.94)]}, "arrives"),
-        ({"recovery_s": 1.01}, "online"),
+        ({"recovered": [Recovered(1.01, 0.5)]}, "online"),
         ({"written": Written(8597.0, 1.0, 1.0, 1500.0)}, "until accepted"),
         ({"idle": Idle(2.1, 0.001)}, "wakeups"),
         ({"idle": Idle(1.0, 0.003)}, "share of a core"),

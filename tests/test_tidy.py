@@ -60,7 +60,7 @@ LAYERS = (
     ("spool",),
     ("spool_file",),
     ("spool_table", "clock", "time_floor"),
-    ("spool_salvage",),
+    ("spool_salvage", "spool_room"),
     ("spool_schema",),
     ("unfinished", "batch"),
     ("rows",),

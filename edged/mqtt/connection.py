@@ -2,9 +2,9 @@
 
 In:  packets from the broker, and what `Session` sends.     Out: `Delivery` objects, PUBACKs.
 Runs on the event loop, which watches the socket and lets paho take its steps. Does not know:
-back-off, what a prompt is. Each connection has a paho client of its own: a client that lives on
-keeps the messages that its `publish` said it had refused and sends them later, and takes the same
-packet ids for other messages after the broker lost the session (measured, paho-mqtt 2.2.0).
+back-off, what a prompt is. Each connection has a client of its own: one that lives on keeps the
+messages that its `publish` said it had refused and sends them later, and takes the same packet ids
+for other messages after the broker lost the session (measured, paho-mqtt 2.2.0).
 """
 
 from __future__ import annotations
@@ -12,21 +12,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import paho.mqtt.client as paho
-from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from edged.config import Broker
 from edged.contract import Outbound
 from edged.errors import BrokerGone
 from edged.mqtt import packets
-from edged.mqtt.dial import Call, Unanswered, has_decrypted, refused, send_at_once
+from edged.mqtt.client import Client
+from edged.mqtt.dial import Call, Unanswered, refused, send_at_once
 from edged.mqtt.packets import Acknowledged, Delivery, Protocol, Will
 from edged.mqtt.presence import presence_of
+from edged.mqtt.publish import Arrived
 from edged.mqtt.rivals import End, Rivals
 
 log = logging.getLogger(__name__)
@@ -100,12 +101,12 @@ class Connection:
         self._connack: asyncio.Future[tuple[int, bool]] = self._loop.create_future()
         self._suback: asyncio.Future[list[ReasonCode]] = self._loop.create_future()
         self._ended: asyncio.Future[End] = self._loop.create_future()
-        self._client: paho.Client | None = None
+        self._client: Client | None = None
         self._socket: paho.SocketLike | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._is_paused = False
         self._taken = 0
-        self._unacknowledged: set[int] = set()
+        self._unacknowledged: dict[int, Delivery] = {}
         self._pending: dict[int, asyncio.Future[Acknowledged]] = {}
         self._unwritten: set[int] = set()
         self._window = asyncio.Semaphore(INFLIGHT_MAX)
@@ -136,7 +137,7 @@ class Connection:
             raise BrokerGone(f"{self._broker.where} does not answer SUBSCRIBE") from error
         return Opened(number, session_present, problem)
 
-    async def _dialled(self) -> paho.Client:
+    async def _dialled(self) -> Client:
         arguments = (self._broker, self._client_id, self._protocol, self._will)
         try:
             return await asyncio.to_thread(self._call.dial, *arguments)
@@ -155,22 +156,19 @@ class Connection:
         """
         if self._client is not None and self._number is not None and not self._ended.done():
             self._client.disconnect()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(GOODBYE_S):
-                    await self.ended()
+            await asyncio.wait([self._ended], timeout=GOODBYE_S)
         self._end("the connection was closed")
 
-    def acknowledge(self, delivery: Delivery) -> None:
-        """Send the PUBACK of `delivery`, once; nothing for QoS 0 or another connection's.
+    def acknowledge(self, deliveries: Iterable[Delivery]) -> None:
+        """Send the PUBACKs in this order, each once; none for QoS 0 or another connection's.
 
         A packet id of an earlier connection may by now be that of a new prompt, which would be
         lost if it were acknowledged (measured, paho-mqtt 2.2.0).
         """
-        if delivery.connection != self._number or delivery.packet not in self._unacknowledged:
-            return
-        self._unacknowledged.remove(delivery.packet)
-        if self._client is not None and not self._ended.done():
-            self._client.ack(delivery.packet, delivery.qos)
+        own = [one for one in deliveries if one.connection == self._number]
+        due = [one for one in own if self._unacknowledged.pop(one.packet, None) is not None]
+        if due and self._client is not None and not self._ended.done():
+            self._client.acknowledge(due)
 
     async def publish(self, message: Outbound) -> Acknowledged:
         """Publish at QoS 1 and wait for the PUBACK.
@@ -211,13 +209,13 @@ class Connection:
         """Read the socket again."""
         if self._is_paused and self._socket is not None:
             self._loop.add_reader(self._socket, self._read)
-            # Bytes that TLS has already decrypted do not make the socket readable.
+            # Bytes that were read or decrypted already do not make the socket readable.
             self._loop.call_soon(self._read)
         self._is_paused = False
 
     # Opening, in the order of the packets.
 
-    def _take_over(self, client: paho.Client) -> None:
+    def _take_over(self, client: Client) -> None:
         """Drive the client from the event loop from here on."""
         self._client, self._socket = client, client.socket()
         if self._socket is None:
@@ -226,7 +224,7 @@ class Connection:
         send_at_once(self._socket)
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe
-        client.on_message = self._on_message
+        client.arrived = self._on_arrived
         client.on_publish = self._on_publish
         client.on_disconnect = self._on_disconnect
         client.on_socket_close = lambda *_: self._unhook()
@@ -272,18 +270,19 @@ class Connection:
     # The packets of a standing connection.
 
     def _read(self) -> None:
+        self._drive(self._take_packets)
+
+    def _take_packets(self, client: Client) -> None:
         """Take packets as long as there are whole ones; a round of the event loop costs more."""
         for _ in range(PACKETS_AT_ONCE):
             if self._is_paused or self._ended.done():
                 return
             taken = self._taken
-            self._drive(lambda client: client.loop_read())
-            if self._taken == taken and not has_decrypted(self._socket):
-                return
-        self._loop.call_soon(self._read)
-
-    def _write(self) -> None:
-        self._drive(lambda client: client.loop_write())
+            client.loop_read()
+            if self._taken == taken:  # whoever waits for a rarer packet goes first
+                break
+        if self._taken != taken or client.has_unread:
+            self._loop.call_soon(self._read)
 
     def _keep_alive(self) -> None:
         """Let paho ping or give up; a broker that vanished is noticed within two keep alives."""
@@ -291,7 +290,7 @@ class Connection:
         if self._client is not None and not self._ended.done():
             self._timer = self._loop.call_later(self._client.keepalive / 4, self._keep_alive)
 
-    def _drive(self, step: Callable[[paho.Client], object]) -> None:
+    def _drive(self, step: Callable[[Client], object]) -> None:
         """Let paho take a step; whatever it raises, which is a bug, ends this connection.
 
         paho keeps a packet that it could not finish and takes it up again at the next step, which
@@ -303,18 +302,19 @@ class Connection:
                 step(self._client)
                 on_error.pop_all()
 
-    def _on_message(self, _: Any, __: Any, message: paho.MQTTMessage) -> None:
+    def _on_arrived(self, arrived: Arrived) -> None:
         self._taken += 1
         if self._number is None:
             return
-        inbound = packets.inbound(message)
+        inbound = arrived.inbound
         if inbound.topic == self._will.topic:  # asked for at QoS 0: there is nothing to acknowledge
             if inbound.retained:
                 self._rivals.met(presence_of(inbound.user_properties))
             return
-        if message.qos:
-            self._unacknowledged.add(message.mid)
-        self._arrived(Delivery(inbound, self._number, message.mid, message.qos))
+        delivery = Delivery(inbound, self._number, arrived.packet, arrived.qos)
+        if delivery.qos:
+            self._unacknowledged[delivery.packet] = delivery
+        self._arrived(delivery)
 
     def _send(self, message: Outbound) -> asyncio.Future[Acknowledged]:
         if self._client is None or self._ended.done():
@@ -331,7 +331,7 @@ class Connection:
             pending.set_result(Acknowledged(claimed=False))
         return pending
 
-    def _properties(self, message: Outbound) -> Properties | None:
+    def _properties(self, message: Outbound) -> packets.Packed | None:
         return packets.publish_properties(message) if self._protocol == "5" else None
 
     def _on_publish(self, _: Any, __: Any, packet: int, reason: ReasonCode, ___: Any) -> None:
@@ -386,7 +386,7 @@ class Connection:
 
     def _watch_writable(self) -> None:
         if self._socket is not None:
-            self._loop.add_writer(self._socket, self._write)
+            self._loop.add_writer(self._socket, self._drive, Client.loop_write)
 
     def _unwatch_writable(self) -> None:
         if self._socket is not None:

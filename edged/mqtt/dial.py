@@ -17,6 +17,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from edged.config import Broker
 from edged.credentials import located
 from edged.errors import BrokerGone
+from edged.mqtt.client import Client
 from edged.mqtt.packets import Protocol, Will, connect_properties, will_properties
 from edged.mqtt.tls import tls_context, unusable
 from edged.time_floor import TimeFloor
@@ -50,7 +51,7 @@ def dial(
     is_lasting: bool = True,
     limit_s: float = CONNECT_S,
     floor: TimeFloor | None = None,
-) -> paho.Client:
+) -> Client:
     """Return a client that has a socket and has sent CONNECT.
 
     It has no callbacks yet, so none runs in this thread, and paho writes CONNECT by itself.
@@ -87,19 +88,6 @@ def dial(
     return client
 
 
-class _Client(paho.Client):
-    """paho's client, which forgets (2.2.0) to close a UNIX socket that it could not connect."""
-
-    def _create_unix_socket_connection(self) -> socket.socket:
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            connection.connect(self._host)
-        except OSError:
-            connection.close()
-            raise
-        return connection
-
-
 class Call:
     """A connection that is dialled in a thread; hung up in another one, it is closed at once.
 
@@ -111,12 +99,10 @@ class Call:
 
     def __init__(self, floor: TimeFloor | None = None) -> None:
         self._floor = floor
-        self._reached: list[paho.Client] = []
+        self._reached: list[Client] = []
         self._is_hung_up = False
 
-    def dial(
-        self, broker: Broker, client_id: str, protocol: Protocol, will: Will | None
-    ) -> paho.Client:
+    def dial(self, broker: Broker, client_id: str, protocol: Protocol, will: Will | None) -> Client:
         """Dial as the function does; return its client.
 
         Raises:
@@ -143,8 +129,8 @@ class Call:
 
 def _new_client(
     broker: Broker, client_id: str, protocol: Protocol, will: Will | None, *, is_lasting: bool
-) -> paho.Client:
-    client = _Client(
+) -> Client:
+    client = Client(
         CallbackAPIVersion.VERSION2,
         client_id=client_id,
         clean_session=None if protocol == "5" else not is_lasting,
@@ -202,14 +188,6 @@ def refused(broker: Broker, protocol: Protocol, reason: ReasonCode) -> BrokerGon
         advice = "check broker.username, broker.password_file and the broker's own list"
         return BrokerGone(f"{where} does not let {name} in ({reason}): {advice}")
     return BrokerGone(f"{where} refused the connection: {reason}")
-
-
-def has_decrypted(connected: object) -> bool:
-    """Return whether TLS has bytes of a connection that the event loop does not see.
-
-    Source: docs.python.org, ssl, "Notes on non-blocking sockets".
-    """
-    return isinstance(connected, ssl.SSLSocket) and connected.pending() > 0
 
 
 def send_at_once(connected: object) -> None:

@@ -104,33 +104,65 @@ def topic_out(message: Outbound) -> str:
     return message.topic
 
 
-def publish_properties(message: Outbound) -> Properties:
-    """Return the MQTT 5 properties of a message; all payloads of the contract are UTF-8."""
-    properties = _properties(PacketTypes.PUBLISH)
-    properties.PayloadFormatIndicator = 1
-    if message.content_type is not None:
-        properties.ContentType = message.content_type
-    if message.correlation is not None:
-        properties.CorrelationData = message.correlation
+class Packed(Properties):
+    """Properties that are packed already: paho looks each one's name up in a list, several times.
+
+    Args:
+        content: as they stand in the packet, their length in front.
+    """
+
+    _content: bytes
+
+    def __init__(self, content: bytes) -> None:
+        # paho's own __init__ makes the tables that its `pack` needs, and forbids further names.
+        object.__setattr__(self, "_content", content)
+
+    def pack(self) -> bytes:
+        """Return the bytes."""
+        return self._content
+
+
+def publish_properties(message: Outbound) -> Packed:
+    """Return the MQTT 5 properties of a message; all payloads of the contract are UTF-8.
+
+    Source: MQTT 5, 2.2.2.2 (identifiers) and 1.5 (how values are written).
+    """
+    parts = [b"\x01\x01"]
     if message.expiry_s is not None:
-        properties.MessageExpiryInterval = message.expiry_s
-    if message.user_properties:
-        properties.UserProperty = list(message.user_properties)
-    return properties
+        parts.append(b"\x02" + message.expiry_s.to_bytes(4, "big"))
+    if message.content_type is not None:
+        parts.append(b"\x03" + _sized(message.content_type.encode()))
+    if message.correlation is not None:
+        parts.append(b"\x09" + _sized(message.correlation))
+    for name, value in message.user_properties:
+        parts.append(b"\x26" + _sized(name.encode()) + _sized(value.encode()))
+    content = b"".join(parts)
+    return Packed(_length(len(content)) + content)
 
 
-def packet_bytes(message: Outbound, properties: Properties | None) -> int:
+def _sized(content: bytes) -> bytes:
+    return len(content).to_bytes(2, "big") + content
+
+
+def _length(value: int) -> bytes:
+    """Return a variable byte integer."""
+    digits = bytearray()
+    while value > 127:
+        digits.append(value % 128 + 128)
+        value //= 128
+    return bytes([*digits, value])
+
+
+def packet_bytes(message: Outbound, properties: Packed | None) -> int:
     """Return the size of a PUBLISH, at most 3 bytes too much.
 
     Source: MQTT 5, 3.3: fixed header of up to 5 bytes, topic with its length, Packet Identifier.
     """
-    packed = b""
-    if properties is not None:
-        packed = properties.pack()  # type: ignore[no-untyped-call] # paho annotates none of it
+    packed = b"" if properties is None else properties.pack()
     return 5 + 2 + len(message.topic.encode()) + 2 + len(packed) + len(message.payload)
 
 
-def fits(message: Outbound, properties: Properties | None, limit: int | None) -> bool:
+def fits(message: Outbound, properties: Packed | None, limit: int | None) -> bool:
     """Return whether a PUBLISH is within the bytes that a broker takes; None: any."""
     return limit is None or packet_bytes(message, properties) <= limit
 

@@ -165,9 +165,8 @@ class Session:
         Nothing happens for those of an earlier connection: the broker sends them again.
         Source: MQTT 5, 4.6.0-2 (order).
         """
-        for delivery in deliveries:
-            if self._connection is not None:
-                self._connection.acknowledge(delivery)
+        if self._connection is not None:
+            self._connection.acknowledge(deliveries)
 
     async def publish(self, message: Outbound) -> Acknowledged:
         """Publish at QoS 1 and wait for the PUBACK.

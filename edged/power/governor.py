@@ -291,17 +291,23 @@ class Governor:
         chunk_tokens = self._law.chunk_tokens
         return Grant(context_tokens, sequences, chunk_tokens, True, self.throttled)
 
+    @property
+    def forecasts(self) -> bool:
+        """Return whether requests are forecast: the budget is held, and paces are known."""
+        law = self._law
+        return law.settings.enforce and law.forecast.learned.pace_ticks >= PACE_TICKS_MIN
+
     def granted(self, ask: Ask, grant: Grant, ahead: int) -> Granted | None:
-        """Return what a request would get now; None while nothing is held, or paces are unknown.
+        """Return what a request would get now; None where requests are not forecast.
 
         Args:
             ask: the request, with the seconds until its deadline.
             grant: the context and the sequences that there are.
             ahead: so many requests like it are in front.
         """
-        law = self._law
-        if not law.settings.enforce or law.forecast.learned.pace_ticks < PACE_TICKS_MIN:
+        if not self.forecasts:
             return None
+        law = self._law
         supply = Supply(
             point=law.point,
             duty=max(DUTY_MIN, law.duty),

@@ -105,14 +105,18 @@ class Device:
         Raises:
             EngineUnusable: none came in time.
         """
-        deadline_s = time.monotonic() + REPLY_S_MAX
-        while True:
-            try:
-                heard = self._heard.get(timeout=max(0.01, deadline_s - time.monotonic()))
-            except queue.Empty as error:
-                raise EngineUnusable(f"no reply in {REPLY_S_MAX:.0f} s") from error
+        deadline_s = self.now_s() + REPLY_S_MAX
+        while (heard := self.heard(deadline_s)) is not None:
             if is_wanted(heard):
                 return heard
+        raise EngineUnusable(f"no reply in {REPLY_S_MAX:.0f} s")
+
+    def heard(self, until_s: float) -> Heard | None:
+        """Return the next message; None if none has come by then."""
+        try:
+            return self._heard.get(timeout=max(0.0, until_s - self.now_s()))
+        except queue.Empty:
+            return None
 
     def __enter__(self) -> Self:
         """Connect."""

@@ -1,7 +1,8 @@
 """How fast plain paho takes what waits for it: `python -m edged.bench.delivery.drained PORT COUNT`.
 
 In:  lines on standard input: after the first line, the queue is there.     Out: `ready`, then the
-messages per second, each acknowledged when its callback has returned and forgotten.
+messages per second, each acknowledged when its callback has returned and forgotten, and the
+processor time of each.
 A process of its own, as the daemon is one. The broker has no bound of messages under way to it.
 """
 
@@ -12,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import paho.mqtt.client as paho
@@ -26,18 +28,26 @@ TOPIC = "edged/v1/dock/plain"
 SESSION_S = 3600
 
 
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """How fast messages were taken, and the processor time of one, s, user and system."""
+
+    per_s: float
+    cpu_s: float
+
+
 class PlainPaho:
     """The other end of the process, in the benchmark."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
 
-    def rate(self) -> float:
-        """Let it take what waits; return the messages per second."""
+    def taken(self) -> Taken:
+        """Let it take what waits; return how fast."""
         assert self._process.stdin is not None
         self._process.stdin.write("go\n")
         self._process.stdin.flush()
-        return float(self.said())
+        return Taken(*map(float, self.said().split()))
 
     def said(self) -> str:
         """Return its next line.
@@ -82,12 +92,14 @@ class _Taking:
         client.subscribe(f"{TOPIC}/#", qos=1)
         client.loop_forever()
 
-    def rate(self) -> float:
-        """Take what waits; return the messages per second."""
+    def taken(self) -> Taken:
+        """Take what waits; return how fast."""
+        began_s = time.process_time()
         client = self._connected()
         client.on_message = self._on_message
         client.loop_forever()
-        return (self._count - 1) / (self._last_s - self._first_s)
+        per_s = (self._count - 1) / (self._last_s - self._first_s)
+        return Taken(per_s, (time.process_time() - began_s) / self._count)
 
     def _connected(self) -> paho.Client:
         client = paho.Client(
@@ -118,7 +130,8 @@ def _main(port: int, count: int) -> None:
     taking.subscribe()
     print("ready", flush=True)
     sys.stdin.readline()
-    print(taking.rate(), flush=True)
+    found = taking.taken()
+    print(found.per_s, found.cpu_s, flush=True)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from edged.bench.delivery.device import Device, Prompt, is_event, prompts
 from edged.bench.delivery.disk import slow_environment
 from edged.bench.delivery.drained import TOPIC, plain_paho
 from edged.bench.delivery.spool_view import rate
+from edged.bench.delivery.used import used
 
 # No bound of the queue is what is measured.
 WIDE: Tables = {"spool": {"rows_max": 100_000}, "quota": {"outstanding_max": 1_000_000}}
@@ -28,10 +29,12 @@ WORK_TOKENS = 16
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One repetition: plain paho and the daemon, prompts per second."""
+    """One repetition: plain paho and the daemon, prompts per second, processor s of each prompt."""
 
     raw_per_s: float
     accepts_per_s: float
+    raw_cpu_s: float
+    accept_cpu_s: float
 
     @property
     def share(self) -> float:
@@ -56,12 +59,15 @@ def accepting(folder: Path, port: int, count: int) -> Pair:
     with Device(port) as device:
         with plain_paho(port, count) as plain:
             device.publish(prompts(TOPIC, FLOOD, count))
-            raw_per_s = plain.rate()
+            raw = plain.taken()
         with Board(folder, port, SIM) as board:
             board.wait_until_ready()
             board.pause()
+            before_s = used(board.pid).cpu_s
             _drain(board, device, prompts(board.topic, FLOOD, count))
-            return Pair(raw_per_s, rate(spool_view.arrivals(folder, FLOOD)))
+            cpu_s = (used(board.pid).cpu_s - before_s) / count
+            accepts_per_s = rate(spool_view.arrivals(folder, FLOOD))
+            return Pair(raw.per_s, accepts_per_s, raw.cpu_s, cpu_s)
 
 
 def flooded(folder: Path, port: int, count: int, window_s: float, preload: Path | None) -> Flooded:

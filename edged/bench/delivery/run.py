@@ -8,16 +8,18 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from edged import config
-from edged.bench.delivery import latency, rates, share, upkeep
+from edged.bench.delivery import latency, overload_report, rates, share, upkeep
 from edged.bench.delivery.broker import mosquitto
 from edged.bench.delivery.disk import check_on_disk, slow_fsync
+from edged.bench.delivery.overload import Lasting, Overload, overload
 from edged.bench.delivery.report import Found, SlowDisk, figures
-from edged.bench.delivery.table import table
+from edged.bench.delivery.table import judged, table
 from edged.bench.system import Setting
 from edged.engine.threads import compute_threads
 from edged.errors import ConfigError
@@ -98,6 +100,11 @@ class Place:
     size: Size
 
 
+# So many urgent prompts alone that a hundredth of them is three; ten minutes beside the others.
+WHOLE = Lasting(capacity_s=30.0, alone_s=330.0, loaded_s=600.0)
+TRIAL = Lasting(capacity_s=3.0, alone_s=3.0, loaded_s=6.0)
+
+
 def run(given: argparse.Namespace) -> int:
     """Measure what the command line names; return 0.
 
@@ -105,18 +112,39 @@ def run(given: argparse.Namespace) -> int:
         ConfigError: no such figure, no mosquitto, or the folder is in memory.
         EngineUnusable: a board did not do what the benchmark asked of it.
     """
+    if given.overload:
+        found = overloaded(TRIAL if given.quick else WHOLE, given.folder)
+        _tell(given, overload_report.figures(found), judged(overload_report.lines(found)))
+    else:
+        _measure(given)
+    return 0
+
+
+def overloaded(lasting: Lasting, parent: Path | None) -> Overload:
+    """Return what a board did that was asked for more than it can answer."""
+    with tempfile.TemporaryDirectory(prefix="edged-", dir=parent) as folder:
+        check_on_disk(Path(folder))
+        with mosquitto(Path(folder)) as port:
+            return overload(Path(folder) / "loaded", port, lasting)
+
+
+def _measure(given: argparse.Namespace) -> None:
     chosen = given.figure or list(MEASURES)
     unknown = sorted(set(chosen) - set(MEASURES))
     if unknown:
         raise ConfigError(f"--figure {unknown[0]}: there is none; there are: {', '.join(MEASURES)}")
     model = given.model or find_model(config.Model()).path
     found = measured(chosen, model, QUICK if given.quick else FULL, given.folder)
+    _tell(given, figures(found), table(found))
+
+
+def _tell(given: argparse.Namespace, found: Mapping[str, Any], text: str) -> None:
+    """Print what was found, and write it where the command line says."""
     if given.json is not None:
-        given.json.write_text(json.dumps(figures(found), indent=1) + "\n", encoding="utf-8")
+        given.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     if given.table is not None:
-        given.table.write_text(table(found) + "\n", encoding="utf-8")
-    print(table(found))
-    return 0
+        given.table.write_text(text + "\n", encoding="utf-8")
+    print(text)
 
 
 def measured(names: Sequence[str], model: Path, size: Size, parent: Path | None) -> Found:
@@ -177,7 +205,7 @@ def _share(place: Place, found: Found) -> None:
 def _recovery(place: Place, found: Found) -> None:
     size = place.size
     folder = place.folder / "recovers"
-    found.recovery_s = upkeep.recovery_s(folder, place.port, size.waiting, size.recoveries)
+    found.recovered = upkeep.recovery(folder, place.port, size.waiting, size.recoveries)
 
 
 def _bytes(place: Place, found: Found) -> None:

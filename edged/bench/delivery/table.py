@@ -7,6 +7,7 @@ Pure but for the machine's name.
 from __future__ import annotations
 
 import platform
+from collections.abc import Sequence
 
 from edged.bench.delivery.report import Found, Line, lines
 from edged.bench.system import cpu_name
@@ -15,10 +16,15 @@ from edged.bench.table import grid
 
 def table(found: Found) -> str:
     """Return all that was measured."""
+    return "\n".join([judged(lines(found)), *([""] if found.notes else []), *found.notes])
+
+
+def judged(lines: Sequence[Line]) -> str:
+    """Return figures beside what they should reach."""
     head = ["figure", "median (least to most)", "reach", "met"]
-    rows = [head, *([one.name, one.measured, one.reach, _met(one)] for one in lines(found))]
+    rows = [head, *([one.name, one.measured, one.reach, _met(one)] for one in lines)]
     machine = f"Machine: {cpu_name()}, {platform.platform()}."
-    return "\n".join([machine, "", *grid(rows), *([""] if found.notes else []), *found.notes])
+    return "\n".join([machine, "", *grid(rows)])
 
 
 def _met(line: Line) -> str:

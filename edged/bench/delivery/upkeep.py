@@ -5,7 +5,6 @@ In:  a folder, a broker's port.     Out: bytes, seconds, wakeups, shares of a co
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from edged.bench.delivery.board import Board, Tables
 from edged.bench.delivery.device import Device, Heard, Prompt, prompts
 from edged.bench.delivery.disk import written_bytes
 from edged.bench.delivery.rates import FLOOD, SIM, WIDE
-from edged.bench.system import PROC
+from edged.bench.delivery.used import used
 
 PAGE_BYTES = 4096
 # The answers of what is written down: short ones, so that a thousand take half a minute.
@@ -111,8 +110,16 @@ def _delivered(board: Board, count: int) -> Callable[[], bool]:
     return lambda: spool_view.delivered(board.folder) == count
 
 
-def recovery_s(folder: Path, port: int, rows: int, repeat: int) -> float:
-    """Return the median seconds from the start of a daemon to its `online`, after kill -9."""
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """From the start of a daemon to its `online`, after kill -9: s, and processor s of it."""
+
+    took_s: float
+    cpu_s: float
+
+
+def recovery(folder: Path, port: int, rows: int, repeat: int) -> list[Recovered]:
+    """Measure so many starts with so many prompts that wait."""
     spool_view.fill(folder, waiting=rows, delivered=0)
     tables: Tables = {"engine": {"backend": "sim"}, **WIDE}
     taken = []
@@ -124,9 +131,10 @@ def recovery_s(folder: Path, port: int, rows: int, repeat: int) -> float:
             board.kill()
             began_s = device.now_s()
             board.start()
-            taken.append(device.next(_is_online).at_s - began_s)
+            took_s = device.next(_is_online).at_s - began_s
+            taken.append(Recovered(took_s, used(board.pid).cpu_s))
             board.wait_until_ready()
-    return statistics.median(taken)
+    return taken
 
 
 def _is_online(heard: Heard) -> bool:
@@ -138,29 +146,9 @@ def idle(folder: Path, port: int, measure_s: float, settle_s: float = SETTLE_S) 
     with Board(folder, port) as board:
         board.wait_until_ready()
         time.sleep(settle_s)
-        before, began_s = [_used(pid) for pid in board.pids], time.monotonic()
+        before, began_s = [used(pid) for pid in board.pids], time.monotonic()
         time.sleep(measure_s)
-        after, lasted_s = [_used(pid) for pid in board.pids], time.monotonic() - began_s
+        after, lasted_s = [used(pid) for pid in board.pids], time.monotonic() - began_s
     wakeups = sum(now.wakeups - then.wakeups for then, now in zip(before, after, strict=True))
     cpu_s = sum(now.cpu_s - then.cpu_s for then, now in zip(before, after, strict=True))
     return Idle(wakeups / lasted_s, cpu_s / lasted_s)
-
-
-@dataclass(frozen=True, slots=True)
-class _Used:
-    wakeups: int
-    cpu_s: float
-
-
-def _used(pid: int) -> _Used:
-    """Return what the threads of a process used so far.
-
-    Source: proc(5): voluntary_ctxt_switches of each task's status; kernel documentation,
-    sched-stats: the first number of schedstat is nanoseconds on a core.
-    """
-    wakeups, cpu_ns = 0, 0
-    for task in (PROC / str(pid) / "task").iterdir():
-        fields = dict(line.split(":", 1) for line in (task / "status").read_text().splitlines())
-        wakeups += int(fields["voluntary_ctxt_switches"])
-        cpu_ns += int((task / "schedstat").read_text().split()[0])
-    return _Used(wakeups, cpu_ns / 1e9)
