@@ -50,7 +50,7 @@ def test_what_the_means_add_up_to_is_what_was_drawn(length_s: float, cycle_s: fl
         for (before_s, _), (end_s, watts_w) in itertools.pairwise(settled)
     )
     drawn_j = joules(settled[-1][0], cycle_s) - joules(settled[0][0], cycle_s)
-    assert told_j == pytest.approx(drawn_j, rel=0.02)
+    assert told_j == pytest.approx(drawn_j, rel=0.03)
 
 
 def test_a_mean_that_is_read_twice_ends_once() -> None:

@@ -88,7 +88,8 @@ def test_for_less_than_the_gains_noise_no_point_is_changed() -> None:
 
 def test_a_small_advantage_that_comes_and_goes_changes_nothing() -> None:
     found, current = place_of(1 / (1 + 0.8 * HYSTERESIS))
-    choice = Choice(current, *reversed(throughput(FORECAST, current, terms(3.0))), since_s=0.0)
+    tokens_s, duty = throughput(FORECAST, current, terms(3.0))
+    choice = Choice(current, duty, tokens_s, since_s=0.0)
     for second in range(500):
         places = (current,) if second % (LASTING_PATIENCE // 2) == 0 else (found, current)
         choice = best(FORECAST, places, terms(3.0), choice, 10.0 + second)

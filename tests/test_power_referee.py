@@ -17,6 +17,7 @@ from edged.bench.host.judge import Figures, Joules, Span, judged
 from edged.bench.host.plant import Chip, Plant, drawn
 from edged.bench.power_judge import Truth
 from edged.board.meter import Reading
+from edged.board.meters.conversions import Conversions
 from edged.power.budget import Budget
 from edged.power.forecast import Phase
 from edged.power.outfit import Parts
@@ -38,6 +39,7 @@ class Refereed:
     load: float = 0.0
     times_s: list[float] = field(default_factory=list)
     joules: list[float] = field(default_factory=list)
+    conversions: Conversions = field(default_factory=lambda: Conversions(AVERAGING_S))
 
     def run(self, phase: Phase | None) -> None:
         """Draw the time until now, and then what this phase draws."""
@@ -53,9 +55,10 @@ class Refereed:
         self.joules.append(self.plant.joules)
 
     def read(self) -> Reading:
-        """Return what the chip shows."""
-        at_s = self.loop.time()
-        return Reading(self.chip.shown_w, at_s, AVERAGING_S, 0.02, "ina226@1-0040", "metered")
+        """Return what the chip shows, dated as the daemon's own meter does."""
+        shown_w = self.chip.shown_w
+        at_s = self.conversions.end_s(shown_w, self.loop.time())
+        return Reading(shown_w, at_s, AVERAGING_S, 0.02, "ina226@1-0040", "metered")
 
     async def turn(self) -> None:
         """Look as often as the referee does."""
@@ -96,4 +99,4 @@ def test_a_machine_of_another_form_stays_under_each_of_its_limits(
 ) -> None:
     found = figures(tmp_path, seed)
     assert [one.over_share for one in found] == [0.0, 0.0, 0.0]
-    assert all(one.mean_w > 0.75 * one.limit_w for one in found)
+    assert all(one.mean_w > 0.85 * one.limit_w for one in found)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from edged.board.soc import Point
 from edged.power.forecast import Forecast, Mix
 
 # Another point must be better by this much: less is noise of the gains.
@@ -126,14 +127,19 @@ def throughput(forecast: Forecast, place: int, terms: Terms) -> tuple[float, flo
 
     An answer that cannot be given in time is not admitted, so that all tokens are useful.
     """
-    point = forecast.points[place]
-    step_s_max = forecast.step_s_max(point, terms.step_s_max, terms.peak_w, terms.peak_window_s)
+    point, step_s_max = forecast.points[place], terms.step_s_max
+    over_w = forecast.step_w(point, "prefill") - terms.peak_w
+    if over_w > 0:
+        step_s_max = forecast.step_s_max(point, step_s_max, terms.peak_w, terms.peak_window_s)
     length_s, joules = forecast.output_cost(point, terms.mix, step_s_max)
     paused_w = forecast.paused_w(point, terms.pause_s)
     if paused_w >= terms.aim_w:
         return 0.0, 0.0
-    stretched_s = length_s + _peak_pause_s(forecast, place, terms, step_s_max, paused_w)
-    joules += (stretched_s - length_s) * paused_w
+    stretched_s = length_s
+    if over_w > 0:
+        share = over_w / (terms.peak_w - paused_w)
+        stretched_s += share * _prefill_s(forecast, point, terms.mix, step_s_max)
+        joules += (stretched_s - length_s) * paused_w
     mean_w = joules / stretched_s
     duty = 1.0
     if mean_w > terms.aim_w:
@@ -156,17 +162,10 @@ def steady_pause_s(forecast: Forecast, place: int, terms: Terms, share: float) -
     return terms.pause_s
 
 
-def _peak_pause_s(
-    forecast: Forecast, place: int, terms: Terms, step_s_max: float, paused_w: float
-) -> float:
-    """Return the pause per output token that the peak asks for beside its prefill."""
-    point = forecast.points[place]
-    prefill_w = forecast.step_w(point, "prefill")
-    if prefill_w <= terms.peak_w:
-        return 0.0
+def _prefill_s(forecast: Forecast, point: Point, mix: Mix, step_s_max: float) -> float:
+    """Return the seconds of prefill of one output token."""
     chunk = forecast.chunk_tokens(point, step_s_max)
-    prefill_s = terms.mix.prefill_per_output * forecast.prefill_s(point, chunk) / chunk
-    return prefill_s * (prefill_w - terms.peak_w) / (terms.peak_w - paused_w)
+    return mix.prefill_per_output * forecast.prefill_s(point, chunk) / chunk
 
 
 def ladder(forecast: Forecast, step_s_max: float, pause_s: float) -> list[int]:

@@ -117,9 +117,9 @@ class Law:
     @property
     def chunk_tokens(self) -> int:
         """Return the prefill chunk: within `step_s_max`, and with a pause within the peak."""
-        point, aims = self.forecast.points[self.point], self._ledger.aims
-        longest_s = self.settings.step_s_max
-        step_s = self.forecast.step_s_max(point, longest_s, aims.peak_w, aims.peak_window_s)
+        point, peak_w = self.forecast.points[self.point], self._ledger.peak_aim_w
+        longest_s, window_s = self.settings.step_s_max, self.limits.peak_window_s
+        step_s = self.forecast.step_s_max(point, longest_s, peak_w, window_s)
         return self.forecast.chunk_tokens(point, step_s)
 
     @property
