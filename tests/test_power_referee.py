@@ -1,8 +1,9 @@
 """The law on the referee's plants in virtual time: machines whose form and constants it lacks.
 
-Goal: windows stay under the limit, from an RK3588's figures and what the chip taught.
-Method: the daemon's parts with a simulated engine; the plant's own joules judge. Each budget holds
-for a while; a step is full load, a pause is none.
+Goal: windows stay under the limit and use it, from an RK3588's figures and what the chip taught.
+Method: the law alone with steps of milliseconds, and the daemon's parts with a simulated engine
+whose chunks take half a second; the plant's own joules judge. Each budget holds for a while; a step
+is full load, a pause is none.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from edged.board.meters.conversions import Conversions
 from edged.power.budget import Budget
 from edged.power.forecast import Phase
 from edged.power.outfit import Parts
+from tests.bare_referee import best_share, governed
 from tests.test_power_daemon import board, virtual_board
 from tests.virtual_time import VirtualLoop, config_of, run_virtually
 
@@ -93,7 +95,20 @@ def figures(folder: Path, seed: int) -> list[Figures]:
     return run_virtually(play)
 
 
-@pytest.mark.parametrize("seed", [1, *(pytest.param(n, marks=pytest.mark.slow) for n in (2, 3))])
+SEEDS = pytest.mark.parametrize(
+    "seed", [1, *(pytest.param(n, marks=pytest.mark.slow) for n in (2, 3))]
+)
+
+
+@SEEDS
+def test_short_steps_use_each_limit_and_give_nine_tenths_of_the_best_fixed_share(seed: int) -> None:
+    for budget_w, held in zip(BUDGETS_W, governed(seed, BUDGETS_W), strict=True):
+        assert held.figures.over_share == 0
+        assert held.figures.mean_w > 0.95 * budget_w
+        assert held.busy >= 0.9 * best_share(seed, budget_w)
+
+
+@SEEDS
 def test_a_machine_of_another_form_stays_under_each_of_its_limits(
     seed: int, tmp_path: Path
 ) -> None:
