@@ -8,6 +8,7 @@ measured at one point holds for the others well enough, and cannot wind up at a 
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Literal
@@ -197,12 +198,10 @@ class Forecast:
 
     def chunk_tokens(self, point: Point, step_s_max: float) -> int:
         """Return the largest chunk that stays within `step_s_max`; at least the smallest."""
-        chunk = CHUNKS_TOKENS[0]
-        for tokens in CHUNKS_TOKENS[1:]:
-            if tokens > self._chunk_tokens_max or self.prefill_s(point, tokens) > step_s_max:
-                break
-            chunk = tokens
-        return min(chunk, self._chunk_tokens_max)
+        full_s = step_s_max / (self.learned.prefill_pace * point.prefill_slow)
+        tokens = (full_s - self.soc.prefill_fixed_s) / self.soc.prefill_token_s
+        fitting = bisect_right(CHUNKS_TOKENS, min(tokens, self._chunk_tokens_max))
+        return min(CHUNKS_TOKENS[max(0, fitting - 1)], self._chunk_tokens_max)
 
     def output_cost(self, point: Point, mix: Mix, step_s_max: float) -> tuple[float, float]:
         """Return seconds and joules (board input) of one output token with its share of prefill."""
