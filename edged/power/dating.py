@@ -19,7 +19,7 @@ MOVED_SHARE = 0.1
 # Another lag must fit better by this much: noise changes nothing.
 BETTER = 0.8
 # However well the lag is known, single readings may be later by this.
-JITTER_S = 0.1
+JITTER_S = 0.05
 
 
 class Dating:
