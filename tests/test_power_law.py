@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from edged.bench.power_judge import Truth
 from edged.board.soc import KNOBS, RK3576, RK3588, Clocks, operating_points
 from edged.board.virtual.engine import Engine, Request
-from edged.board.virtual.plant import Board, drawn
+from edged.board.virtual.plant import Board, Plant, Thermal, drawn
 from edged.board.virtual.run import Event, Run
 from edged.board.virtual.sensor import Chip, Fault, Sensor
 from edged.power.budget import BLIND_DUTY, Budget, Source, State
@@ -261,6 +261,17 @@ def test_the_best_point_of_a_board_that_is_not_nominal_is_found() -> None:
     Run(board, Sensor(Chip(), 1), Engine(iter(backlog())), governor).until(120.0)
     clocks = governor.forecast.points[governor.point].clocks
     assert clocks == Clocks(700e6, 1608e6, 1560e6)
+
+
+def test_a_board_whose_chunks_draw_far_more_than_the_peak_still_answers() -> None:
+    # Half a second at 9 W: with any pause before it over a peak of 4.8 W in one second.
+    soc = replace(RK3588, idle_w=1.5, npu_top_w=8.0, prefill_token_s=0.0034)
+    points = operating_points(soc, frozenset())
+    governor = Law(Forecast(soc, points, Learned()), Budget().limits(), Settings(), 0.0)
+    board, engine = Board(Plant(soc, Thermal()), points, 25.0), Engine(iter(backlog()))
+    Run(board, Sensor(Chip(), 1), engine, governor).until(END_S)
+    assert engine.tokens > 0
+    assert worst_w(board, 1.0) <= 1.02 * 4.8
 
 
 def test_full_speed_is_ok_and_less_is_throttled() -> None:

@@ -90,7 +90,7 @@ def _ranked(scenario: Scenario, plant: Plant, limits: Limits) -> Iterator[Settin
     found, ratio = [], _prefill_per_output(scenario)
     for sequences in SEQUENCES:
         mix = Mix(ratio, sequences)
-        terms = Terms(limits.mean_w, limits.peak_w, mix, STEP_S_MAX, PAUSE_S)
+        terms = Terms(limits.mean_w, limits.peak_w, limits.peak_window_s, mix, STEP_S_MAX, PAUSE_S)
         for place, point in enumerate(points):
             tokens_s, _ = throughput(forecast, place, terms)
             found.append((tokens_s, Setting(point, sequences)))

@@ -11,12 +11,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from edged.board.soc import Point
 from edged.power.forecast import Forecast, Mix
 
 # Another point must be better by this much: less is noise of the gains.
 HYSTERESIS = 0.03
 # So many seconds in a row before a point is changed for a better one.
 PATIENCE = 3
+# Less counts when it lasts: noise of the gains changes its sign, a better point stays better.
+LASTING_HYSTERESIS = 0.01
+LASTING_PATIENCE = 20
 # Kinds of work that the ladder covers: answers only, a usual mix, long prompts.
 LADDER_MIXES = (0.0, 4.0, 100.0)
 LADDER_SEQUENCES = 4
@@ -34,11 +38,13 @@ class Terms:
 
     Attributes:
         aim_w, peak_w: means to stay under, board input.
+        peak_window_s: what `peak_w` is a mean over.
         pause_s: length of the pauses that would be needed.
     """
 
     aim_w: float
     peak_w: float
+    peak_window_s: float
     mix: Mix
     step_s_max: float
     pause_s: float
@@ -53,7 +59,8 @@ class Choice:
         duty: share of time that steps run there under the limits.
         tokens_s: output tokens per second expected; 0 before the first choice.
         since_s: when it was chosen.
-        wanted: how many choices in a row another one was better.
+        wanted: how many choices in a row another one was clearly better.
+        surpassed: how many choices in a row another one was better at all.
     """
 
     point: int
@@ -61,6 +68,7 @@ class Choice:
     tokens_s: float
     since_s: float
     wanted: int = 0
+    surpassed: int = 0
 
     def undecided(self) -> Choice:
         """Return this point, free to be left at once."""
@@ -94,11 +102,18 @@ def best(
         return Choice(found, found_duty, found_s, now_s)
     kept_s, kept_duty = throughput(forecast, current.point, terms)
     kept = replace(current, tokens_s=max(kept_s, 1e-9), duty=kept_duty)
-    if found == current.point or found_s <= (1 + HYSTERESIS) * kept_s:
-        return replace(kept, wanted=0)
-    if current.wanted + 1 < PATIENCE or now_s - current.since_s < DWELL_S:
-        return replace(kept, wanted=current.wanted + 1)
+    waits = _waiting(kept, found_s / kept.tokens_s - 1)
+    is_due = waits.wanted >= PATIENCE or waits.surpassed >= LASTING_PATIENCE
+    if not is_due or now_s - current.since_s < DWELL_S:
+        return waits
     return Choice(found, found_duty, found_s, now_s)
+
+
+def _waiting(kept: Choice, advantage: float) -> Choice:
+    """Return the choice with what it knows of another one that is better by this share."""
+    wanted = kept.wanted + 1 if advantage > HYSTERESIS else 0
+    surpassed = kept.surpassed + 1 if advantage > LASTING_HYSTERESIS else 0
+    return replace(kept, wanted=wanted, surpassed=surpassed)
 
 
 def cheapest(forecast: Forecast, places: Iterable[int]) -> int:
@@ -112,13 +127,19 @@ def throughput(forecast: Forecast, place: int, terms: Terms) -> tuple[float, flo
 
     An answer that cannot be given in time is not admitted, so that all tokens are useful.
     """
-    point = forecast.points[place]
-    length_s, joules = forecast.output_cost(point, terms.mix, terms.step_s_max)
+    point, step_s_max = forecast.points[place], terms.step_s_max
+    over_w = forecast.step_w(point, "prefill") - terms.peak_w
+    if over_w > 0:
+        step_s_max = forecast.step_s_max(point, step_s_max, terms.peak_w, terms.peak_window_s)
+    length_s, joules = forecast.output_cost(point, terms.mix, step_s_max)
     paused_w = forecast.paused_w(point, terms.pause_s)
     if paused_w >= terms.aim_w:
         return 0.0, 0.0
-    stretched_s = length_s + _peak_pause_s(forecast, place, terms, paused_w)
-    joules += (stretched_s - length_s) * paused_w
+    stretched_s = length_s
+    if over_w > 0:
+        share = over_w / (terms.peak_w - paused_w)
+        stretched_s += share * _prefill_s(forecast, point, terms.mix, step_s_max)
+        joules += (stretched_s - length_s) * paused_w
     mean_w = joules / stretched_s
     duty = 1.0
     if mean_w > terms.aim_w:
@@ -141,15 +162,10 @@ def steady_pause_s(forecast: Forecast, place: int, terms: Terms, share: float) -
     return terms.pause_s
 
 
-def _peak_pause_s(forecast: Forecast, place: int, terms: Terms, paused_w: float) -> float:
-    """Return the pause per output token that the peak asks for beside its prefill."""
-    point = forecast.points[place]
-    prefill_w = forecast.step_w(point, "prefill")
-    if prefill_w <= terms.peak_w:
-        return 0.0
-    chunk = forecast.chunk_tokens(point, terms.step_s_max)
-    prefill_s = terms.mix.prefill_per_output * forecast.prefill_s(point, chunk) / chunk
-    return prefill_s * (prefill_w - terms.peak_w) / (terms.peak_w - paused_w)
+def _prefill_s(forecast: Forecast, point: Point, mix: Mix, step_s_max: float) -> float:
+    """Return the seconds of prefill of one output token."""
+    chunk = forecast.chunk_tokens(point, step_s_max)
+    return mix.prefill_per_output * forecast.prefill_s(point, chunk) / chunk
 
 
 def ladder(forecast: Forecast, step_s_max: float, pause_s: float) -> list[int]:

@@ -8,6 +8,7 @@ measured at one point holds for the others well enough, and cannot wind up at a 
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Literal
@@ -20,6 +21,9 @@ GAIN_WEIGHT = 0.03
 # The idle floor moves slowly: heat, a cable plugged in.
 FLOOR_WEIGHT = 0.02
 BAND_WEIGHT = 0.02
+# A mean of mixed seconds counts half, and not where little ran: pauses have no gain.
+MIXED_WEIGHT = 0.5
+MIXED_ABOVE = 0.2
 # A gain further off than this is a broken meter or another board, not this one.
 GAIN_MIN, GAIN_MAX = 0.4, 2.5
 # Where the table is another machine's, its watts say little of this one's: a processor of 100 W.
@@ -28,6 +32,8 @@ STRANGER_MIN, STRANGER_MAX = 0.02, 50.0
 PACE_MIN, PACE_MAX = 0.01, 100.0
 # Band of the prior before anything was learned: what plants drawn from the stated ranges show.
 PRIOR_BAND = 0.25
+# Of what fits under the peak a chunk may take so much: answers go on in the same step.
+PEAK_SHARE = 0.9
 # So many ticks of each phase make gains to choose by. Long chunks leave few ticks of decode.
 TAUGHT_TICKS = 10
 # Prefill chunks. Powers of two: the NPU pads others up to the next one.
@@ -184,14 +190,26 @@ class Forecast:
             (soc.npu_tail_s, on_w),
         )
 
+    def step_s_max(
+        self, point: Point, longest_s: float, peak_w: float, peak_window_s: float
+    ) -> float:
+        """Return how long a prefill step may be: at most `longest_s`, and under the peak.
+
+        A step that is over the peak also after a pause as long as its window would never start.
+        """
+        step_w = self.step_w(point, "prefill")
+        if step_w <= peak_w:
+            return longest_s
+        paused_w = self.paused_w(point, peak_window_s)
+        room_j = PEAK_SHARE * max(0.0, peak_w - paused_w) * peak_window_s
+        return min(longest_s, room_j / (step_w - paused_w))
+
     def chunk_tokens(self, point: Point, step_s_max: float) -> int:
         """Return the largest chunk that stays within `step_s_max`; at least the smallest."""
-        chunk = CHUNKS_TOKENS[0]
-        for tokens in CHUNKS_TOKENS[1:]:
-            if tokens > self._chunk_tokens_max or self.prefill_s(point, tokens) > step_s_max:
-                break
-            chunk = tokens
-        return min(chunk, self._chunk_tokens_max)
+        full_s = step_s_max / (self.learned.prefill_pace * point.prefill_slow)
+        tokens = (full_s - self.soc.prefill_fixed_s) / self.soc.prefill_token_s
+        fitting = bisect_right(CHUNKS_TOKENS, min(tokens, self._chunk_tokens_max))
+        return min(CHUNKS_TOKENS[max(0, fitting - 1)], self._chunk_tokens_max)
 
     def output_cost(self, point: Point, mix: Mix, step_s_max: float) -> tuple[float, float]:
         """Return seconds and joules (board input) of one output token with its share of prefill."""
@@ -217,6 +235,19 @@ class Forecast:
             gain = self._bounded(_learned(now.decode_gain, ratio, now.decode_ticks))
             ticks = now.decode_ticks + 1
             self.learned = replace(now, decode_gain=gain, decode_ticks=ticks, band=band)
+
+    def learn_mixed(self, metered_w: float, expected_w: float) -> None:
+        """Take a mean in which both phases and pauses took turns: both gains follow it."""
+        above_w = expected_w - self.floor_w
+        if above_w < MIXED_ABOVE * self.floor_w:
+            return
+        scale = 1 + MIXED_WEIGHT * ((metered_w - self.floor_w) / above_w - 1)
+        now = self.learned
+        self.learned = replace(
+            now,
+            prefill_gain=self._bounded(scale * now.prefill_gain),
+            decode_gain=self._bounded(scale * now.decode_gain),
+        )
 
     def _bounded(self, gain: float) -> float:
         gain_min, gain_max = self._gains

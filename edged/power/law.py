@@ -28,27 +28,25 @@ from edged.power.choice import Choice, Terms, best, cheapest, ladder, steady_pau
 from edged.power.doubt import Doubt
 from edged.power.forecast import CHUNKS_TOKENS, Forecast, Phase, Step
 from edged.power.ledger import PAUSE_S_MAX, Ledger, Planned
+from edged.power.metering import Metering, Ran
 from edged.power.mix import MixMemory
 from edged.power.plausible import Metered, Trust
-from edged.power.stretch import Stretch, almost_all
+from edged.power.stretch import Stretch
 
-# The floor is learned when nothing ran for so long: spinning, DDR tail and NPU tail are over.
-QUIET_S = 4.0
 # Never aim closer to a limit than this, whatever the meter claims of itself.
 GUARD_MIN = 0.004
 GUARD_MAX = 0.5
 # Nor this close with a forecast alone: its mean error is not its worst one.
 FORECAST_GUARD = 0.03
-# A forecast that no meter checks grows less certain: so much more band per second.
-BAND_PER_S = 0.0005
+# A forecast that no meter checks grows less certain: so much more band per second. Leakage of a
+# board that warms up adds about 2 % in the 150 s that it takes (the virtual board's heat).
+BAND_PER_S = 0.00015
 # Ticks of learning after which the forecast of an unknown board counts as an estimate.
 KNOWN_TICKS = 50
 # The ladder is built again so often: which points are worth a look depends on gains and paces.
 LADDER_S = 60.0
 # A pause is on average this share of a bunch: some only wait for the window or the peak.
 USUAL_PAUSE = 0.6
-# A reading below the forecast by more than this is charged as this: no sudden headroom.
-CHARGED_SHARE = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +73,7 @@ class Settings:
     has_meter: bool = True
     is_calibrated: bool = False
     bunch_s: float = 0.45
-    steady_share: float = 0.004
+    steady_share: float = 0.01
 
 
 class Law:
@@ -97,12 +95,15 @@ class Law:
         self._stretches: deque[Stretch] = deque([Stretch(now_s, now_s, None)], maxlen=64)
         self._mix = MixMemory(settings.sequences_max, now_s)
         self._doubt = Doubt(forecast.learned)
+        known = settings.board_known
+        self._metering = Metering(
+            forecast, self._ledger, self._doubt, self._trust, board_known=known
+        )
         self._bunch_s = settings.bunch_s
         self._choice = Choice(len(forecast.points) - 1, 1.0, 0.0, now_s)
         self._standing = Standing(State.OK, "full speed fits")
         self._usable = frozenset(range(len(forecast.points)))
         self._climb(now_s)
-        self._most_w = forecast.most_w if settings.board_known else math.inf
         self._is_taught = self.forecast.learned.is_taught
         self._set_guard(0.0, now_s)
         self.choose(now_s)
@@ -114,10 +115,11 @@ class Law:
 
     @property
     def chunk_tokens(self) -> int:
-        """Return the prefill chunk: within `step_s_max` and within the peak."""
-        return self.forecast.chunk_tokens(
-            self.forecast.points[self.point], self.settings.step_s_max
-        )
+        """Return the prefill chunk: within `step_s_max`, and with a pause within the peak."""
+        point, peak_w = self.forecast.points[self.point], self._ledger.peak_aim_w
+        longest_s, window_s = self.settings.step_s_max, self.limits.peak_window_s
+        step_s = self.forecast.step_s_max(point, longest_s, peak_w, window_s)
+        return self.forecast.chunk_tokens(point, step_s)
 
     @property
     def standing(self) -> Standing:
@@ -174,44 +176,10 @@ class Law:
         """Take a tick: a reading, or None where the meter does not answer."""
         self._advance(now_s)
         before_j = self._ledger.joules_at(now_s)
-        # A known board's nominal floor counts until its own was learned: work may come at once.
-        known = self.settings.board_known
-        floor_w = self.forecast.floor_w if known else self.forecast.learned.floor_w
-        expected_w = self._expected_w(now_s, reading)
-        usable = self._trust.takes(reading, expected_w, floor_w, self._most_w)
-        if usable and reading is not None:
-            self._charge(reading, now_s - reading.age_s, expected_w)
-        else:
-            self._ledger.meter_as_forecast(now_s)
+        idle_since_s = self._last_step_end_s if self._running is None else math.inf
+        usable = self._metering.take(now_s, reading, Ran(self._stretches, idle_since_s))
         self._counter_j += self._ledger.joules_at(now_s) - before_j
         self._set_guard(reading.error_share if usable and reading else 0.0, now_s)
-
-    def _expected_w(self, now_s: float, reading: Metered | None) -> float:
-        """Return the forecast's mean of the time that a reading is of."""
-        if reading is None or not (math.isfinite(reading.age_s) and reading.averaging_s > 0):
-            return self.forecast.floor_w
-        forecast, end_s = self._ledger.forecast, now_s - reading.age_s
-        drawn_j = forecast.joules_at(end_s) - forecast.joules_at(end_s - reading.averaging_s)
-        return drawn_j / reading.averaging_s
-
-    def _charge(self, reading: Metered, end_s: float, expected_w: float) -> None:
-        """Enter a usable reading into the ledger; learn from it where it is one thing only."""
-        ledger, start_s = self._ledger, end_s - reading.averaging_s
-        gap_s = end_s - ledger.metered_s
-        if gap_s > 2 * reading.averaging_s:  # ticks were missed: the mean is not of that time
-            ledger.meter_as_forecast(start_s)
-        ledger.meter(end_s, max(reading.power_w, CHARGED_SHARE * expected_w))
-        if self._trust.is_trusted and self._trust.is_news:
-            self._learn(reading.power_w, expected_w, start_s - reading.averaging_s / 2, end_s)
-
-    def _learn(self, metered_w: float, expected_w: float, start_s: float, end_s: float) -> None:
-        if start_s - self._last_step_end_s > QUIET_S and self._running is None:
-            self.forecast.learn_floor(metered_w)
-            return
-        phase = almost_all(self._stretches, start_s, end_s)
-        if phase is not None:
-            self.forecast.learn_power(phase, metered_w, expected_w)
-            self._doubt.teach(phase)
 
     def _set_guard(self, error_share: float, now_s: float) -> None:
         """Take the band of whoever says the watts now as the share to keep free."""
@@ -345,6 +313,7 @@ class Law:
         terms = Terms(
             aim_w=ledger.aim_w,
             peak_w=ledger.peak_aim_w,
+            peak_window_s=ledger.limits.peak_window_s,
             mix=self._mix.follow(now_s),
             step_s_max=self.settings.step_s_max,
             pause_s=USUAL_PAUSE * self.settings.bunch_s,

@@ -17,6 +17,7 @@ from typing import Literal
 
 from edged.board.meter import Reading
 from edged.board.meters.averaging import Averaging, set_averaging
+from edged.board.meters.conversions import Conversions
 from edged.board.meters.counter import EnergyCounter
 from edged.board.meters.fault import MeterFault, named
 from edged.board.sysfs import entries, linked_name, optional_number, optional_text, read_number
@@ -123,6 +124,7 @@ class HwmonMeter:
         self._clock = clock
         self._counter = EnergyCounter()
         self._averaging = self._set_up()
+        self._conversions = Conversions(self._averaging.mean_s)
         if chip.way == "energy":
             self._look()
 
@@ -150,10 +152,16 @@ class HwmonMeter:
         except (OSError, ValueError) as error:
             self._find_again()
             raise named(error, self._chip.id) from error
+        at_s = self._end_s(watts_w, asked_s)
         if asked_s >= self._check_s:
-            self._averaging = self._set_up()
+            self._set_up_again()
         self._check_shunt()
-        return Reading(watts_w, asked_s, averaging_s, self.error_share, self._chip.id)
+        return Reading(watts_w, at_s, averaging_s, self.error_share, self._chip.id)
+
+    def _end_s(self, watts_w: float, asked_s: float) -> float:
+        """Return when the mean ended; a counter's ends now, and so does a sample."""
+        is_mean = self._chip.way != "energy" and self._averaging.covers_period
+        return self._conversions.end_s(watts_w, asked_s) if is_mean else asked_s
 
     def _watts(self, asked_s: float) -> tuple[float, float]:
         chip = self._chip
@@ -179,6 +187,11 @@ class HwmonMeter:
         self._driver_ohm = self._chip.shunt_ohm
         return set_averaging(self._chip.folder, self._chip.name, self._period_s)
 
+    def _set_up_again(self) -> None:
+        before, self._averaging = self._averaging, self._set_up()
+        if self._averaging != before:
+            self._conversions = Conversions(self._averaging.mean_s)
+
     def _check_shunt(self) -> None:
         told_ohm, true_ohm = self._driver_ohm, self._shunt_ohm
         if told_ohm is None or true_ohm is None:
@@ -198,4 +211,4 @@ class HwmonMeter:
             if chip.id == self._chip.id and chip.folder != self._chip.folder:
                 self._chip = chip
                 self._counter = EnergyCounter()
-                self._averaging = self._set_up()
+                self._set_up_again()
