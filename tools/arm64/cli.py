@@ -38,7 +38,7 @@ AFTER_THE_GUIDE: tuple[tuple[str, Callable[[Machine], str]], ...] = (
     ("a processor without dot products", steps.old_processor),
     ("packages of the tests", steps.test_packages),
     ("20 prompts, Cortex-A76", steps.prompts),
-    ("20 prompts, `arm64-v8.0`", steps.old_wheels),
+    ("20 prompts, `arm64-v8.0`, Cortex-A53", steps.old_wheels),
     ("unit tests", steps.unit_tests),
 )
 

@@ -113,7 +113,10 @@ def old_processor(machine: Machine) -> str:
 
 
 def old_wheels(machine: Machine) -> str:
-    """With the wheels for any Arm processor the same 20 prompts are answered on those of RK3576."""
+    """With the wheels for any Arm processor the same 20 prompts are answered on an RK3576's cores.
+
+    On the lesser of the two kinds: both have Armv8.0-A, and no instruction differs that is used.
+    """
     place = "/opt/v8.0"
     done = machine.run(
         f"{OPT}/.venv/bin/pip install --no-index --find-links {OLD_WHEELS} --no-deps "
@@ -121,11 +124,7 @@ def old_wheels(machine: Machine) -> str:
         name="old-wheels",
     )
     expect(done.code == 0, done.text)
-    said = [
-        f"{core}: {demo(machine, port, {'QEMU_CPU': core, 'PYTHONPATH': place})}"
-        for port, core in enumerate(OLD_CORES, start=1885)
-    ]
-    return "; ".join(said)
+    return demo(machine, 1885, {"QEMU_CPU": OLD_CORES[-1], "PYTHONPATH": place})
 
 
 def test_packages(machine: Machine) -> str:
