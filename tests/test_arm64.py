@@ -161,6 +161,10 @@ class TestNeeds:
         with pytest.raises(emulation.Arm64Error, match="needs root"):
             emulation.provide()
 
+    @pytest.mark.parametrize("file", steps.NOT_ON_A_BOARD)
+    def test_what_is_left_out_exists(self, file: str) -> None:
+        assert (ROOT / file).is_file()
+
 
 class TestMeasuredTable:
     def fill(self, folder: Path, *more: str) -> list[str]:
