@@ -24,8 +24,12 @@ OLD_CORES = ("cortex-a72", "cortex-a53")
 UNUSABLE, WRONG_CONFIG = 69, 78
 UNIT_TESTS = "not slow and not broker and not model"
 # tests/conftest.py has the profile. A test that takes long is handed to whoever has nothing left.
-FOR_EMULATION = ("--hypothesis-profile", "emulated", "--numprocesses", "auto")
-FOR_EMULATION += ("--dist", "worksteal", "--durations", "30")
+FOR_EMULATION = (
+    "--hypothesis-profile=emulated",
+    "--numprocesses=auto",
+    "--dist=worksteal",
+    "--durations=30",
+)
 # Left out, each with the reason; all others run.
 BOOKS = "QEMU writes a process's /proc/PID/stat itself, without processor time"
 JOURNAL = "journalctl --sync gets no answer from a journald under QEMU"
