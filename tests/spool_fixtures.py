@@ -26,6 +26,12 @@ SOON = Pace(tend_s=0.01, retry_s=0.02)
 MIB = 2**20
 
 needs_mount = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
+needs_ext4 = pytest.mark.skipif(
+    os.geteuid() != 0
+    or not Path("/dev/loop-control").exists()
+    or not os.access("/sys/fs/ext4", os.W_OK),
+    reason="only root can break an ext4, with loop devices and a /sys that can be written",
+)
 
 
 def superseded(row: Row) -> Settlement:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from edged.__main__ import main
+from edged.doctor import person
 from edged.doctor.board import FIRMWARE
 from edged.doctor.finding import Finding
 from edged.doctor.report import Report
@@ -35,6 +37,12 @@ ON_EACH_WAY = (
     "[engine]\nbackend = 'rknn'\n[broker]\nport = 9\n",
     "[npu]\nlibrary = '/opt/edged/npu/libggml-npu.so'\n[broker]\nport = 9\n",
 )
+
+
+@pytest.fixture(autouse=True)
+def no_user_of_the_units(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What root asks is answered for the units' user, whom a machine with edged installed has."""
+    monkeypatch.setattr(person, "SERVICE_USER", "on-no-machine")
 
 
 def written(folder: Path, text: str, state_dir: Path | None = None) -> Path:
@@ -196,6 +204,16 @@ def test_the_document_lists_every_line(tmp_path: Path) -> None:
     told = [name for row in rows for name in re.findall(r"`([\w-]+)`", row)]
     found = list(dict.fromkeys(one.name for one in examined(config, root).findings))
     assert sorted(told) == sorted(found)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="anybody but root is answered for himself")
+def test_what_root_asks_is_answered_for_the_units_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(person, "SERVICE_USER", "nobody")
+    report = examine(written(tmp_path, ALONE), golden(tmp_path / "root"))
+    assert (levels(report.findings, "state"), report.exit_code) == (["error"], 69)
+    assert f"nobody may not write {tmp_path}" in says(report.findings, "state")
 
 
 def test_commands_name_the_board_where_it_is_known(tmp_path: Path) -> None:

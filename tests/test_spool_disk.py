@@ -45,6 +45,7 @@ from tests.spool_fixtures import (
     fresh,
     in_spool,
     mount,
+    needs_ext4,
     needs_mount,
     opened,
     small_disk,
@@ -181,7 +182,7 @@ def test_a_spool_closes_on_a_full_disk_and_loses_nothing(tmp_path: Path) -> None
         in_spool(disk, again, SMALL)
 
 
-@needs_mount
+@needs_ext4
 def test_on_a_disk_that_became_read_only_prompts_are_refused_and_outcomes_wait(
     tmp_path: Path,
 ) -> None:

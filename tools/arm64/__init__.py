@@ -2,5 +2,5 @@
 
 Read in this order: `cli` (what is done, one step after another), `guide` (the commands of
 docs/boards.md), `machine` (where they run), `emulation` and `debian` (what that stands on), `units`
-(what systemd would do there), `summary` (what goes into docs/arm64.md).
+and `readiness` (what systemd would do there), `summary` (what goes into docs/arm64.md).
 """

@@ -7,6 +7,7 @@ and the logs beside it; with --fill the summary in docs/arm64.md.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import platform
 import re
 import shutil
@@ -22,8 +23,9 @@ from tools.arm64.debian import make_root
 from tools.arm64.emulation import Arm64Error, provide
 from tools.arm64.guide import Block, GuideError, blocks
 from tools.arm64.machine import Machine, running
+from tools.arm64.readiness import listening, wait_until_ready
 from tools.arm64.summary import Step, filled, table
-from tools.arm64.units import reading, started_by, starting
+from tools.arm64.units import reading, says_when_ready, started_by, starting, wanted
 
 ROOT = Path(__file__).resolve().parents[2]
 PLACE = ROOT / "build" / "arm64"
@@ -36,13 +38,9 @@ AFTER_THE_GUIDE: tuple[tuple[str, Callable[[Machine], str]], ...] = (
     ("a processor without dot products", steps.old_processor),
     ("packages of the tests", steps.test_packages),
     ("20 prompts, Cortex-A76", steps.prompts),
-    ("20 prompts, `arm64-v8.0`", steps.old_wheels),
+    ("20 prompts, `arm64-v8.0`, Cortex-A53", steps.old_wheels),
     ("unit tests", steps.unit_tests),
 )
-# `systemctl start` returns when a service of Type=notify says that it is ready: the broker once it
-# listens. That edged is ready the guide asks itself.
-READY = {"mosquitto.service": "until (: </dev/tcp/127.0.0.1/1883) 2>/dev/null; do sleep 0.2; done"}
-READY_S = 60.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -152,12 +150,24 @@ def on_board(machine: Machine, block: Block) -> str:
     name = f"guide-{block.line:03}"
     done = machine.run(block.script, name=name, has_network=block.place == "run with network")
     steps.expect(done.code == 0, f"exit {done.code}: {done.text[-1500:]}")
-    for unit in started_by(block.script):
-        text = machine.run(reading(unit), name=unit).text
-        machine.start(starting(text), f"{unit}-output")
-        if unit in READY:
-            machine.run(READY[unit], name=unit, limit_s=READY_S)
+    for name in started_by(block.script):
+        start_service(machine, name)
     return f"`{block.script.strip().splitlines()[-1][:60]}`: {last_of(done.text)[:120] or 'done'}"
+
+
+def start_service(machine: Machine, name: str) -> None:
+    """Start a service and those that it wants beside it; return once each is ready."""
+    units = {name: machine.run(reading(name), name=name).text}
+    for other in wanted(units[name]):
+        units[other] = machine.run(reading(other), name=other).text
+    with contextlib.ExitStack() as stack:
+        ready = {}
+        for one, unit in units.items():
+            if says_when_ready(unit):
+                ready[one] = stack.enter_context(listening(machine.files / f"run/{one}.notify"))
+            machine.start(starting(unit, f"/run/{one}.notify"), f"{one}-output")
+        for one, listener in ready.items():
+            wait_until_ready(listener, one)
 
 
 def last_of(text: str) -> str:

@@ -14,7 +14,8 @@ from tools.arm64.emulation import Arm64Error
 
 SUITE = "bookworm"
 # What the boards' images have beside the essential packages, as far as the guide and tests use it.
-PACKAGES = ("systemd", "udev", "kmod", "procps", "python3")
+# Certificates take minutes to unpack under emulation, and no board's image is without.
+PACKAGES = ("systemd", "udev", "kmod", "procps", "python3", "ca-certificates")
 
 
 def make_root(place: Path, log: Path) -> Path:

@@ -15,6 +15,9 @@ from pathlib import Path
 BINFMT = Path("/proc/sys/fs/binfmt_misc")
 NAME = "qemu-aarch64"
 MACHINE = "aarch64"
+# QEMU's name of an RK3588's fast cores, as which all runs that asks for nothing else. QEMU's own
+# choice, `max`, has what no board has, among it pointer authentication, worked out in software.
+CORE = "cortex-a76"
 # Each program with the Debian package that holds it; the second table is for other machines only.
 PROGRAMS = {
     "debootstrap": "debootstrap",

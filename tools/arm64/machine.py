@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tools.arm64.debian import clean_environment
-from tools.arm64.emulation import Arm64Error
+from tools.arm64.emulation import CORE, Arm64Error
 
 # PID 1 of the machine: mounts what a booted system has, says so, and then reaps orphans until it is
 # killed. The overlay keeps the root as it is. /sys cannot be written: it is this machine's own.
@@ -117,7 +117,7 @@ class Machine:
         self, script: str, *, has_network: bool, environment: Mapping[str, str]
     ) -> list[str]:
         """Return the command of this machine that runs a script there, in root's home."""
-        variables = {**clean_environment(), **environment}
+        variables = {**clean_environment(), "QEMU_CPU": CORE, **environment}
         enter = ["nsenter", f"--target={self.init}", "--mount", "--pid", "--ipc", "--uts"]
         enter += [] if has_network else ["--net"]
         inside = ["chroot", str(self.root), "env", "-i", "-C", "/root"]

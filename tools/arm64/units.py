@@ -1,8 +1,8 @@
 """What systemd would do where it runs as PID 1: start the services that a command asks for.
 
 In a chroot `systemctl enable` makes its links and `systemctl start` does nothing. So the unit's own
-lines are carried out here: its folders, its user, what comes before, and what it starts. Nothing
-supervises.
+lines are carried out here: what it wants beside it, its folders, its user, what comes before, what
+it starts, and when that is ready. Nothing supervises.
 
 In: commands, unit files.  Out: scripts.
 """
@@ -34,15 +34,30 @@ def reading(name: str) -> str:
     return f'for file in {places}; do if [ -f "$file" ]; then cat "$file"; exit; fi; done; exit 1'
 
 
-def starting(unit: str) -> str:
+def wanted(unit: str) -> list[str]:
+    """Return the services that systemd starts beside a unit."""
+    names = [name for line in values(unit, "Wants") for name in line.split()]
+    return [name for name in names if name.endswith(".service")]
+
+
+def says_when_ready(unit: str) -> bool:
+    """Return whether the service says READY=1 to $NOTIFY_SOCKET."""
+    return values(unit, "Type") == ["notify"]
+
+
+def starting(unit: str, notify: str) -> str:
     """Return a script that becomes the service of a unit file.
+
+    Args:
+        unit: the file's text.
+        notify: where such a service says that it is ready.
 
     Raises:
         ValueError: the unit starts nothing, or more than one thing.
     """
     (start,) = values(unit, "ExecStart")
     user = (values(unit, "User") or ["root"])[-1]
-    lines, told = [], []
+    lines, told = [], [f"NOTIFY_SOCKET={notify}"] if says_when_ready(unit) else []
     for key, (above, variable) in DIRECTORIES.items():
         for folder in values(unit, key):
             lines.append(f"install -d -o {user} {above}/{folder}")
