@@ -160,7 +160,8 @@ class BoardCollector(Collector):
 def _infos(state: Mapping[str, Any]) -> Iterator[InfoMetricFamily]:
     yield InfoMetricFamily("edged_build", "This daemon.", {"version": state["version"]})
     if state["model"] is not None:
-        yield InfoMetricFamily("edged_model", "The resident model.", dict(state["model"]))
+        told = {name: "" if said is None else str(said) for name, said in state["model"].items()}
+        yield InfoMetricFamily("edged_model", "The resident model.", told)
 
 
 def _works(figures: Figures) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:

@@ -277,12 +277,12 @@ def test_a_pause_for_a_time_ends_by_itself(board: Daemon, broker: Mosquitto) -> 
 def test_a_pause_can_be_waited_for(board: Daemon, broker: Mosquitto) -> None:
     with Asker(broker) as device:
         device.listen()
-        device.ask(LONG, "runs")
+        device.ask(LONG, "waited")
         device.next(lambda reply: reply["event"] == "chunk")
         assert edged(board, "pause", "--wait").returncode == 0
         left = ordered(board, "status")["state"]["queue"]["running"]
         ordered(board, "resume")
-        assert device.outcome("runs")["event"] == "done"
+        assert device.outcome("waited")["event"] == "done"
     assert left == 0
 
 

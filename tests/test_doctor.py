@@ -13,6 +13,7 @@ import pytest
 from edged.__main__ import main
 from edged.doctor import person
 from edged.doctor.board import FIRMWARE
+from edged.doctor.examine import examine
 from edged.doctor.finding import Finding
 from edged.doctor.report import Report
 from edged.doctor.root import Root
