@@ -91,3 +91,27 @@ def test_a_socket_that_could_not_be_connected_is_closed(
     refused.value.__cause__ = None
     gc.collect()
     assert left_open == []
+
+
+def test_pahos_own_loop_gets_packets_that_came_together(listener: socket.socket) -> None:
+    address, port = listener.getsockname()
+    client = dial(config.Broker(host=address, port=port), "board", "5", None)
+    heard: list[str] = []
+    client.on_message = lambda _client, _userdata, message: heard.append(message.topic)
+    connection, _ = listener.accept()
+    with connection:
+        connection.sendall(CONNACK + publish(b"a") + publish(b"b"))
+        for _ in range(3):
+            client.loop(10.0)
+        client.disconnect()
+        client.loop(0.1)
+    assert heard == ["a", "b"]
+
+
+# Source: MQTT 5, 3.2 and 3.3: success, no properties; QoS 0, no properties, no payload.
+CONNACK = b"\x20\x03\x00\x00\x00"
+
+
+def publish(topic: bytes) -> bytes:
+    """Return a PUBLISH."""
+    return bytes([0x30, len(topic) + 3, 0, len(topic)]) + topic + b"\x00"

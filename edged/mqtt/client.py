@@ -84,6 +84,8 @@ class Client(paho.Client):
             self.arrived(Arrived(inbound(message), message.mid, message.qos))
 
     def _sock_recv(self, bufsize: int) -> bytes:
+        if self.arrived is None and not self._unread:
+            return super()._sock_recv(bufsize)  # paho's own loop looks at the socket alone
         if not self._unread:
             self._unread = super()._sock_recv(max(bufsize, READ_BYTES))
         piece, self._unread = self._unread[:bufsize], self._unread[bufsize:]
