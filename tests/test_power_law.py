@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from edged.bench.power_judge import Truth
@@ -98,6 +98,7 @@ def test_whatever_the_load_and_the_meter_the_limits_hold(
     st.integers(1, 16),
     st.sampled_from([1.1, 3.0, 4.0, 8.0]),
 )
+@example([(0.0, 16, 4)] * 19 + [(28.0, 16, 4)], "stuck low", 1, 3.0)
 def test_the_state_never_lies(
     load: list[tuple[float, int, int]], fault: str, seed: int, budget_w: float
 ) -> None:

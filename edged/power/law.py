@@ -179,7 +179,10 @@ class Law:
         idle_since_s = self._last_step_end_s if self._running is None else math.inf
         usable = self._metering.take(now_s, reading, Ran(self._stretches, idle_since_s))
         self._counter_j += self._ledger.joules_at(now_s) - before_j
+        source = self._source
         self._set_guard(reading.error_share if usable and reading else 0.0, now_s)
+        if self._source is not source:
+            self._standing = self._judge()  # else `state` would name the other for up to a second
 
     def _set_guard(self, error_share: float, now_s: float) -> None:
         """Take the band of whoever says the watts now as the share to keep free."""
