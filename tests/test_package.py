@@ -93,7 +93,7 @@ def other_habits() -> Iterator[None]:
 
 @needs_dpkg
 class TestBytes:
-    @pytest.mark.parametrize("compression", ["none", "xz"])
+    @pytest.mark.parametrize("compression", ["none", pytest.param("xz", marks=pytest.mark.slow)])
     def test_two_builds_are_the_same(self, compression: str, tmp_path: Path) -> None:
         every = wheels(tmp_path / "w")
         first = build(every, tmp_path / "one", compression=compression)
