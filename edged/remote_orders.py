@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from edged.errors import AdminReason, AdminRefused
+from edged.misfits import misfits
 from edged.orders import Seconds, Watts
 from edged.topics import Command, is_id
 
@@ -83,8 +84,8 @@ def read_command(command: Command, payload: bytes) -> BudgetCommand | ActivateCo
     try:
         return form.model_validate_json(payload)
     except ValidationError as error:
-        problems = (".".join(map(str, item["loc"])) + f": {item['msg']}" for item in error.errors())
-        raise AdminRefused("malformed", "; ".join(problems).removeprefix(": ")) from error
+        problems = "; ".join(misfits(error)).removeprefix(": ")
+        raise AdminRefused("malformed", problems) from error
 
 
 def is_outcome(payload: bytes) -> bool:

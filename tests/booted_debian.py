@@ -8,6 +8,7 @@ packages of this environment. `machine` is a fresh system, for a package.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parent.parent
 DEBIAN = ROOT / "build" / "debian-root"
@@ -70,6 +73,18 @@ def missing_programs() -> list[str]:
     """Return what this machine lacks to boot a Debian."""
     programs = ("systemd-nspawn", "debootstrap", "nsenter")
     return [name for name in programs if shutil.which(name) is None]
+
+
+# What a module of tests that boot one is marked with.
+BOOTS = [
+    pytest.mark.slow,
+    pytest.mark.broker,
+    pytest.mark.model,
+    pytest.mark.skipif(
+        os.geteuid() != 0 or bool(missing_programs()),
+        reason="booting a Debian wants root, systemd-container and debootstrap",
+    ),
+]
 
 
 def debian_root() -> Path:

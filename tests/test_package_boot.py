@@ -7,7 +7,6 @@ back from has a system of its own. `tools/first-answer` times the installation.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -17,20 +16,12 @@ from typing import Any
 
 import pytest
 
-from tests.booted_debian import ROOT, Booted, answered, machine, missing_programs, wait_online
+from tests.booted_debian import BOOTS, ROOT, Booted, answered, machine, wait_online
 from tests.package_fixtures import build, edged_wheel, target_here
 from tools.package.wheels import is_for, others
 from tools.wheelhouse.cli import PLACE
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.broker,
-    pytest.mark.model,
-    pytest.mark.skipif(
-        os.geteuid() != 0 or bool(missing_programs()),
-        reason="booting a Debian wants root, systemd-container and debootstrap",
-    ),
-]
+pytestmark = BOOTS
 DAEMON, ENGINE = "edged.service", "edged-engine.service"
 BROUGHT = ("/usr/lib/edged", "/usr/bin/edged", f"/usr/lib/systemd/system/{DAEMON}", "/run/edged")
 PACKAGES = Path("/packages")

@@ -5,23 +5,14 @@ One system serves all tests of this file, as one board does; each leaves it serv
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
-from tests.booted_debian import Booted, answered, booted, missing_programs
+from tests.booted_debian import BOOTS, Booted, answered, booted
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.broker,
-    pytest.mark.model,
-    pytest.mark.skipif(
-        os.geteuid() != 0 or bool(missing_programs()),
-        reason="booting a Debian wants root, systemd-container and debootstrap",
-    ),
-]
+pytestmark = BOOTS
 DAEMON, ENGINE = "edged.service", "edged-engine.service"
 
 

@@ -84,6 +84,7 @@ LAYERS = (
         "durable",
         "unix_socket",
         "notify",
+        "misfits",
         "journal",
     ),
     ("errors", ""),

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from edged.errors import AdminReason, AdminRefused
+from edged.misfits import misfits
 from edged.orders import Seconds, Watts
 from edged.store.about import Kind
 from edged.store.register import Slot
@@ -106,8 +107,7 @@ def read_ask(line: bytes) -> Ask:
     try:
         return _ASK.validate_json(line)
     except ValidationError as error:
-        problems = (".".join(map(str, item["loc"])) + f": {item['msg']}" for item in error.errors())
-        raise AdminRefused("malformed", "; ".join(problems)) from error
+        raise AdminRefused("malformed", "; ".join(misfits(error))) from error
 
 
 def line_of(message: _Line) -> bytes:

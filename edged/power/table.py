@@ -20,6 +20,7 @@ from edged.board.meters.calibration import UNCALIBRATED, Calibration
 from edged.board.soc import Clocks, Point, Soc
 from edged.durable import write_durably
 from edged.errors import ConfigError
+from edged.misfits import misfits
 from edged.power.forecast import Learned, Phase
 
 FILE = "power_table.json"
@@ -304,5 +305,4 @@ def _ohm(shunt_ohm: float | None) -> str:
 def _short(error: OSError | ValidationError) -> str:
     if isinstance(error, OSError):
         return str(error.strerror)
-    first = error.errors()[0]
-    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}".removeprefix(": ")
+    return misfits(error)[0].removeprefix(": ")

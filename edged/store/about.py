@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from edged.errors import StoreRefused
+from edged.misfits import misfits
 
 Kind = Literal["model", "templates"]
 ABOUT: dict[Kind, str] = {"model": "model.toml", "templates": "templates.toml"}
@@ -66,9 +67,7 @@ def read_about(kind: Kind, content: bytes) -> About:
     try:
         about = About.model_validate(tomllib.loads(content.decode("utf-8")))
     except ValidationError as error:
-        problem = error.errors()[0]
-        key = ".".join(map(str, problem["loc"]))
-        raise StoreRefused(f"{file}: {key}: {problem['msg']}") from error
+        raise StoreRefused(f"{file}: {misfits(error)[0]}") from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise StoreRefused(f"{file}: cannot be read as TOML: {error}") from error
     if kind == "model" and (about.file is None or about.sha256 is None):

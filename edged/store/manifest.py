@@ -16,6 +16,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from edged.errors import StoreRefused
+from edged.misfits import misfits
 
 # A bundle has a model, some templates, a set for each: more would only be read in vain.
 FILES_MAX = 1000
@@ -95,11 +96,8 @@ def read_statement(payload: bytes) -> Manifest:
     try:
         statement = _Statement.model_validate_json(payload)
     except ValidationError as error:
-        problem = error.errors()[0]
-        where = ".".join(map(str, problem["loc"]))
-        raise StoreRefused(
-            f"the signed statement is none of a model: {where}: {problem['msg']}"
-        ) from error
+        problem = misfits(error)[0]
+        raise StoreRefused(f"the signed statement is none of a model: {problem}") from error
     return _manifest(statement)
 
 

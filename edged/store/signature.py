@@ -20,6 +20,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from edged.errors import ConfigError, StoreRefused
+from edged.misfits import misfits
 
 _PAYLOAD_TYPE = "application/vnd.in-toto+json"
 # A statement has about 150 bytes for each file.
@@ -114,10 +115,8 @@ def verified(signature: bytes, trust: Trust, at: datetime) -> Signed:
     try:
         bundle = _SigstoreBundle.model_validate_json(signature)
     except ValidationError as error:
-        problem = error.errors()[0]
-        where = ".".join(map(str, problem["loc"]))
         raise StoreRefused(
-            f"the signature is no sigstore bundle of one DSSE envelope: {where}: {problem['msg']}"
+            f"the signature is no sigstore bundle of one DSSE envelope: {misfits(error)[0]}"
         ) from error
     key, signer = _key_of(bundle.material, trust, at)
     envelope = bundle.envelope
