@@ -29,7 +29,7 @@ from tools.package.control import SCRIPTS, control, glibc_needed
 from tools.package.engine_code import engine_digest, engine_modules
 from tools.package.errors import PackageError
 from tools.package.site import unpack
-from tools.package.tree import ROOT, lay_out
+from tools.package.tree import ROOT
 from tools.package.version import NAMES, debian_version, release_of
 from tools.wheelhouse.targets import TARGETS
 from tools.wheelhouse.wheels import read_wheel
@@ -57,17 +57,22 @@ OTHERS = {"numpy": ["leaf"], "pydantic": [], "paho": [], "leaf": []}
 
 
 @pytest.fixture(scope="module")
-def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Every file of a package."""
-    folder = tmp_path_factory.mktemp("package")
-    lay_out(contents_of([read_wheel(path) for path in wheels(folder / "w")]), folder / "root")
-    return folder / "root"
+def every(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The wheels of a package."""
+    return wheels(tmp_path_factory.mktemp("wheels"))
 
 
 @pytest.fixture(scope="module")
-def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("package")
-    return build(wheels(folder / "w"), folder)
+def package(every: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(every, tmp_path_factory.mktemp("package"))
+
+
+@pytest.fixture(scope="module")
+def tree(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every file of a package."""
+    folder = tmp_path_factory.mktemp("tree")
+    asked("--extract", str(package), str(folder))
+    return folder
 
 
 def asked(*words: str) -> str:
@@ -93,20 +98,26 @@ def other_habits() -> Iterator[None]:
 
 @needs_dpkg
 class TestBytes:
-    @pytest.mark.parametrize("compression", ["none", pytest.param("xz", marks=pytest.mark.slow)])
-    def test_two_builds_are_the_same(self, compression: str, tmp_path: Path) -> None:
-        every = wheels(tmp_path / "w")
-        first = build(every, tmp_path / "one", compression=compression)
+    def test_two_builds_are_the_same(
+        self, every: list[Path], package: Path, tmp_path: Path
+    ) -> None:
         with other_habits():
-            second = build([*reversed(every)], tmp_path / "two", compression=compression)
+            second = build([*reversed(every)], tmp_path)
+        assert package.read_bytes() == second.read_bytes()
+
+    @pytest.mark.slow
+    def test_two_compressed_builds_are_the_same(self, every: list[Path], tmp_path: Path) -> None:
+        first = build(every, tmp_path / "one", compression="xz")
+        with other_habits():
+            second = build([*reversed(every)], tmp_path / "two", compression="xz")
         assert first.read_bytes() == second.read_bytes()
 
-    def test_another_commit_is_another_package(self, tmp_path: Path) -> None:
-        small = wheels(tmp_path / "w1")[1:]
-        changed = edged_wheel(tmp_path / "w2", {"edged/daemon.py": "# other\n"})
-        first = build(wheels(tmp_path / "w1"), tmp_path / "one")
-        second = build([changed, *small], tmp_path / "two")
-        assert first.read_bytes() != second.read_bytes()
+    def test_another_commit_is_another_package(
+        self, every: list[Path], package: Path, tmp_path: Path
+    ) -> None:
+        changed = edged_wheel(tmp_path / "w", {"edged/daemon.py": "# other\n"})
+        second = build([changed, *every[1:]], tmp_path)
+        assert package.read_bytes() != second.read_bytes()
 
     def test_all_belongs_to_root_and_nobody_else_may_write(self, package: Path) -> None:
         lines = [line.split() for line in asked("--contents", str(package)).splitlines()]
@@ -134,11 +145,10 @@ class TestWhatDpkgIsTold:
         text = asked("--info", str(package), "preinst")
         assert f"\nreadonly schema={SCHEMA_VERSION}\n" in text
 
-    def test_the_digests_are_those_of_the_files(self, package: Path, tmp_path: Path) -> None:
-        asked("--extract", str(package), str(tmp_path))
+    def test_the_digests_are_those_of_the_files(self, package: Path, tree: Path) -> None:
         sums = asked("--info", str(package), "md5sums")
         command = ["md5sum", "--check", "--quiet"]
-        done = subprocess.run(command, cwd=tmp_path, input=sums, capture_output=True, text=True)
+        done = subprocess.run(command, cwd=tree, input=sums, capture_output=True, text=True)
         assert (done.returncode, done.stdout, len(sums.splitlines()) > 100) == (0, "", True)
 
     @pytest.mark.parametrize(
@@ -151,6 +161,7 @@ class TestWhatDpkgIsTold:
 
 
 class TestControl:
+    @needs_dpkg
     def test_a_library_for_a_newer_system_makes_the_package_one_for_it(self, tree: Path) -> None:
         assert "libc6 (>= 2.17)" in control(contents_of([]), tree)
 
@@ -160,6 +171,7 @@ class TestControl:
         (tmp_path / "two.txt").write_bytes(names.replace(b"38", b"99"))
         assert glibc_needed(tmp_path) == 38
 
+    @needs_dpkg
     def test_two_processors_packages_exclude_each_other(self, tree: Path) -> None:
         for target, other in (("arm64", "edged-armv8.0"), ("arm64-v8.0", "edged")):
             text = control(contents_of([], target=target), tree)
@@ -171,10 +183,12 @@ class TestControl:
         assert len(releases) == len(TARGETS)
 
 
-class TestTree:
-    def test_the_shipped_configuration_says_the_defaults(self) -> None:
-        assert config.load(ROOT / "debian" / "edged.toml") == config.Config()
+def test_the_shipped_configuration_says_the_defaults() -> None:
+    assert config.load(ROOT / "debian" / "edged.toml") == config.Config()
 
+
+@needs_dpkg
+class TestTree:
     @pytest.mark.parametrize("unit", ["edged.service", "edged-engine.service"])
     def test_a_unit_names_what_the_package_brings(self, unit: str, tree: Path) -> None:
         text = (tree / "usr/lib/systemd/system" / unit).read_text()
@@ -193,7 +207,7 @@ class TestTree:
     def test_the_environment_runs_the_boards_python_and_edged(self, tree: Path) -> None:
         assert (tree / "usr/lib/edged/bin/python").readlink() == Path(f"/usr/bin/python{PYTHON}")
         site = tree / f"usr/lib/edged/lib/python{PYTHON}/site-packages"
-        command = [sys.executable, "-P", "-S", "-c", "import edged; print(edged.__file__)"]
+        command = [sys.executable, "-B", "-P", "-S", "-c", "import edged; print(edged.__file__)"]
         done = subprocess.run(
             command, env={"PYTHONPATH": str(site)}, capture_output=True, text=True, check=True
         )
@@ -248,13 +262,18 @@ class TestSite:
 
 
 def digest(folder: Path, changed: str = "", library: str = "") -> str:
-    """Return the engine's digest in a package, after a change of a module, or of a library."""
-    folder.mkdir(exist_ok=True)
-    every = [edged_wheel(folder / "w", {changed: "# changed\n"} if changed else {})]
-    for name in OTHERS:
-        every += [wheel(folder / "w", name, library=b"changed" if name == library else b"")]
-    unpack(every, folder / "site")
-    return engine_digest(folder / "site", [read_wheel(path) for path in every])
+    """Return the engine's digest of this checkout, after a change of a module, or of a library."""
+    site = folder / "site"
+    left_out = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "edged", site / "edged", ignore=left_out)
+    if changed:
+        with (site / changed).open("a") as file:
+            file.write("# changed\n")
+    others = [
+        wheel(folder / "w", name, needs=needs, library=b"changed" if name == library else b"")
+        for name, needs in OTHERS.items()
+    ]
+    return engine_digest(site, [read_wheel(path) for path in others])
 
 
 @pytest.fixture(scope="module")
@@ -264,6 +283,10 @@ def before(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 class TestEngineCode:
+    @needs_dpkg
+    def test_a_package_tells_the_digest_of_its_engine(self, tree: Path, before: str) -> None:
+        assert (tree / "usr/lib/edged/engine.sha256").read_text() == f"{before}\n"
+
     @pytest.mark.parametrize("module", ["daemon", "spool", "mqtt/session", "cli"])
     def test_a_change_of_the_daemon_keeps_the_engine(
         self, module: str, before: str, tmp_path: Path

@@ -8,6 +8,7 @@ little: an engine that runs on old code beside new code must never be taken for 
 from __future__ import annotations
 
 import ast
+import functools
 import hashlib
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence, Set
@@ -41,15 +42,15 @@ def engine_modules(site: Path) -> list[Path]:
         if path is None or name in found:
             continue
         found[name] = path
-        queue += [word for word in _names(path) if word.split(".")[0] == "edged"]
+        queue += [word for word in _names(path.read_bytes()) if word.split(".")[0] == "edged"]
         queue += [name.rpartition(".")[0]]
     return sorted(found.values())
 
 
 def imported_packages(site: Path) -> set[str]:
     """Return the first words of what the engine's modules import from elsewhere."""
-    words = {name.split(".")[0] for path in engine_modules(site) for name in _names(path)}
-    return words - {"edged"}
+    sources = (path.read_bytes() for path in engine_modules(site))
+    return {name.split(".")[0] for source in sources for name in _names(source)} - {"edged"}
 
 
 def needed_wheels(imported: Set[str], wheels: Sequence[Wheel]) -> list[Wheel]:
@@ -72,14 +73,16 @@ def packages_of(wheel: Wheel) -> set[str]:
         return {name.split("/")[0].split(".")[0] for name in archive.namelist()}
 
 
-def _names(path: Path) -> Iterator[str]:
-    """Yield every name that a module's import statements could mean, anywhere in it."""
-    for node in ast.walk(ast.parse(path.read_bytes())):
+@functools.cache
+def _names(source: bytes) -> tuple[str, ...]:
+    """Return every name that a module's import statements could mean, anywhere in it."""
+    names: list[str] = []
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module is not None:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return tuple(names)
 
 
 def _module(site: Path, name: str) -> Path | None:
