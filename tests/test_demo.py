@@ -23,7 +23,7 @@ from tests.broker import free_port
 from tools.broker import HOST, is_port_free
 from tools.demo_board import DemoError, set_key
 from tools.demo_report import WIDTH, Verdict, describe, has_failed, judge, summary
-from tools.demo_run import MODEL, pick_rows, read_schema
+from tools.demo_run import MODEL, parse_arguments, pick_rows, read_schema
 
 ROOT = Path(__file__).parent.parent
 SCHEMA = {
@@ -158,10 +158,12 @@ def test_a_taken_port_ends_the_demo_with_what_why_and_what_to_do() -> None:
 
 
 @pytest.mark.parametrize("port", ["0", "80", "65536", "-1", "mqtt"])
-def test_a_port_that_cannot_be_listened_on_is_refused_with_the_range(port: str) -> None:
-    command = [sys.executable, "-m", "tools.demo_run", f"--port={port}"]
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert (ended.returncode, "from 1024 to 65535" in ended.stderr) == (2, True)
+def test_a_port_that_cannot_be_listened_on_is_refused_with_the_range(
+    port: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse_arguments([f"--port={port}"])
+    assert (ended.value.code, "from 1024 to 65535" in capsys.readouterr().err) == (2, True)
 
 
 def test_a_device_without_a_broker_says_so() -> None:

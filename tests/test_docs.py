@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import inspect
 import json
 import os
@@ -110,7 +111,7 @@ def test_the_contract_names_every_reason_with_its_status() -> None:
 
 def test_the_contract_tells_which_reasons_are_not_used_yet() -> None:
     later = {code(row["reason"]) for row in table(CONTRACT, "Reasons") if row["today"] == "later"}
-    assert later == {reason for reason in contract.REASONS if reason not in texts_of_the_code()}
+    assert later == set(contract.REASONS) - texts_of_the_code()
 
 
 def test_the_contract_names_every_event() -> None:
@@ -390,9 +391,15 @@ def edged_commands(text: str) -> list[str]:
     return shown
 
 
+@functools.cache
+def edgeds_parser() -> argparse.ArgumentParser:
+    """Return the parser of every command."""
+    return cli._parser()
+
+
 def is_command(command: str) -> bool:
     """Return whether the parser knows the command and each of its options."""
-    parser = cli._parser()
+    parser = edgeds_parser()
     _, *words = shlex.split(re.sub(r"[\[\]]", "", command.split("#")[0].split(">")[0]))
     if words and words[0] in parser._option_string_actions:
         return True

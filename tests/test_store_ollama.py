@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from edged.__main__ import main
 from edged.errors import StoreRefused
 from edged.models.installed import SHIPPED
 from edged.store.ollama import MODEL_LAYER, bundle_in, names
 from edged.store.store import Store
-from tests.daemon_fixture import ROOT
 from tools.board_processes import write_config
 
 GGUF = (SHIPPED / "dock-mini" / "dock-mini.gguf").read_bytes()
@@ -143,29 +140,32 @@ def test_a_broken_manifest_is_named(ollama: Path) -> None:
         bundle_in(ollama, "mini", 1)
 
 
-def run(config: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a command for models."""
-    command = [sys.executable, "-m", "edged", "model", *words, "--config", str(config)]
-    return subprocess.run(
-        command, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True
-    )
-
-
 def test_an_import_fills_the_free_slot_where_unsigned_is_allowed(
-    ollama: Path, tmp_path: Path
+    ollama: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     (tmp_path / "board").mkdir()
     config = write_config(tmp_path / "board", store={"allow_unsigned": True})
-    done = run(config, "import", "mini", OLLAMA_MODELS=str(ollama))
-    assert done.returncode == 0, done.stderr
-    assert "signed by nobody: unsigned, stands in slot a" in done.stdout
+    monkeypatch.setenv("OLLAMA_MODELS", str(ollama))
+    assert main(["model", "import", "mini", "--config", str(config)]) == 0
+    assert "signed by nobody: unsigned, stands in slot a" in capsys.readouterr().out
     folder = Store(tmp_path / "board").folder("model", "a")
     assert (folder / "mini.gguf").read_bytes() == GGUF
-    listed = run(config, "import", "--from", str(ollama))
-    assert "mini:latest" in listed.stdout.splitlines()
 
 
-def test_an_import_is_refused_where_unsigned_is_not_allowed(ollama: Path, tmp_path: Path) -> None:
-    done = run(write_config(tmp_path), "import", "mini", "--from", str(ollama))
-    assert done.returncode == 1
-    assert "store.allow_unsigned = true" in done.stderr
+def test_an_import_without_a_name_lists_the_models_of_a_store(
+    ollama: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = write_config(tmp_path)
+    assert main(["model", "import", "--from", str(ollama), "--config", str(config)]) == 0
+    assert "mini:latest" in capsys.readouterr().out.splitlines()
+
+
+def test_an_import_is_refused_where_unsigned_is_not_allowed(
+    ollama: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = write_config(tmp_path)
+    assert main(["model", "import", "mini", "--from", str(ollama), "--config", str(config)]) == 1
+    assert "store.allow_unsigned = true" in capsys.readouterr().err

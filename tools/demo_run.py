@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ ROWS_PER_TEMPLATE = 4
 
 def main() -> int:
     """Run the demo and return its exit code."""
-    options = parse_arguments()
+    options = parse_arguments(sys.argv[1:])
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, leave)
     try:
@@ -43,14 +43,14 @@ def main() -> int:
         return 130
 
 
-def parse_arguments() -> argparse.Namespace:
+def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     """Return the command line's options."""
     parser = argparse.ArgumentParser(
         prog="tools/demo", description="Runs a broker, edged, and a device that asks it 20 things."
     )
     parser.add_argument("--port", type=port_number, default=1883, help="of the demo's broker")
     parser.add_argument("--keep", action="store_true", help="leave it running until Ctrl-C")
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
 def port_number(text: str) -> int:
