@@ -1,4 +1,4 @@
-"""The words of the commands for the store: `edged model`, `edged templates`.
+"""The words of the commands for the store: `edged model`, `edged template`, `edged bundle`.
 
 In:  the parser of `edged`.     Out: the same with these commands. Each imports what it needs when
 it is chosen.
@@ -14,7 +14,7 @@ _Commands = argparse._SubParsersAction  # argparse gives this class no public na
 
 
 def add_store_commands(commands: _Commands[argparse.ArgumentParser]) -> None:
-    """Add `model` and `template`."""
+    """Add `model`, `template` and `bundle`."""
     model = _kind(commands, "model", "model", "models on this board: install, activate, go back")
     _add_list(model)
     _add_install(model, "a folder with model.toml and model.sig")
@@ -27,6 +27,11 @@ def add_store_commands(commands: _Commands[argparse.ArgumentParser]) -> None:
     _add_install(templates, "a folder with templates.toml, templates/ and model.sig")
     _add_test(templates)
     _add_change(templates)
+    _add_verify_bundle(
+        _kind(
+            commands, "bundle", "bundle", "a bundle that edged is installed from without a network"
+        )
+    )
 
 
 def _kind(
@@ -81,6 +86,21 @@ def _add_test(actions: _Commands[argparse.ArgumentParser]) -> None:
     _add_slot(test, "default: the highest version that is not active")
 
 
+def _add_verify_bundle(actions: _Commands[argparse.ArgumentParser]) -> None:
+    meaning = "look at every file and the signature of an unpacked bundle"
+    verify = _add(actions, "verify", meaning, _verify_bundle)
+    verify.add_argument("folder", type=Path, metavar="FOLDER", help="the unpacked bundle")
+    verify.add_argument(
+        "--key",
+        dest="keys",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="public key (PEM) of who may have signed, in place of store.keys; may come again",
+    )
+
+
 def _add_slot(parser: argparse.ArgumentParser, otherwise: str) -> None:
     parser.add_argument("--slot", choices=("a", "b"), help=otherwise)
 
@@ -95,6 +115,12 @@ def _verify(given: argparse.Namespace) -> int:
     from edged.store_commands import verify
 
     return verify(given)
+
+
+def _verify_bundle(given: argparse.Namespace) -> int:
+    from edged.store_commands import verify_bundle
+
+    return verify_bundle(given)
 
 
 def _install(given: argparse.Namespace) -> int:

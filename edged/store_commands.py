@@ -1,4 +1,4 @@
-"""The commands for the store of this board: `edged model ...`, `edged template ...`.
+"""The commands for the store of this board: `edged model`, `edged template`, `edged bundle`.
 
 In:  words of the command line.     Out: text on the terminal, an exit code; slots that are filled,
 orders to the daemon.
@@ -24,9 +24,11 @@ from edged.errors import AdminUnreachable, StoreRefused
 from edged.evaluation import evaluate
 from edged.store.about import Kind
 from edged.store.bundle import Bundle, read_bundle
+from edged.store.carried import check_carried
 from edged.store.chosen import with_choice
 from edged.store.ollama import bundle_in, names, store_of_ollama
 from edged.store.register import SLOTS, Choice, Record, Register, Slot
+from edged.store.signature import Trust
 from edged.store.store import Store, candidate
 
 # The daemon looks at every byte of a bundle before it says that it is tried.
@@ -66,6 +68,22 @@ def verify(given: argparse.Namespace) -> int:
         _tell(given, {"slot": slot, **_told(record)}, f"slot {slot}: {_words(record)}: as signed")
     if not slots:
         raise StoreRefused(f"no slot holds any {given.kind}; install one first")
+    return 0
+
+
+def verify_bundle(given: argparse.Namespace) -> int:
+    """Look at every file and the signature of an unpacked bundle; nothing is installed.
+
+    Raises:
+        StoreRefused: it is not as somebody trusted signed it.
+    """
+    trust = Trust(keys=given.keys) if given.keys else whom(config.load(given.config)).trust
+    carried = check_carried(given.folder, trust, datetime.now(UTC))
+    _tell(
+        given,
+        {"files": dict(carried.files), "signer": carried.signer},
+        f"{given.folder}: {len(carried.files)} files, each as {carried.signer} signed it",
+    )
     return 0
 
 

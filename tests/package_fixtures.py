@@ -1,22 +1,26 @@
-"""Wheels of this checkout, as it is or changed, and packages made of them; pip is not asked."""
+"""Wheels of this checkout, as it is or changed, those of others, and packages made of them all."""
 
 from __future__ import annotations
 
 import platform
 import shutil
+import subprocess
 import tomllib
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from packaging.requirements import Requirement
 from packaging.version import Version
 
 from tools.package.archive import write_package
 from tools.package.control import control_files
 from tools.package.tree import ROOT, Contents, lay_out
 from tools.package.version import release_of
+from tools.package.wheels import is_for, others
+from tools.wheelhouse.cli import PLACE
 from tools.wheelhouse.targets import TARGETS
-from tools.wheelhouse.wheels import Wheel, read_wheel
+from tools.wheelhouse.wheels import Wheel, environment, read_wheel, unmet
 
 EPOCH_S = 1_700_000_000
 PYTHON = "3.11"
@@ -38,6 +42,22 @@ def edged_wheel(folder: Path, changes: Mapping[str, str] | None = None) -> Path:
                 more = (changes or {}).get(name, "").encode()
                 archive.writestr(name, file.read_bytes() + more)
     return path
+
+
+def is_whole(target: str, edged: Path) -> bool:
+    """Return whether a wheelhouse is there that has all that this wheel of edged needs."""
+    place = PLACE / target
+    if not is_for(place, PYTHON):
+        return False
+    found = {one.name: one for one in map(read_wheel, [edged, *others(place)])}
+    return not unmet(Requirement("edged"), found, environment(TARGETS[target], PYTHON))
+
+
+def wheels_of_others(target: str, edged: Path) -> Sequence[Path]:
+    """Return the real wheels that edged needs on a target; made now where they lack."""
+    if not is_whole(target, edged):
+        subprocess.run([ROOT / "tools" / "build-wheelhouse", target], check=True)
+    return others(PLACE / target)
 
 
 def build(

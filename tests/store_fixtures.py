@@ -182,15 +182,15 @@ def signature_of(payload: bytes, signer: Signer) -> bytes:
     ).encode()
 
 
-def sign(folder: Path, signer: Signer) -> Path:
+def sign(folder: Path, signer: Signer, signature: str = SIGNATURE) -> Path:
     """Sign a folder; return it."""
     files = {
         path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != SIGNATURE
+        if path.is_file() and path.name != signature
     }
     payload = json.dumps(statement(files)).encode()
-    (folder / SIGNATURE).write_bytes(signature_of(payload, signer))
+    (folder / signature).write_bytes(signature_of(payload, signer))
     return folder
 
 

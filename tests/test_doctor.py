@@ -223,6 +223,15 @@ def test_commands_name_the_board_where_it_is_known(tmp_path: Path) -> None:
     assert "sudo tools/install-firmware-config rock-5b" in told[0]
 
 
+def test_commands_work_from_any_folder_where_the_package_is_installed(tmp_path: Path) -> None:
+    root = golden(tmp_path / "root", "rock_5b")
+    root.at("/usr/share/edged").mkdir(parents=True)
+    report = examined(written(tmp_path, ALONE), root)
+    told = [one.mend for one in report.findings if one.name == "meter" and one.mend]
+    assert "sudo /usr/share/edged/tools/install-firmware-config rock-5b" in told[0]
+    assert "as /usr/share/edged/firmware-config/README.md shows" in told[0]
+
+
 def test_the_boards_of_firmware_config_are_known() -> None:
     named = {name: board.name for board in FIRMWARE_BOARDS.values() for name in board.compatible}
     assert named == FIRMWARE

@@ -6,8 +6,10 @@ Installing it is tried in a booted Debian: test_package_boot.py.
 
 from __future__ import annotations
 
+import filecmp
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -21,18 +23,21 @@ from packaging.version import Version
 
 from edged import config
 from edged.spool_schema import SCHEMA_VERSION
-from tests.package_fixtures import EPOCH_S, PYTHON, build, contents_of, edged_wheel
+from tests.device_trees import programs
+from tests.firmware_roots import armbian
+from tests.package_fixtures import EPOCH_S, PYTHON, build, contents_of, edged_wheel, is_whole
 from tests.test_wheelhouse import wheel
-from tools.package.bundle import SUMS, chosen, write_bundle
 from tools.package.cli import main, source_date_s
 from tools.package.control import SCRIPTS, control, glibc_needed
 from tools.package.engine_code import engine_digest, engine_modules
 from tools.package.errors import PackageError
 from tools.package.site import unpack
-from tools.package.tree import ROOT
+from tools.package.tree import DOCUMENTS, ROOT, SHARE
 from tools.package.version import NAMES, debian_version, release_of
+from tools.package.wheels import others
+from tools.wheelhouse.cli import PLACE
 from tools.wheelhouse.targets import TARGETS
-from tools.wheelhouse.wheels import read_wheel
+from tools.wheelhouse.wheels import ELF, MACHINE_AT, read_wheel
 
 needs_dpkg = pytest.mark.skipif(
     shutil.which("dpkg-deb") is None, reason="dpkg-deb is not installed here"
@@ -214,6 +219,71 @@ class TestTree:
         assert done.stdout.strip() == str(site / "edged" / "__init__.py")
 
 
+class TestFirmware:
+    def test_all_of_firmware_config_is_there(self, tree: Path) -> None:
+        there = sorted(path for path in (ROOT / "firmware-config").rglob("*") if path.is_file())
+        names = [path.relative_to(ROOT) for path in there]
+        assert len(names) > 20
+        assert [name for name in names if not (tree / SHARE / name).is_file()] == []
+
+    def test_a_board_that_has_the_package_alone_installs_it(
+        self, tree: Path, tmp_path: Path
+    ) -> None:
+        command = [str(tree / SHARE / "tools/install-firmware-config"), "rock-5b", "--root"]
+        done = subprocess.run(
+            [*command, str(armbian(tmp_path, "rock-5b"))],
+            cwd="/",
+            env={**os.environ, **programs(), "PYTHONPATH": ""},
+            capture_output=True,
+            text=True,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        assert (tmp_path / "boot/overlay-user/edged-ina226.dtbo").is_file()
+        assert (tmp_path / "etc/udev/rules.d/70-edged-npu.rules").is_file()
+
+    def test_every_page_of_it_that_a_document_leads_to_is_there(self, tree: Path) -> None:
+        pages = [*(tree / DOCUMENTS).glob("*.md"), *(tree / DOCUMENTS / "docs").glob("*.md")]
+        links = [
+            page.parent / link
+            for page in pages
+            for link in re.findall(
+                r"\]\(((?:\.\./)?firmware-config/[^)#]+)", page.read_text("utf-8")
+            )
+        ]
+        assert len(links) > 5
+        assert [link for link in links if not link.is_file()] == []
+
+
+@needs_dpkg
+@pytest.mark.slow
+@pytest.mark.parametrize("target", TARGETS)
+class TestRealWheels:
+    """With the wheels that `tools/build-wheelhouse` made, of each target that it was run for."""
+
+    def every(self, target: str, folder: Path) -> list[Path]:
+        edged = edged_wheel(folder)
+        if not is_whole(target, edged):
+            pytest.skip(f"tools/build-wheelhouse {target} was not run here, or not since")
+        return [edged, *others(PLACE / target)]
+
+    def test_two_builds_are_the_same(self, target: str, tmp_path: Path) -> None:
+        every = self.every(target, tmp_path / "w")
+        first = build(every, tmp_path / "one", target=target)
+        with other_habits():
+            second = build(every, tmp_path / "two", target=target)
+        assert filecmp.cmp(first, second, shallow=False)
+
+    def test_every_library_and_program_is_one_of_the_target(
+        self, target: str, tmp_path: Path
+    ) -> None:
+        package = build(self.every(target, tmp_path / "w"), tmp_path, target=target)
+        asked("--extract", str(package), str(tmp_path))
+        plain = [path for path in (tmp_path / "usr").rglob("*") if not path.is_symlink()]
+        heads = [path.read_bytes()[: MACHINE_AT + 2] for path in plain if path.is_file()]
+        machines = {head[MACHINE_AT:] for head in heads if head.startswith(ELF)}
+        assert machines == {TARGETS[target].elf_machine.to_bytes(2, "little")}
+
+
 class TestSite:
     def test_a_wheels_modules_lie_in_one_folder(self, tmp_path: Path) -> None:
         path = wheel(tmp_path / "w", "one")
@@ -319,43 +389,6 @@ class TestEngineCode:
         imported = {Path(name) for name in json.loads(done.stdout)}
         assert imported - set(engine_modules(ROOT)) == set()
         assert len(imported) > 20
-
-
-class TestBundle:
-    def package(self, folder: Path) -> Path:
-        folder.mkdir()
-        (folder / "edged_1-1_amd64.deb").write_bytes(b"package")
-        return folder / "edged_1-1_amd64.deb"
-
-    def test_a_board_can_check_all_that_arrived(self, tmp_path: Path) -> None:
-        (tmp_path / "chat.gguf").write_bytes(b"model")
-        members = chosen(self.package(tmp_path / "in"), [tmp_path / "chat.gguf"])
-        path = write_bundle(members, tmp_path, EPOCH_S)
-        subprocess.run(["tar", "-xf", str(path), "-C", str(tmp_path)], check=True)
-        there = tmp_path / "edged_1-1_amd64"
-        command = ["sha256sum", "--check", "--strict", SUMS]
-        done = subprocess.run(command, cwd=there, capture_output=True, text=True, check=True)
-        assert sorted(done.stdout.split()[::2]) == [
-            "edged_1-1_amd64.deb:",
-            "models/chat.gguf:",
-        ]
-
-    def test_two_bundles_are_the_same(self, tmp_path: Path) -> None:
-        made = [
-            write_bundle(chosen(self.package(tmp_path / name), []), tmp_path / name, EPOCH_S)
-            for name in ("one", "two")
-        ]
-        assert made[0].read_bytes() == made[1].read_bytes()
-
-    def test_two_models_of_one_name_are_refused(self, tmp_path: Path) -> None:
-        (tmp_path / "a.gguf").write_bytes(b"model")
-        twice = [tmp_path / "a.gguf", tmp_path / "a.gguf"]
-        with pytest.raises(PackageError, match=r"two models are called a\.gguf"):
-            chosen(self.package(tmp_path / "in"), twice)
-
-    def test_a_model_that_is_not_there_is_named(self, tmp_path: Path) -> None:
-        with pytest.raises(PackageError, match=r"none\.gguf: no such file"):
-            chosen(self.package(tmp_path / "in"), [tmp_path / "none.gguf"])
 
 
 def test_an_unknown_target_is_told_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,9 +17,10 @@ from typing import Any
 import pytest
 
 from tests.booted_debian import BOOTS, ROOT, Booted, answered, machine, wait_online
-from tests.package_fixtures import build, edged_wheel, target_here
-from tools.package.wheels import is_for, others
-from tools.wheelhouse.cli import PLACE
+from tests.package_fixtures import EPOCH_S, build, edged_wheel, target_here, wheels_of_others
+from tests.store_fixtures import new_signer, sign, trusting
+from tools.package.bundle import write_bundle
+from tools.verify_bundle import SIGNATURE
 
 pytestmark = BOOTS
 DAEMON, ENGINE = "edged.service", "edged-engine.service"
@@ -40,15 +41,25 @@ CHANGES: dict[str, dict[str, str]] = {
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
     """Packages of growing revisions, by what they change."""
     folder, target = tmp_path_factory.mktemp("packages"), target_here()
-    if not is_for(PLACE / target, "3.11"):
-        subprocess.run([ROOT / "tools" / "build-wheelhouse", target], check=True)
-    rest = others(PLACE / target)
+    rest = wheels_of_others(target, edged_wheel(folder / "plain"))
     return {
         name: build(
             [edged_wheel(folder / name, change), *rest], folder, target=target, revision=number
         )
         for number, (name, change) in enumerate(CHANGES.items(), start=1)
     }
+
+
+@pytest.fixture(scope="module")
+def bundle(packages: Mapping[str, Path]) -> Path:
+    """A signed bundle with the package, unpacked beside it, where key and script lie too."""
+    folder = packages["this"].parent
+    tar = write_bundle({packages["this"].name: packages["this"]}, folder, EPOCH_S)
+    subprocess.run(["tar", "-xf", tar, "-C", folder], check=True)
+    signer = new_signer()
+    trusting(folder, signer)
+    (folder / "verify_bundle.py").write_bytes((ROOT / "tools/verify_bundle.py").read_bytes())
+    return sign(folder / tar.stem, signer, SIGNATURE)
 
 
 @contextmanager
@@ -109,6 +120,23 @@ def test_what_apt_installed_answers(board: Booted) -> None:
 
 def test_edged_starts_with_the_board(board: Booted) -> None:
     assert board.shell(f"systemctl is-enabled {DAEMON}") == "enabled"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "python3 {place}/verify_bundle.py {place}/signer.pem {bundle}",
+        "edged bundle verify {bundle} --key {place}/signer.pem",
+    ],
+)
+def test_a_bundle_is_checked_on_the_board(board: Booted, bundle: Path, command: str) -> None:
+    said = board.shell(command.format(place=PACKAGES, bundle=PACKAGES / bundle.name))
+    assert "2 files, each as" in said
+
+
+def test_the_firmware_installer_is_there_and_says_what_it_misses(board: Booted) -> None:
+    done = board.run("/usr/share/edged/tools/install-firmware-config", "rock-5b", "--dry-run")
+    assert (done.returncode, "this is neither Armbian" in done.stderr) == (1, True)
 
 
 @pytest.mark.parametrize(("changed", "is_kept"), [("daemon", True), ("engine", False)])

@@ -7,6 +7,7 @@ called, nothing written. The broker is asked meanwhile by a thread of its own.
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from dataclasses import replace
@@ -47,6 +48,9 @@ BROKER_S = 1.5
 SERVICE_STATE = "/var/lib/edged"
 # Stands in commands for what `tools/install-firmware-config` calls this board.
 BOARD = "BOARD"
+# Where the Debian package has what a checkout has beside edged, and what a command calls it.
+SHARE = "/usr/share/edged"
+_BESIDE = re.compile(r"(?<![\w./-])(?=tools/install-firmware-config|firmware-config/)")
 
 
 def examine(
@@ -72,15 +76,22 @@ def examine(
     found += _engine(root, placed_config, person)
     found += _power(root, placed_config, person)
     found += broker.judge(asked.told(), placed_config.broker.session_expiry_s)
-    firmware = board.look(root).firmware
-    return Report(tuple(_for_board(one, firmware) for one in found))
+    firmware = board.look(root).firmware or BOARD
+    beside = f"{SHARE}/" if root.at(SHARE).is_dir() else ""
+    return Report(tuple(_as_it_stands(one, firmware, beside) for one in found))
 
 
-def _for_board(finding: Finding, firmware: str | None) -> Finding:
-    """Return the finding with a command that can be run as it stands, on a board that is known."""
-    if finding.mend is None or firmware is None:
+def _as_it_stands(finding: Finding, firmware: str, beside: str) -> Finding:
+    """Return the finding with a command that can be run as it stands: for this board, from here.
+
+    Args:
+        finding: with the command as it is in a checkout.
+        firmware: what the installer of firmware-config calls this board.
+        beside: the folder that `tools` and `firmware-config` lie in, "" for the current one.
+    """
+    if finding.mend is None:
         return finding
-    return replace(finding, mend=finding.mend.replace(BOARD, firmware))
+    return replace(finding, mend=_BESIDE.sub(beside, finding.mend.replace(BOARD, firmware)))
 
 
 def _placed(config: Config, person: Person, state_dir: Path | None, root: Root) -> Config:

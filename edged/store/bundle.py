@@ -88,7 +88,7 @@ def read_bundle(
     """
     if not folder.is_dir():
         raise StoreRefused(f"{folder}: there is no such folder; give the folder of a bundle")
-    signature = _read(folder / SIGNATURE, SIGNATURE_BYTES_MAX)
+    signature = small_file(folder / SIGNATURE, SIGNATURE_BYTES_MAX)
     if signature is not None:
         signed = verified(signature, trust, at)
         manifest, signer = read_statement(signed.payload), signed.signer
@@ -133,7 +133,9 @@ def _about(kind: Kind, pieces: Mapping[str, Piece]) -> About:
             f"{', '.join(pieces)[:200]}"
         )
     content = (
-        piece.origin if isinstance(piece.origin, bytes) else _read(piece.origin, ABOUT_BYTES_MAX)
+        piece.origin
+        if isinstance(piece.origin, bytes)
+        else small_file(piece.origin, ABOUT_BYTES_MAX)
     )
     if content is None or hashlib.sha256(content).hexdigest() != piece.sha256:
         raise StoreRefused(f"{ABOUT[kind]}: missing, or not the file that was signed")
@@ -162,7 +164,7 @@ def sha256_of(path: Path) -> str:
     return hashed.hexdigest()
 
 
-def _read(path: Path, bytes_max: int) -> bytes | None:
+def small_file(path: Path, bytes_max: int) -> bytes | None:
     """Return a small file's content; None where there is none.
 
     Raises:

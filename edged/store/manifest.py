@@ -21,7 +21,8 @@ from edged.misfits import misfits
 # A bundle has a model, some templates, a set for each: more would only be read in vain.
 FILES_MAX = 1000
 NAME_CHARS_MAX = 200
-_NAME = re.compile(r"[A-Za-z0-9_.+-]+(/[A-Za-z0-9_.+-]+)*")
+# Debian's names of early versions have a tilde; a first one would be a home for a shell.
+_NAME = re.compile(r"[A-Za-z0-9_.+-][A-Za-z0-9_.+~-]*(/[A-Za-z0-9_.+-][A-Za-z0-9_.+~-]*)*")
 
 _Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
@@ -127,7 +128,7 @@ def _check_name(name: str) -> None:
     if not is_plain or {".", ".."} & set(name.split("/")) or name.endswith(".part"):
         raise StoreRefused(
             f"{name[:NAME_CHARS_MAX]!r}: no file of a bundle can be called so; use letters, "
-            "digits, _ . + - and /"
+            "digits, _ . + ~ - and /"
         )
 
 

@@ -10,7 +10,8 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from tools.package.archive import COMPRESSIONS, write_package
@@ -56,6 +57,17 @@ def build(target: Target, given: argparse.Namespace) -> Path:
     Raises:
         PackageError, WheelhouseError: something is missing or wrong; names it.
     """
+    with contents_for(target, given) as contents:
+        return package(contents, PLACE, given.compression)
+
+
+@contextmanager
+def contents_for(target: Target, given: argparse.Namespace) -> Iterator[Contents]:
+    """Bring what goes into a package of this checkout; its wheels are deleted behind it.
+
+    Raises:
+        PackageError, WheelhouseError: something is missing or wrong; names it.
+    """
     epoch_s = source_date_s(os.environ)
     # What pip builds edged's wheel with looks at it too.
     os.environ["SOURCE_DATE_EPOCH"] = str(epoch_s)
@@ -64,8 +76,7 @@ def build(target: Target, given: argparse.Namespace) -> Path:
         wheels = wheels_for(target, given.python, Path(scratch))
         (edged,) = (one for one in wheels if one.name == "edged")
         release = release_of(target, edged.version, given.revision, epoch_s)
-        contents = Contents(release, target, wheels, given.python)
-        return package(contents, PLACE, given.compression)
+        yield Contents(release, target, wheels, given.python)
 
 
 def package(contents: Contents, folder: Path, compression: str) -> Path:

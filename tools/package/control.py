@@ -57,7 +57,7 @@ def control(contents: Contents, root: Path) -> str:
         "Maintainer": MAINTAINER,
         "Installed-Size": str(installed_kib(root)),
         "Depends": ", ".join(sorted(needs)),
-        "Suggests": "mosquitto, mosquitto-clients",
+        "Suggests": "device-tree-compiler, mosquitto, mosquitto-clients",
         **relations(release),
         "Section": "net",
         "Priority": "optional",

@@ -1,7 +1,8 @@
 """Every file of the package, as it will lie on a board.
 
 In: wheels, this checkout.  Out: a tree below a folder: /usr/lib/edged is an environment of the
-board's own Python, /usr/bin/edged leads to it, units and documents lie where Debian has them.
+board's own Python, /usr/bin/edged leads to it, units and documents lie where Debian has them,
+firmware-config/ and its installer below /usr/share/edged as they lie in this checkout.
 """
 
 from __future__ import annotations
@@ -23,7 +24,11 @@ from tools.wheelhouse.wheels import Wheel
 ROOT = Path(__file__).resolve().parents[2]
 PREFIX = Path("usr/lib/edged")
 DOCUMENTS = Path("usr/share/doc/edged")
+SHARE = Path("usr/share/edged")
 CONFIGURATION = Path("etc/edged/edged.toml")
+# The installer finds what it installs from where it lies itself.
+FIRMWARE = ("firmware-config", "tools/firmware_config")
+FIRMWARE_INSTALLER = Path("tools/install-firmware-config")
 # What the checkout calls its places, and what they are called here.
 PLACES = {
     "/opt/edged/.venv/bin/edged": "/usr/bin/edged",
@@ -78,6 +83,7 @@ def lay_out(contents: Contents, root: Path) -> None:
     _environment(contents, root)
     _units(root)
     _copy(ROOT / "debian" / "edged.toml", root / CONFIGURATION)
+    _firmware(root / SHARE)
     _documents(contents, root / DOCUMENTS)
 
 
@@ -103,12 +109,23 @@ def _units(root: Path) -> None:
         _write(root / place, text)
 
 
+def _firmware(folder: Path) -> None:
+    for name in FIRMWARE:
+        for path in sorted((ROOT / name).rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                _copy(path, folder / path.relative_to(ROOT))
+    _copy(ROOT / FIRMWARE_INSTALLER, folder / FIRMWARE_INSTALLER)
+    (folder / FIRMWARE_INSTALLER).chmod(0o755)
+
+
 def _documents(contents: Contents, folder: Path) -> None:
     for path in (ROOT / "README.md", ROOT / "CHANGELOG.md"):
         _copy(path, folder / path.name)
     for path in sorted((ROOT / "docs").rglob("*")):
         if path.is_file():
             _copy(path, folder / path.relative_to(ROOT))
+    # The documents lead to the pages there.
+    (folder / "firmware-config").symlink_to("../../edged/firmware-config")
     _write(folder / "copyright", copyright_text(contents.wheels))
     wheels = sorted(contents.wheels, key=lambda one: one.name)
     _write(folder / "wheels.json", manifest(wheels, contents.target, contents.python, ()))
