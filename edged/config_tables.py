@@ -239,8 +239,8 @@ class Admin(Section):
     )
     mqtt: bool = Field(
         False,
-        description="whether budget, models and templates may be ordered over MQTT too, by whoever "
-        "the broker lets publish to cmd/budget/{id}, cmd/model/{id}, cmd/templates/{id}",
+        description="whether budget, drain, models and templates may be ordered over MQTT too, by "
+        "whoever the broker lets publish to cmd/{budget,drain,model,templates}/{id}",
     )
 
 

@@ -1,4 +1,4 @@
-"""Orders over MQTT, where the configuration allows them: `cmd/{budget,model,templates}/{id}`.
+"""Orders over MQTT, where the configuration allows them: `cmd/{budget,drain,model,templates}/{id}`.
 
 In:  retained orders, as intake hears them.     Out: the helm's doing and the activation's; the
 outcome, retained on the same topic in the place of the order, and before it that a trial runs.
@@ -17,10 +17,12 @@ from edged.contract import Inbound, Outbound
 from edged.errors import AdminRefused, BrokerGone
 from edged.helm import Helm
 from edged.mqtt import Session
+from edged.orders import Mode
 from edged.remote_orders import (
     ActivateCommand,
     BudgetCommand,
     Done,
+    DrainCommand,
     is_outcome,
     read_command,
 )
@@ -90,11 +92,14 @@ class Remote:
 
     async def _carry_out(self, command: Command, payload: bytes) -> Done:
         try:
-            order = read_command(command, payload)
-            if isinstance(order, BudgetCommand):
-                return await self._order_budget(command.id, order)
-            assert command.what != "budget", "a budget's order was carried out"
-            return await self._order_bundle(command.what, command.id, order)
+            match read_command(command, payload):
+                case BudgetCommand() as order:
+                    return await self._order_budget(command.id, order)
+                case DrainCommand() as order:
+                    return await self._order_mode(command.id, order)
+                case ActivateCommand() as order:
+                    kind: Kind = "model" if command.what == "model" else "templates"
+                    return await self._order_bundle(kind, command.id, order)
         except AdminRefused as error:
             log.info("order %s over MQTT: %s", command.id, error.detail)
             return Done(id=command.id, state="refused", reason=error.reason, detail=error.detail)
@@ -107,6 +112,11 @@ class Remote:
             warning = await self._helm.order_budget(order.budget_w, order.peak_w, by, order.for_s)
         budget_w = self._helm.budget.budget_w
         return Done(id=id, state="done", budget_w=budget_w, warning=warning)
+
+    async def _order_mode(self, id: str, order: DrainCommand) -> Done:
+        mode = Mode.SERVING if order.resume else Mode.DRAINING
+        warning = await self._helm.order(mode, f"mqtt {id}", order.for_s)
+        return Done(id=id, state="done", mode=self._helm.mode, warning=warning)
 
     async def _order_bundle(self, kind: Kind, id: str, order: ActivateCommand) -> Done:
         by = f"mqtt {id}"

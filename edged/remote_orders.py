@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from edged.errors import AdminReason, AdminRefused
 from edged.misfits import misfits
-from edged.orders import Seconds, Watts
-from edged.topics import Command, is_id
+from edged.orders import Mode, Seconds, Watts
+from edged.topics import Command, What, is_id
 
 
 class BudgetCommand(BaseModel):
@@ -31,6 +31,22 @@ class BudgetCommand(BaseModel):
         is_plain = self.peak_w is None and self.for_s is None
         if (self.budget_w is None) != (self.reset is True) or (self.reset and not is_plain):
             raise ValueError('give budget_w, with peak_w and for_s if wanted; or {"reset":true}')
+        return self
+
+
+class DrainCommand(BaseModel):
+    """An order: refuse new prompts, for so many seconds or until another order; or serve again."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    drain: Literal[True] | None = None
+    for_s: Seconds | None = None
+    resume: Literal[True] | None = None
+
+    @model_validator(mode="after")
+    def _is_one_of_both(self) -> DrainCommand:
+        if (self.drain is True) == (self.resume is True) or (self.resume and self.for_s):
+            raise ValueError('give {"drain":true}, with for_s if wanted; or {"resume":true}')
         return self
 
 
@@ -57,6 +73,7 @@ class Done(BaseModel):
     Attributes:
         state: `done`; `refused` with reason and detail; of a model or templates `trying`, while
             they show whether they serve, and `fell_back` with detail where they did not.
+        mode: `service.mode` in force, of a drain.
         title: name and version of the bundle.
         warning: what did not go as it should though the order is in force.
     """
@@ -66,13 +83,24 @@ class Done(BaseModel):
     id: str
     state: Literal["done", "refused", "trying", "fell_back"]
     budget_w: float | None = None
+    mode: Mode | None = None
     title: str | None = None
     reason: AdminReason | None = None
     detail: str | None = None
     warning: str | None = None
 
 
-def read_command(command: Command, payload: bytes) -> BudgetCommand | ActivateCommand:
+_FORMS: dict[What, type[BudgetCommand | DrainCommand | ActivateCommand]] = {
+    "budget": BudgetCommand,
+    "drain": DrainCommand,
+    "model": ActivateCommand,
+    "templates": ActivateCommand,
+}
+
+
+def read_command(
+    command: Command, payload: bytes
+) -> BudgetCommand | DrainCommand | ActivateCommand:
     """Return the order in a payload.
 
     Raises:
@@ -80,9 +108,8 @@ def read_command(command: Command, payload: bytes) -> BudgetCommand | ActivateCo
     """
     if not is_id(command.id):
         raise AdminRefused("malformed", "the topic's last level must match [A-Za-z0-9_.-]{1,64}")
-    form = BudgetCommand if command.what == "budget" else ActivateCommand
     try:
-        return form.model_validate_json(payload)
+        return _FORMS[command.what].model_validate_json(payload)
     except ValidationError as error:
         problems = "; ".join(misfits(error)).removeprefix(": ")
         raise AdminRefused("malformed", problems) from error

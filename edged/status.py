@@ -20,7 +20,8 @@ from edged.board.thermal import hottest_c
 from edged.contract import Outbound
 from edged.diary import Diary
 from edged.dispatch import Dispatch
-from edged.engine.client import EngineClient, EngineState
+from edged.engine.client import EngineClient
+from edged.engine.state import EngineState
 from edged.errors import BrokerGone
 from edged.helm import Helm
 from edged.intake import Intake

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 UNREADABLE_ID = "~"
@@ -30,8 +30,8 @@ class Address:
     reply_topic: str | None = None
 
 
-What = Literal["budget", "model", "templates"]
-COMMANDS: tuple[What, ...] = ("budget", "model", "templates")
+What = Literal["budget", "drain", "model", "templates"]
+COMMANDS: tuple[What, ...] = get_args(What)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,14 +10,13 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 from edged.engine.frames import (
-    PROTOCOL_VERSION,
     Delta,
     Frame,
     FromEngine,
@@ -35,6 +34,7 @@ from edged.engine.frames import (
     encode,
     receive_frame,
 )
+from edged.engine.protocol import PROTOCOL_VERSION, Foreign
 from tools.board_processes import write_config as write_config
 
 DEADLINE_S = 60.0
@@ -43,10 +43,15 @@ F = TypeVar("F", bound=FromEngine)
 
 @dataclass
 class EngineProcess:
-    """A started `edged engine`."""
+    """A started `edged engine`.
+
+    Attributes:
+        spoken: the protocol's version that the daemons of the test say.
+    """
 
     process: subprocess.Popen[str]
     socket_path: Path
+    spoken: int = PROTOCOL_VERSION
 
     def wait(self) -> tuple[int, str]:
         """Return exit code and standard error, once it has ended."""
@@ -59,11 +64,20 @@ class EngineProcess:
 
 
 @contextmanager
-def engine_process(config: Path, folder: Path, *search: Path) -> Iterator[EngineProcess]:
-    """Run an engine until the block ends; `search` has modules that it may import."""
+def engine_process(
+    config: Path, folder: Path, *search: Path, program: Sequence[str] = ("edged",)
+) -> Iterator[EngineProcess]:
+    """Run an engine until the block ends.
+
+    Args:
+        config: its file.
+        folder: where its socket is.
+        search: where modules are that it may import.
+        program: the module that is run, and what stands before `engine`.
+    """
     places = [Path(__file__).parent.parent, *search]
     process = subprocess.Popen(
-        [sys.executable, "-m", "edged", "engine", "--config", str(config)],
+        [sys.executable, "-m", *program, "engine", "--config", str(config)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -102,7 +116,7 @@ class Daemon:
                     raise
                 os.sched_yield()
         daemon = cls(connection)
-        daemon.send(Hello(PROTOCOL_VERSION, os.getpid()))
+        daemon.send(Hello(engine.spoken, os.getpid()))
         return daemon
 
     def close(self) -> None:
@@ -112,7 +126,8 @@ class Daemon:
         self.connection.sendall(b"".join(map(encode, frames)))
 
     def receive(self) -> Frame:
-        frame = receive_frame(self.connection)
+        while isinstance(frame := receive_frame(self.connection), Foreign):
+            pass
         assert frame is not None, "the engine closed the socket"
         self.frames.append(frame)
         if isinstance(frame, Step):

@@ -1,8 +1,8 @@
 """A device that asks many things, as fast as its board answers; run inside the board's network.
 
-In: how many prompts, and as which client.  Out: `waiting` on a line once a backlog waits for the
-board, and at the end a JSON object: how many outcomes of each event, of each attempt, and which ids
-never got one.
+In: how many prompts, how many of them at a time, and as which client.  Out: `waiting` on a line
+once so many wait for the board, and at the end a JSON object: how many outcomes of each event, of
+each attempt, and which ids never got one.
 """
 
 from __future__ import annotations
@@ -19,8 +19,6 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 BOARD = "edged/v1/dock/edge-1"
 OUTCOMES = {"done", "refused", "error", "expired", "cancelled", "superseded"}
-# So many wait at any time: the board is never idle while something is done to it.
-BACKLOG = 300
 # No prompt shall expire on a busy machine: it is about prompts that are lost.
 TTL_S = 7200
 # Nothing is heard for so long: what has no outcome then is lost.
@@ -28,9 +26,14 @@ SILENCE_S = 300.0
 
 
 class Crowd:
-    """Asks `count` prompts as `name`, which asked none before, and collects their outcomes."""
+    """Asks `count` prompts as `name`, which asked none before, and collects their outcomes.
 
-    def __init__(self, count: int, name: str) -> None:
+    As long as there are more, `at_a_time` wait for an outcome: the board is never idle while
+    something is done to it.
+    """
+
+    def __init__(self, count: int, at_a_time: int, name: str) -> None:
+        self._at_a_time = at_a_time
         self._name = name
         self._open = {f"p{number}" for number in range(count)}
         self._asked = 0
@@ -38,7 +41,7 @@ class Crowd:
         self._outcomes: list[dict[str, Any]] = []
         self._heard = threading.Condition()
         self._client = paho.Client(CallbackAPIVersion.VERSION2, name, protocol=paho.MQTTv5)
-        self._client.max_inflight_messages_set(BACKLOG)
+        self._client.max_inflight_messages_set(at_a_time)
         self._client.on_message = self._take
 
     def _take(self, _client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
@@ -72,8 +75,12 @@ class Crowd:
             "lost": sorted(self._open),
         }
 
+    @property
+    def _waiting(self) -> int:
+        return self._asked - len(self._outcomes)
+
     def _ask_backlog(self) -> None:
-        while self._asked < self._count and self._asked - len(self._outcomes) < BACKLOG:
+        while self._asked < self._count and self._waiting < self._at_a_time:
             text = f"pallet {10_000 + self._asked} at dock 6"
             prompt = {"template": "dock-event", "input": text, "ttl_s": TTL_S}
             topic = f"{BOARD}/req/{self._name}/p{self._asked}"
@@ -82,4 +89,5 @@ class Crowd:
 
 
 if __name__ == "__main__":
-    print(json.dumps(Crowd(int(sys.argv[1]), sys.argv[2]).run()), flush=True)
+    crowd = Crowd(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])
+    print(json.dumps(crowd.run()), flush=True)

@@ -158,6 +158,7 @@ def test_a_board_refuses_a_broker_whose_certificate_expired(tmp_path: Path) -> N
         f"{BOARD}/availability",
         f"{BOARD}/watch",
         f"{BOARD}/cmd/budget/o1",
+        f"{BOARD}/cmd/drain/o1",
         "scanner/1/text",
     ],
 )

@@ -31,11 +31,11 @@ def library(tmp_path: Path) -> Path:
 
 def judged(library: Path) -> Finding:
     settings = config({"npu": {"library": str(library)}})
-    return npu_backend.judge(npu_backend.look(settings, None))[0]
+    return npu_backend.judge(npu_backend.look(settings, {}))[0]
 
 
 def test_without_a_library_the_cpu_computes_alone() -> None:
-    (found,) = npu_backend.judge(npu_backend.look(config({}), None))
+    (found,) = npu_backend.judge(npu_backend.look(config({}), {}))
     assert (found.level, "CPU alone" in found.says) == ("ok", True)
 
 

@@ -12,6 +12,7 @@ import jsonschema
 import pytest
 
 from edged.engine.frames import Cancel, Hello, Limits, Measure, Measured, Prompt, Sampling, Work
+from edged.engine.protocol import PROTOCOL_VERSION
 from tests.engine_fixtures import Daemon, EngineProcess, engine_process, work, write_config
 from tests.npu_fixtures import stand_in
 from tests.rkllm_fixtures import Rule, rkllm_config, say, stub_library
@@ -59,7 +60,7 @@ SCRIPT: tuple[Rule, ...] = (
     say('"minItems": 12', "[" + ", ".join(["123456"] * 12) + "]"),
 )
 # Backends that decode batches of tokens; `rkllm` is given a whole prompt and tells what it wrote.
-BATCHING = ("sim", *ARCHITECTURES, "npu stand-in")
+BATCHING = ("sim", "sim, to the last protocol", *ARCHITECTURES, "npu stand-in")
 
 
 def not_over_rkllm(because: str) -> pytest.MarkDecorator:
@@ -83,7 +84,7 @@ def engine(
         config = rkllm_config(folder, stub_library(tmp_path_factory.getbasetemp()), SCRIPT)
     elif request.param == "rknn":
         config = rknn_config(folder)
-    elif request.param == "sim":
+    elif request.param.startswith("sim"):
         config = write_config(folder, engine={"backend": "sim"})
     elif request.param == "npu stand-in":
         tables: dict[str, dict[str, Any]] = {
@@ -96,7 +97,8 @@ def engine(
         path = write_tiny_gguf(folder / "tiny.gguf", architecture=request.param)
         config = write_config(folder, model={"path": str(path), "threads": 1})
     with engine_process(config, folder, FAKE) as started:
-        yield started
+        spoken = PROTOCOL_VERSION - ("last protocol" in request.param)
+        yield replace(started, spoken=spoken)
 
 
 @pytest.fixture

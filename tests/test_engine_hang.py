@@ -16,7 +16,6 @@ import pytest
 from edged import config
 from edged.engine.client import EngineClient, Lost
 from edged.engine.frames import (
-    PROTOCOL_VERSION,
     Frame,
     Held,
     Hello,
@@ -29,6 +28,7 @@ from edged.engine.frames import (
     encode,
 )
 from edged.engine.patience import HANG_S_UNKNOWN
+from edged.engine.protocol import PROTOCOL_VERSION
 from edged.engine.stream import read_frame
 from edged.errors import EngineLost
 from tests.engine_fixtures import work, write_config

@@ -147,7 +147,8 @@ UNKILLABLE = """
     from pathlib import Path
     from edged import config
     from edged.engine.client import EngineClient
-    from edged.engine.frames import PROTOCOL_VERSION, Hello, Ready, encode
+    from edged.engine.frames import Hello, Ready, encode
+    from edged.engine.protocol import PROTOCOL_VERSION
 
     settings = config.load(Path(sys.argv[1]))
 

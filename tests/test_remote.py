@@ -15,11 +15,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edged import config
+from edged.admin.client import asked
+from edged.admin.wire import StatusAsk
 from edged.errors import AdminRefused
 from edged.remote_orders import ActivateCommand, is_outcome, read_command
-from edged.topics import COMMANDS, Command, Topics
+from edged.topics import COMMANDS, Command, Topics, What
 from tests.broker import Mosquitto
-from tests.daemon_fixture import BOARD, Asker, Daemon
+from tests.daemon_fixture import BOARD, Asker, Daemon, long_answer
 
 ALLOWED = {"admin": {"mqtt": True}}
 
@@ -38,9 +41,9 @@ def board(tmp_path_factory: pytest.TempPathFactory, broker: Mosquitto) -> Iterat
         yield daemon
 
 
-def order(device: Asker, id: str, payload: object) -> None:
+def order(device: Asker, id: str, payload: object, what: What = "budget") -> None:
     """Publish an order as a fleet's console does."""
-    device.publish(f"{BOARD}/cmd/budget/{id}", json.dumps(payload).encode(), retain=True)
+    device.publish(f"{BOARD}/cmd/{what}/{id}", json.dumps(payload).encode(), retain=True)
 
 
 def outcome(device: Asker, id: str) -> dict[str, Any]:
@@ -64,6 +67,78 @@ def test_an_order_is_carried_out_and_its_outcome_takes_its_place(broker: Mosquit
         late.subscribe(f"{BOARD}/cmd/#")
         order(late, "o-2", {"reset": True})
         assert outcome(late, "o-2") == {"id": "o-2", "state": "done", "budget_w": 4.0}
+
+
+@pytest.mark.broker
+def test_a_drain_has_the_board_refuse_prompts_until_it_is_told_to_resume(
+    board: Daemon, broker: Mosquitto
+) -> None:
+    with Asker(broker) as device:
+        device.subscribe(f"{BOARD}/cmd/#")
+        device.listen()
+        order(device, "d-1", {"drain": True, "for_s": 3600}, "drain")
+        assert outcome(device, "d-1") == {"id": "d-1", "state": "done", "mode": "draining"}
+        told = asked(config.load(board.config), StatusAsk())
+        device.ask({"prompt": "hello"}, "p-1")
+        refused = device.next(lambda heard: heard.get("id") == "p-1")
+        order(device, "d-2", {"resume": True}, "drain")
+        assert outcome(device, "d-2") == {"id": "d-2", "state": "done", "mode": "serving"}
+        device.ask({"prompt": "hello"}, "p-1")
+        assert device.next(lambda heard: heard.get("id") == "p-1")["event"] == "done"
+    assert told.state is not None
+    assert told.state["service"]["set_by"] == "mqtt d-1"
+    assert 0 < (told.left_s["service"] or 0) <= 3600
+    assert (refused["event"], refused["reason"]) == ("refused", "draining")
+
+
+@pytest.mark.broker
+def test_what_was_taken_before_a_drain_is_answered(board: Daemon, broker: Mosquitto) -> None:
+    with Asker(broker) as device:
+        device.subscribe(f"{BOARD}/cmd/#")
+        device.listen()
+        device.ask({"prompt": "x", "schema": long_answer(400), "receipt": True}, "p-2")
+        device.next(lambda heard: heard.get("event") == "accepted")
+        order(device, "d-3", {"drain": True}, "drain")
+        done = device.next(lambda heard: heard.get("event") == "done")
+        order(device, "d-4", {"resume": True}, "drain")
+        assert (outcome(device, "d-4")["mode"], done["id"]) == ("serving", "p-2")
+
+
+@pytest.mark.broker
+def test_a_drain_outlives_a_restart_and_a_resume_waits_for_the_board(tmp_path: Path) -> None:
+    with Mosquitto(tmp_path / "broker") as broker, Asker(broker) as device:
+        device.subscribe(f"{BOARD}/cmd/#")
+        device.subscribe(f"{BOARD}/state")
+        with Daemon(tmp_path / "board", broker, sections=ALLOWED) as daemon:
+            daemon.wait_for_log("connected to the broker")
+            order(device, "d-1", {"drain": True}, "drain")
+            outcome(device, "d-1")
+            daemon.stop()
+            daemon.start()
+            state = device.next(lambda heard: heard.get("boot") == 2)
+            daemon.stop()
+            order(device, "d-2", {"resume": True}, "drain")
+            daemon.start()
+            assert (state["service"], outcome(device, "d-2")["mode"]) == (
+                {"mode": "draining", "set_by": "mqtt d-1", "until": None},
+                "serving",
+            )
+
+
+@pytest.mark.broker
+@pytest.mark.usefixtures("board")
+def test_a_drain_that_means_nothing_is_refused_in_its_place_with_what_to_do(
+    broker: Mosquitto,
+) -> None:
+    with Asker(broker) as device:
+        device.subscribe(f"{BOARD}/cmd/drain/d-5")
+        order(device, "d-5", {"drain": "now"}, "drain")
+        told = outcome(device, "d-5")
+    assert (told["state"], told["reason"], "drain" in told["detail"]) == (
+        "refused",
+        "malformed",
+        True,
+    )
 
 
 @pytest.mark.broker
@@ -116,6 +191,7 @@ def test_without_leave_of_the_configuration_no_order_is_heard(tmp_path: Path) ->
             daemon.config.write_text(text)
             daemon.start()
             order(device, "o-1", {"budget_w": 3.0})
+            order(device, "o-1", {"drain": True}, "drain")
             device.listen()
             device.ask({"prompt": "one prompt behind it"}, "p-1")
             assert device.outcome("p-1")["event"] == "done"
@@ -147,6 +223,23 @@ def test_an_order_of_a_model_names_one_bundle_or_the_way_back(payload: bytes) ->
         read_command(Command("model", "o-1"), payload)
 
 
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"{}",
+        b'{"for_s":60}',
+        b'{"drain":false}',
+        b'{"drain":true,"resume":true}',
+        b'{"resume":true,"for_s":60}',
+        b'{"drain":true,"for_s":0}',
+        b'{"drain":true,"why":"stocktaking"}',
+    ],
+)
+def test_an_order_of_service_drains_or_resumes(payload: bytes) -> None:
+    with pytest.raises(AdminRefused, match=r"drain|resume|for_s|why"):
+        read_command(Command("drain", "o-1"), payload)
+
+
 def test_an_order_of_templates_is_read() -> None:
     order = read_command(Command("templates", "o-1"), b'{"activate":"own","version":2}')
     assert order == ActivateCommand(activate="own", version=2)
@@ -163,7 +256,8 @@ def test_an_outcome_is_no_order() -> None:
         ("edged/v1/s/n/cmd/budget/o-1", Command("budget", "o-1")),
         ("edged/v1/s/n/cmd/model/o-1", Command("model", "o-1")),
         ("edged/v1/s/n/cmd/templates/o-1", Command("templates", "o-1")),
-        ("edged/v1/s/n/cmd/drain/o-1", None),
+        ("edged/v1/s/n/cmd/drain/o-1", Command("drain", "o-1")),
+        ("edged/v1/s/n/cmd/reboot/o-1", None),
         ("edged/v1/s/n/cmd/budget", None),
         ("edged/v1/s/n/req/c/o-1", None),
         ("edged/v1/s/m/cmd/budget/o-1", None),

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.booted_debian import BOOTS, Booted, answered, booted
+from tests.booted_debian import ASK, BOOTS, Booted, answered, booted, wait_online
 
 pytestmark = BOOTS
 DAEMON, ENGINE = "edged.service", "edged-engine.service"
@@ -37,6 +37,50 @@ def test_a_killed_engine_comes_back_and_answers(board: Booted) -> None:
     answered(board, "before-kill")
     board.shell(f"kill -9 {board.main_pid(ENGINE)}")
     assert answered(board, "after-kill") == "done"
+
+
+def test_an_engine_that_begins_anew_is_the_same_process_to_systemd_and_in_its_sandbox(
+    board: Booted,
+) -> None:
+    answered(board, "before-anew")
+    before, loads = confined(board), times_resident(board)
+    board.shell(f"kill -USR1 {board.main_pid(ENGINE)}")
+    board.until(lambda: times_resident(board) > loads, "the model was loaded again")
+    assert (answered(board, "after-anew"), confined(board)) == ("done", before)
+    assert before["ActiveState"] == "active"
+    assert before["confined"] == "NoNewPrivs:\t1\nSeccomp:\t2"
+
+
+def test_an_engine_that_begins_anew_while_it_loads_says_ready_to_systemd(board: Booted) -> None:
+    board.shell(f"systemctl stop {ENGINE}; systemctl start --no-block {ENGINE}")
+    board.shell("until test -S /run/edged/engine.sock; do sleep 0.01; done")
+    loading = board.main_pid(ENGINE)
+    board.shell(f"kill -USR1 {loading}")
+    assert answered(board, "anew-while-loading") == "done"
+    board.until(lambda: board.show(ENGINE, "ActiveState") == "active", "READY was heard")
+    assert [board.show(ENGINE, key) for key in ("MainPID", "NRestarts")] == [loading, "0"]
+
+
+def test_prompts_wait_for_the_restart_of_an_engine_that_is_two_releases_away(
+    board: Booted,
+) -> None:
+    board.shell(OTHER_RELEASE)
+    try:
+        board.shell(f"systemctl daemon-reload; systemctl restart {DAEMON}")
+        board.until(lambda: "engine_restart_needed" in status(board), "it is said")
+        told = status(board)
+        asking = ASK.format(id="far", wait_s=90)
+        board.shell(f"{asking} > /run/far.json 2>&1 &")
+        board.until(lambda: "1 queued" in status(board), "the prompt waits")
+        board.shell(f"systemctl restart {ENGINE}")
+        board.until(lambda: '"event":"done"' in board.shell("cat /run/far.json"), "the answer")
+        after = status(board)
+    finally:
+        board.shell(f"rm -r /run/systemd/system/{DAEMON}.d /run/systemd/system/{ENGINE}.d")
+        board.shell(f"systemctl daemon-reload; systemctl restart {DAEMON} {ENGINE}")
+        wait_online(board)
+    assert f"sudo systemctl restart {ENGINE}" in told
+    assert "engine_restart_needed" not in after
 
 
 def test_a_killed_daemon_comes_back_and_answers(board: Booted) -> None:
@@ -114,6 +158,19 @@ def test_a_password_of_the_credential_store_reaches_the_daemon_and_nobody_else(
     assert (event, reads, kept.stdout) == ("done", ["secret\n", ""], "")
 
 
+# A release two versions on, in which both units are to start next.
+OTHER_RELEASE = """
+mkdir -p /opt/other && cp -r /opt/edged/edged /opt/other/
+echo 'PROTOCOL_VERSION += 2' >> /opt/other/edged/engine/protocol.py
+sed "s,'/opt/edged','/opt/other'," /opt/edged/.venv/bin/edged > /opt/other/start
+chmod -R a+rX /opt/other && chmod a+x /opt/other/start
+for part in edged.service=run edged-engine.service=engine; do
+    start="/opt/other/start ${part#*=} --config /etc/edged/edged.toml"
+    mkdir -p /run/systemd/system/${part%=*}.d
+    printf '[Service]\\nExecStart=\\nExecStart=%s\\n' "$start" \\
+        > /run/systemd/system/${part%=*}.d/other.conf
+done
+"""
 SECRET = """
 install -d -m 700 /etc/credstore
 (umask 077; echo secret > /etc/credstore/edged.password)
@@ -123,6 +180,24 @@ sed -i -e 's/^# username =.*/username = "edge-1"/' \\
 grep -q '^password_file = "credential' /etc/edged/edged.toml
 """
 READ = ("cat", f"/run/credentials/{DAEMON}/edged.password")
+
+
+def confined(board: Booted) -> dict[str, str]:
+    """Return what systemd and the kernel say of the engine's process."""
+    keys = ("MainPID", "ActiveState", "SubState", "NRestarts", "StatusText")
+    engine = board.main_pid(ENGINE)
+    held = board.shell(f"grep -E '^(NoNewPrivs|Seccomp):' /proc/{engine}/status")
+    return {key: board.show(ENGINE, key) for key in keys} | {"confined": held}
+
+
+def times_resident(board: Booted) -> int:
+    """Return how often the daemon was told that the model is loaded."""
+    return int(board.shell(f"journalctl -u {DAEMON} --no-pager | grep -c 'is resident'"))
+
+
+def status(board: Booted) -> str:
+    """Return what `edged status` says; nothing while no daemon answers."""
+    return board.run("/opt/edged/.venv/bin/edged", "status").stdout
 
 
 def free_memory(board: Booted) -> str:

@@ -17,7 +17,6 @@ from edged.config import Config
 from edged.engine.client import EngineClient
 from edged.engine.constraints import Constraints
 from edged.engine.frames import (
-    PROTOCOL_VERSION,
     Cancel,
     Frame,
     Go,
@@ -34,6 +33,7 @@ from edged.engine.outlet import Outlet
 from edged.engine.pace import Pace
 from edged.engine.plan import Bounds
 from edged.engine.prepare import Preparer
+from edged.engine.protocol import PROTOCOL_VERSION
 from edged.engine.schema import Lengths
 from edged.engine.sim import N_VOCAB, Sim
 from edged.engine.worker import Worker
@@ -117,7 +117,7 @@ class NearEngine(EngineClient):
         """Serve until cancelled."""
         model = self._config.model
         self._inbox.put(Attached(self._collected), self._loop.time())
-        self._take(Hello(PROTOCOL_VERSION, 5_000_000))
+        self._greet(Hello(PROTOCOL_VERSION, 5_000_000))
         self._take(Ready("sim", "sha256:0", "sim", model.context_tokens, model.sequences, 0.0))
         while True:
             self._mail.clear()

@@ -33,6 +33,7 @@ from edged.doctor import (
     processor,
     rkllm_advice,
     sandbox,
+    serving,
     settings,
     state,
     wall_clock,
@@ -128,11 +129,13 @@ def _engine(root: Root, config: Config, person: Person) -> list[Finding]:
     is_rkllm = config.engine.backend == "rkllm"
     named = rkllm_advice.judge_name(config.model.path, here.soc) if is_rkllm else []
     held = locks.look(root, config.state_dir, config.npu_lock)
-    backend = npu_backend.look(config, held.daemon)
+    said = serving.look(config, held.daemon)
+    backend = npu_backend.look(config, said)
     is_told = here.is_rockchip or backend.library is not None
     return [
         *(npu_backend.judge(backend) if is_told else []),
         *locks.judge(held, config.npu_lock, person, needs_npu=needs_npu),
+        *serving.judge(said),
         *sandbox.judge(sandbox.look(root, config.npu_lock), person, needs_npu=needs_npu),
         open_files.judge(open_files.look(root, held.engine), needs_npu=needs_npu),
         model.judge(model.look(root, config, held.engine)),

@@ -1,6 +1,6 @@
 """Whether llama.cpp's backend for the NPU goes with the installed llama.cpp, and is used.
 
-In:  `npu.library`, its sidecar, the running daemon's own words.     Out: `NpuBackend`, findings.
+In:  `npu.library`, its sidecar, `serving`'s words.     Out: `NpuBackend`, findings.
 The library is not opened. What its device has executed is what the engine counted and the daemon
 tells on its admin socket: the NPU is not touched.
 """
@@ -12,16 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edged.admin.client import asked
-from edged.admin.wire import StatusAsk
 from edged.config import Config
 from edged.doctor.finding import Finding, error, warning, well
 from edged.engine.ggml.sidecar import Sidecar, check_library
-from edged.errors import AdminRefused, AdminUnreachable, EngineUnusable
+from edged.errors import EngineUnusable
 
 NAME = "npu-ggml"
-# A daemon answers at once; the whole of `edged doctor` is to take two seconds.
-ANSWER_S = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +38,7 @@ class NpuBackend:
     asked: bool = False
 
 
-def look(config: Config, daemon: int | None) -> NpuBackend:
+def look(config: Config, engine: Mapping[str, Any]) -> NpuBackend:
     """Return what the engine would open, and what the daemon says of the one that runs."""
     library = config.npu.library if config.engine.backend == "llama" else None
     if library is None:
@@ -51,17 +47,7 @@ def look(config: Config, daemon: int | None) -> NpuBackend:
         sidecar = check_library(library)
     except EngineUnusable as unusable:
         return NpuBackend(library, None, str(unusable))
-    engine = {} if daemon is None else _engine(config)
     return NpuBackend(library, sidecar, "", engine.get("npu"), engine.get("phase") == "ready")
-
-
-def _engine(config: Config) -> Mapping[str, Any]:
-    try:
-        state = asked(config, StatusAsk(), ANSWER_S).state or {}
-    except (AdminUnreachable, AdminRefused):
-        return {}
-    engine: Mapping[str, Any] = state.get("engine", {})
-    return engine
 
 
 def judge(backend: NpuBackend) -> list[Finding]:

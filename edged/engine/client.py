@@ -17,13 +17,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NoReturn
 
 from edged.config import Config
 from edged.engine.frames import (
     FRAME_BYTES_MAX,
-    PROTOCOL_VERSION,
     Broken,
-    Frame,
     Held,
     Hello,
     Loading,
@@ -39,7 +38,9 @@ from edged.engine.frames import (
 from edged.engine.measures import Measures
 from edged.engine.patience import REST_S, Patience, Restarts
 from edged.engine.processes import OwnProcesses, Processes
-from edged.engine.stream import read_frame
+from edged.engine.protocol import PROTOCOL_VERSION, restart_needed, speaks
+from edged.engine.state import EngineState, Phase
+from edged.engine.stream import ended, read_frame
 from edged.errors import EngineLost
 from edged.journal import Event, about
 from edged.unix_socket import peer_ids
@@ -73,26 +74,6 @@ Pulse = Ready | Step | Wish | Lost
 
 def _unheard(pulse: Pulse) -> None:
     """Leave a pulse: nobody holds a budget."""
-
-
-@dataclass(frozen=True, slots=True)
-class EngineState:
-    """What the daemon knows of the engine.
-
-    Attributes:
-        phase: `starting`, `loading`, `ready`, or `broken`: it said that it cannot serve, or it
-            ended too often, or nothing can end it.
-        progress: of the load, 0..1.
-        problem: why it is not ready, in words a person can act on.
-        npu_matmuls: what the NPU under llama.cpp has executed since the load; None without one.
-    """
-
-    phase: str = "starting"
-    progress: float = 0.0
-    problem: str = ""
-    ready: Ready | None = None
-    pid: int | None = None
-    npu_matmuls: int | None = None
 
 
 class EngineClient:
@@ -243,16 +224,19 @@ class EngineClient:
         """Serve one connection; return why it ended."""
         try:
             reader = await self._connect()
-            self._take(await self._first_frame(reader))
+            hello = await self._hello(reader)
+            if not speaks(hello.version, PROTOCOL_VERSION):
+                await self._until_restarted(hello, reader)
+            self._greet(hello)
             while True:
                 self._take(await read_frame(reader))
         except EngineLost as lost:
             return self._stuck_problem or str(lost)
 
-    async def _first_frame(self, reader: asyncio.StreamReader) -> Frame:
+    async def _hello(self, reader: asyncio.StreamReader) -> Hello:
         try:
             async with asyncio.timeout(HELLO_S_MAX):
-                return await read_frame(reader)
+                frame = await read_frame(reader)
         except TimeoutError as error:
             pid = self._peer_pid()
             self._kill(pid)
@@ -260,6 +244,27 @@ class EngineClient:
                 self._let_go(pid, UNENDING)
             problem = f"engine {pid} takes the connection and says nothing"
             raise EngineLost(problem) from error
+        if not isinstance(frame, Hello):
+            raise EngineLost(f"the engine began with {frame.kind}, not with hello")
+        return frame
+
+    async def _until_restarted(self, hello: Hello, reader: asyncio.StreamReader) -> NoReturn:
+        """Leave the engine alone, say so, and hear its end: nothing else tells of a restart."""
+        has_units = not self._processes.starts
+        problem = restart_needed(hello.version, PROTOCOL_VERSION, hello.pid, has_units=has_units)
+        log.error("%s", problem)
+        self._is_spawned = hello.spawned
+        self._become(
+            replace(self.state, phase="engine_restart_needed", problem=problem, pid=hello.pid)
+        )
+        await ended(reader)
+        raise EngineLost("the engine that was to be restarted has ended")
+
+    def _greet(self, hello: Hello) -> None:
+        """Answer in the version that both speak."""
+        self.send(Hello(min(hello.version, PROTOCOL_VERSION), os.getpid()))
+        self._is_spawned = hello.spawned
+        self._become(self.state.greeted(hello))
 
     async def _ends(self, pid: int) -> bool:
         return await self._processes.ended(pid, signal.SIGKILL, KILL_S_MAX)
@@ -299,26 +304,16 @@ class EngineClient:
         except OSError:
             return None
         self._heard_s = self._clock()
-        self.send(Hello(PROTOCOL_VERSION, os.getpid()))
         return reader
 
     def _take(self, frame: object) -> None:
         if not isinstance(frame, Measured):  # the intake thread counts tokens beside a hung step
             self._heard_s = self._clock()
         match frame:
-            case Hello(version) if version != PROTOCOL_VERSION:
-                raise EngineLost(f"it speaks protocol {version}, this daemon {PROTOCOL_VERSION}")
-            case Hello():
-                self._is_spawned = frame.spawned
-                problem = self.state.problem if self.state.phase == "broken" else ""
-                phase = self._loading()
-                self._become(replace(self.state, phase=phase, pid=frame.pid, problem=problem))
             case Loading(progress):
-                self._become(replace(self.state, phase=self._loading(), progress=progress))
+                self._become(self.state.loading(progress))
             case Ready():
-                matmuls = None if frame.npu is None else frame.npu.matmuls
-                ready = replace(self.state, phase="ready", progress=1.0, ready=frame, problem="")
-                self._become(replace(ready, npu_matmuls=matmuls))
+                self._become(self.state.serving(frame))
                 self._ready_s = self._clock()
                 self.pulse(frame)
                 self.events.put_nowait(frame)
@@ -346,10 +341,6 @@ class EngineClient:
             case Wish():
                 self.pulse(frame)
 
-    def _loading(self) -> str:
-        """Return the phase of a load: an engine that was broken stays so until it is ready."""
-        return "broken" if self.state.phase == "broken" else "loading"
-
     def _forget(self, problem: str) -> None:
         """Tell dispatch that the engine is gone; an engine that called itself broken stays so."""
         if self._writer is not None:
@@ -361,7 +352,7 @@ class EngineClient:
         problem = self._counted(problem)
         self.life += 1
         is_broken = self.state.phase == "broken" or self._restarts.are_spent
-        phase = "broken" if is_broken else "starting"
+        phase: Phase = "broken" if is_broken else "starting"
         self._become(EngineState(phase=phase, problem=problem, ready=self.state.ready))
         lost = Lost(problem)
         self.pulse(lost)

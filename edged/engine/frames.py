@@ -1,7 +1,7 @@
 """What the daemon and the engine say to each other, and how it is put on the socket.
 
 A frame is a 4-byte big-endian length and a JSON object whose `kind` names one of the classes below.
-The first frame in both directions is `Hello`; another protocol version ends the connection.
+The first frame in both directions is `Hello`; `protocol` says which versions work together.
 
 In:  bytes of the UNIX socket.     Out: one of these frozen dataclasses, and back.
 Does not know: MQTT, rows, watts.
@@ -16,11 +16,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, FiniteFloat, TypeAdapter, ValidationError
 
+from edged.engine.protocol import Foreign, left_or_lost
 from edged.errors import EngineLost
 
 OnCap = Literal["close", "error"]
 
-PROTOCOL_VERSION = 2
 FRAME_BYTES_MAX = 8 * 2**20
 LENGTH = struct.Struct(">I")
 
@@ -360,7 +360,7 @@ def encode(frame: Frame) -> bytes:
     return LENGTH.pack(len(body)) + body
 
 
-def decode(body: bytes) -> Frame:
+def decode(body: bytes) -> Frame | Foreign:
     """Return the frame in `body` (without its length).
 
     Raises:
@@ -369,10 +369,10 @@ def decode(body: bytes) -> Frame:
     try:
         return _FRAMES.validate_json(body)
     except ValidationError as error:
-        raise EngineLost(f"not a frame of protocol {PROTOCOL_VERSION}: {error}") from error
+        return left_or_lost(error)
 
 
-def receive_frame(connection: socket.socket) -> Frame | None:
+def receive_frame(connection: socket.socket) -> Frame | Foreign | None:
     """Return the next frame of a blocking socket, or None when the other side closed it.
 
     Raises:

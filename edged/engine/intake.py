@@ -15,7 +15,6 @@ import time
 from typing import Protocol
 
 from edged.engine.frames import (
-    PROTOCOL_VERSION,
     Cancel,
     Frame,
     Go,
@@ -30,6 +29,7 @@ from edged.engine.frames import (
 from edged.engine.inbox import Attached, Detached, Inbox
 from edged.engine.link import Link
 from edged.engine.outlet import SEND_S_MAX, Outlet
+from edged.engine.protocol import PROTOCOL_VERSION, Foreign, speaks, too_far
 from edged.engine.rkllm.request import Request
 from edged.engine.sequence import Sequence
 from edged.errors import EngineLost, Refusal
@@ -120,11 +120,12 @@ class Intake:
         else:
             self._take(frame, self._outlet)
 
-    def _take(self, frame: Frame, outlet: Outlet) -> None:
+    def _take(self, frame: Frame | Foreign, outlet: Outlet) -> None:
         now_s = time.monotonic()
         match frame:
-            case Hello(version) if version != PROTOCOL_VERSION:
-                log.warning("the daemon speaks protocol %s, not %s", version, PROTOCOL_VERSION)
+            case Hello(version) if not speaks(version, PROTOCOL_VERSION):
+                why = too_far(version, PROTOCOL_VERSION)
+                log.warning("the daemon is not served: %s; restart the older of both", why)
                 self._drop_daemon()
             case Measure() if self._preparer is not None:
                 outlet.send(self._preparer.measured(frame))
@@ -132,7 +133,7 @@ class Intake:
                 self._take_work(frame, now_s)
             case Cancel() | Limits() | Go():
                 self._inbox.put(frame, now_s)
-            case Hello():
+            case Hello() | Foreign():
                 pass
             case _:
                 log.debug("no answer to %s before the model is loaded", frame.kind)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import threading
 
-from edged.engine.frames import PROTOCOL_VERSION, Broken, Hello, Loading, Ready
+from edged.engine.frames import Broken, Hello, Loading, Ready
 from edged.engine.outlet import Outlet
+from edged.engine.protocol import PROTOCOL_VERSION
 
 State = Loading | Ready | Broken
 

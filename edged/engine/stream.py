@@ -1,18 +1,20 @@
 """Reads frames from the daemon's side of the socket, in its event loop.
 
-In:  an asyncio stream.     Out: frames.
+In:  an asyncio stream.     Out: frames, or that it ended.
 A module of its own: the engine process has no event loop, and asyncio takes some megabytes.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 from edged.engine.frames import FRAME_BYTES_MAX, LENGTH, Frame, decode
+from edged.engine.protocol import Foreign
 from edged.errors import EngineLost
 
 
-async def read_frame(reader: asyncio.StreamReader) -> Frame:
+async def read_frame(reader: asyncio.StreamReader) -> Frame | Foreign:
     """Return the next frame of an asyncio stream.
 
     Raises:
@@ -25,3 +27,10 @@ async def read_frame(reader: asyncio.StreamReader) -> Frame:
         return decode(await reader.readexactly(length))
     except (asyncio.IncompleteReadError, OSError) as error:
         raise EngineLost("the engine's socket closed") from error
+
+
+async def ended(reader: asyncio.StreamReader) -> None:
+    """Wait until the other side has closed the stream, whatever it says until then."""
+    with contextlib.suppress(OSError):
+        while await reader.read(FRAME_BYTES_MAX):
+            continue

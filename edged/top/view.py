@@ -129,7 +129,7 @@ def work_lines(figures: LiveFigures) -> str:
         [
             f"{pace.decode:g} tokens/s decode, {pace.prefill:g} tokens/s prefill",
             f"batch {batch.running} of {batch.sequences}, context {batch.context_tokens} tokens",
-            f"{figures.mode}, engine {figures.engine}",
+            f"{figures.mode}; engine: {figures.engine}",
         ]
     )
 

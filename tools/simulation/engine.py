@@ -16,7 +16,6 @@ from typing import Protocol
 from edged.config import Config
 from edged.engine.constraints import Constraints
 from edged.engine.frames import (
-    PROTOCOL_VERSION,
     Broken,
     Cancel,
     Frame,
@@ -38,6 +37,7 @@ from edged.engine.outlet import Outlet
 from edged.engine.pace import Pace
 from edged.engine.plan import Bounds
 from edged.engine.prepare import Preparer
+from edged.engine.protocol import PROTOCOL_VERSION, Foreign
 from edged.engine.schema import Lengths
 from edged.engine.sim import N_VOCAB, Sim, SimVocabulary, StepTime
 from edged.engine.stream import read_frame
@@ -249,7 +249,8 @@ class NearEngine:
                 frame = await read_frame(reader)
                 if self._writer is not writer:
                     return
-                self._hear(frame)
+                if not isinstance(frame, Foreign):
+                    self._hear(frame)
         if self._writer is writer:
             self.hang_up()
 
