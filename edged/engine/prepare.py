@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from random import Random
 
-
 from edged.engine.backend import Vocabulary
 from edged.engine.compact import Expander, named_path, obstacle, wire_schema
 from edged.engine.constraints import Constraint, Constraints

@@ -85,9 +85,7 @@ def sample(
     return Sampled(token, log_probability(row, token, float(row[top])))
 
 
-def _chosen(
-    logits: Row, allowed: Allowed | None, sampling: Sampling, generator: Random
-) -> int:
+def _chosen(logits: Row, allowed: Allowed | None, sampling: Sampling, generator: Random) -> int:
     """Return the token among those allowed: the likeliest, or a drawn one."""
     few = None if allowed is None else allowed.few()
     if few is not None:

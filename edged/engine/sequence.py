@@ -13,7 +13,6 @@ from functools import partial
 from random import Random
 from typing import Literal
 
-
 from edged.engine.backend import Vocabulary
 from edged.engine.constraints import Matcher, MatcherFailed
 from edged.engine.field_scores import FieldScores
