@@ -115,12 +115,3 @@ def reserve_of(folder: Path, bytes_max: int) -> Reserve:
 def outcome_bytes(bytes_max: int) -> int:
     """Return how much of `spool.bytes_max` is kept for outcomes."""
     return min(int(bytes_max * OUTCOME_SHARE), OUTCOME_BYTES_MAX)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make renames in a folder durable."""
-    file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)

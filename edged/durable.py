@@ -1,6 +1,6 @@
 """A small file that is written whole or not at all, also over a power cut.
 
-In:  a path and its new text.     Out: the file on the disk. Blocking.
+In:  a path and its new text; a folder with new names.     Out: the same on the disk. Blocking.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ def write_durably(path: Path, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     fresh.replace(path)
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make the new name durable."""
+def sync_folder(folder: Path) -> None:
+    """Make renames in a folder durable."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from edged.disk import sync_folder
+from edged.durable import sync_folder
 from edged.errors import SpoolDamaged
 from edged.rows import State
 from edged.spool_schema import HEAD, TEXTS, open_database

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from edged.engine.formats import ChatTemplate, Format, RoleFormat, prompt_tokens, role_format
+from edged.engine.chat_template import ChatTemplate
+from edged.engine.formats import Format, RoleFormat, prompt_tokens, role_format
 from edged.engine.frames import Message, Prompt
 from edged.engine.sim import BOS, SimVocabulary
 from edged.errors import ConfigError, Refusal

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-import numpy as np
+from random import Random
+
 import pytest
 
 from edged.engine.backend import Guard, Run
@@ -29,7 +30,7 @@ def sequence(
         matcher=None,
         end_tokens=frozenset(),
         vocabulary=sim().vocabulary,
-        generator=np.random.default_rng(1),
+        generator=Random(1),
         seed=None,
         arrived_s=0.0,
     )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ ROW: Row = np.array([0.0, 3.0, 1.0, 2.9, -2.0], dtype=np.float32)
 def draw(
     sampling: Sampling, *, row: Row = ROW, recent: tuple[int, ...] = (), count: int = 1
 ) -> set[int]:
-    generator = np.random.default_rng(sampling.seed)
+    generator = Random(sampling.seed)
     return {sample(row, None, sampling, recent, generator).token for _ in range(count)}
 
 
@@ -45,14 +46,14 @@ class Place:
 
 def test_a_masked_token_is_never_taken() -> None:
     place = Place(np.array([True, False, True, False, True]))
-    generator = np.random.default_rng(1)
+    generator = Random(1)
     hot = Sampling(temperature=5.0)
     assert {sample(ROW, place, hot, (), generator).token for _ in range(300)} == {0, 2, 4}
 
 
 def test_the_probability_is_the_model_s_own_whatever_the_mask() -> None:
     place = Place(np.array([True, False, False, False, False]))
-    found = sample(ROW, place, Sampling(), (), np.random.default_rng(1))
+    found = sample(ROW, place, Sampling(), (), Random(1))
     shares = np.exp(ROW) / np.exp(ROW).sum()
     assert found.log_p == pytest.approx(np.log(shares[0]))
 
@@ -76,7 +77,7 @@ def test_each_setting_narrows_what_can_be_drawn(sampling: Sampling, possible: se
 
 def test_the_same_seed_draws_the_same_tokens() -> None:
     def tokens(seed: int) -> list[int]:
-        generator = np.random.default_rng(seed)
+        generator = Random(seed)
         hot = Sampling(temperature=2.0)
         return [sample(ROW, None, hot, (), generator).token for _ in range(50)]
 
@@ -104,7 +105,7 @@ def test_a_row_without_probabilities_is_an_error_even_where_it_is_masked(logit: 
     row = np.append(ROW, np.float32(logit))
     mask = np.append(np.ones(len(ROW), dtype=np.bool_), np.False_)
     with pytest.raises(NoToken, match="finite"):
-        sample(row, Place(mask), Sampling(), (), np.random.default_rng(1))
+        sample(row, Place(mask), Sampling(), (), Random(1))
 
 
 def plain_sample(
@@ -128,7 +129,7 @@ def plain_sample(
         keep[0] = True
         order = order[keep]
         edges = np.cumsum(softmax(logits[order].astype(np.float64) / sampling.temperature))
-        place = np.searchsorted(edges, np.random.default_rng(seed).random(), side="right")
+        place = np.searchsorted(edges, Random(seed).random(), side="right")
         token = int(order[min(int(place), len(order) - 1)])
     return token, float(softmax(row)[token])
 
@@ -166,7 +167,7 @@ def test_a_token_and_its_probability_are_those_of_the_formulas(
     recent = random.integers(0, n_vocab, 80).tolist()
     expected = plain_sample(row, mask, sampling, recent, seed)
     place = None if mask.all() else Place(mask)
-    found = sample(row, place, sampling, recent, np.random.default_rng(seed))
+    found = sample(row, place, sampling, recent, Random(seed))
     assert found.token == expected[0]
     assert np.exp(found.log_p) == pytest.approx(expected[1], rel=1e-5)
 
@@ -175,7 +176,7 @@ def test_a_top_p_of_one_cuts_nothing_though_the_shares_sum_to_more_than_one() ->
     # Cold, the last 99 together are a share under the rounding of the first; hot, most of all.
     row = np.array([60.0] + [0.0] * 99, dtype=np.float32)
     hot = Sampling(temperature=1000.0, top_p=1.0)
-    drawn = {sample(row, None, hot, (), np.random.default_rng(seed)).token for seed in range(50)}
+    drawn = {sample(row, None, hot, (), Random(seed)).token for seed in range(50)}
     assert len(drawn) > 30
 
 
@@ -194,7 +195,7 @@ def test_allowed_tokens_are_the_bits_that_are_set(n_vocab: int, seed: int, wide:
 def test_a_head_of_the_order_draws_as_often_as_the_whole(spread: float) -> None:
     row = np.random.default_rng(1).normal(0, spread, 50).astype(np.float32)
     shares = softmax(row)
-    generator = np.random.default_rng(2)
+    generator = Random(2)
     hot = Sampling(temperature=1.0)
     drawn = [sample(row, None, hot, (), generator).token for _ in range(4000)]
     counted = np.bincount(drawn, minlength=50) / len(drawn)

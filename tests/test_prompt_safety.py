@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edged.engine.formats import ChatTemplate, Format, prompt_tokens
+from edged.engine.chat_template import ChatTemplate
+from edged.engine.formats import Format, prompt_tokens
 from edged.engine.frames import Message, Prompt
 from edged.engine.llama_vocabulary import LlamaVocabulary
 from tests.tiny_gguf import write_tiny_gguf

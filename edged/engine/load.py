@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from edged.config import Config
 from edged.engine.backend import Backend, Run
+from edged.engine.bindings import bind_lower_half
 from edged.engine.canary import check_canary
 from edged.engine.constraints import Constraints
 from edged.engine.frames import Limits, Ready
@@ -106,6 +107,7 @@ def _open(config: Config, progress: Progress) -> Opened:
     check_processor()
     # Only here: loading llama.cpp's libraries takes a second and fixes how its threads wait.
     fix_wait_policy()
+    bind_lower_half()
     from edged.engine.open_llama import open_llama
 
     return open_llama(config, progress)

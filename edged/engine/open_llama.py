@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from edged.config import Config
 from edged.engine.canary import ANY_TEXT, Canary
-from edged.engine.formats import ChatTemplate, Format, RoleFormat
+from edged.engine.formats import Format, RoleFormat
 from edged.engine.frames import Prompt
 from edged.engine.ggml.open import open_npu
 from edged.engine.llama import Llama, Shape
@@ -57,6 +57,9 @@ def _check_shipped(model: Installed, digest: str) -> None:
 
 def _format_inside(backend: Llama) -> Format:
     if backend.chat_template:
+        # Only here: Jinja takes 1.6 MiB.
+        from edged.engine.chat_template import ChatTemplate
+
         words = backend.vocabulary
         return ChatTemplate(backend.chat_template, bos=words.bos_text, eos=words.eos_text)
     # A base model knows no roles: its prompt is the text to go on with.

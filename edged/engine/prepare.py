@@ -11,8 +11,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-
-import numpy as np
+from random import Random
 
 from edged.engine.backend import Vocabulary
 from edged.engine.compact import Expander, named_path, obstacle, wire_schema
@@ -63,8 +62,8 @@ class Preparer:
             matcher=constraint.matcher() if constraint else None,
             end_tokens=frozenset() if constraint else self._end_tokens(),
             vocabulary=self.vocabulary,
-            # Any integer is a seed; numpy takes none below 0.
-            generator=np.random.default_rng(None if seed is None else seed % 2**64),
+            # Of a number below 0, `Random` takes the amount alone.
+            generator=Random(None if seed is None else seed % 2**64),
             seed=seed,
             arrived_s=arrived_s,
             expand=_expand(frame),

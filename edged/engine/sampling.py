@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from random import Random
 from typing import Protocol
 
 import numpy as np
@@ -60,7 +61,7 @@ def sample(
     schema: Schema | None,
     sampling: Sampling,
     recent: Sequence[int],
-    generator: np.random.Generator,
+    generator: Random,
 ) -> Sampled:
     """Return the next token; `row` has the shape (n_vocab,) and is not changed.
 
@@ -84,9 +85,7 @@ def sample(
     return Sampled(token, log_probability(row, token, float(row[top])))
 
 
-def _chosen(
-    logits: Row, allowed: Allowed | None, sampling: Sampling, generator: np.random.Generator
-) -> int:
+def _chosen(logits: Row, allowed: Allowed | None, sampling: Sampling, generator: Random) -> int:
     """Return the token among those allowed: the likeliest, or a drawn one."""
     few = None if allowed is None else allowed.few()
     if few is not None:

@@ -10,9 +10,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from random import Random
 from typing import Literal
-
-import numpy as np
 
 from edged.engine.backend import Vocabulary
 from edged.engine.constraints import Matcher, MatcherFailed
@@ -82,7 +81,7 @@ class Sequence:
     matcher: Matcher | None
     end_tokens: frozenset[int]
     vocabulary: Vocabulary
-    generator: np.random.Generator
+    generator: Random
     seed: int | None
     arrived_s: float
     expand: Callable[[str], str] = str

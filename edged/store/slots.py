@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from edged.disk import sync_folder
+from edged.durable import sync_folder
 from edged.errors import StoreRefused
 from edged.store.bundle import Piece, sha256_of
 
