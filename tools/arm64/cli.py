@@ -30,7 +30,8 @@ from tools.arm64.services import Services
 from tools.arm64.summary import Step, filled, table, verdict
 
 ROOT = Path(__file__).resolve().parents[2]
-PLACE = ROOT / "build" / "arm64"
+# Resolved: behind /proc/PID/root, where the machine is seen, a link of this system leads elsewhere.
+PLACE = (ROOT / "build" / "arm64").resolve()
 GUIDE, PAGE = ROOT / "docs" / "boards.md", ROOT / "docs" / "arm64.md"
 CHECKOUT, KEPT = PLACE / "tested.tar", PLACE / "kept.json"
 # What --fill itself changes is no change; git's way to leave a file out.
