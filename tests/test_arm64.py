@@ -191,7 +191,7 @@ class TestSummary:
     def test_a_failed_step_stands_out(self) -> None:
         good, bad = Step("a", "1 | 2\nthree", 60), Step("b", "no", 60, is_good=False)
         assert table([good, bad], "Commit x").splitlines() == [
-            "Commit x. In all 2 min.",
+            "Commit x. 1 of 2 steps good, 2 min.",
             "",
             "| step | result | took |",
             "|---|---|---|",

@@ -63,17 +63,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         provide()
         PLACE.mkdir(parents=True, exist_ok=True)
         with alone(PLACE / "lock"):
-            earlier = earlier_steps() if given.resume else {}
-            done = list(told(everything(earlier)))
+            tried = commit()
+            earlier = earlier_steps(tried) if given.resume else {}
+            done = list(told(everything(earlier), tried))
     except (Arm64Error, GuideError) as error:
         print(f"test-arm64: {error}", file=sys.stderr)
         return 1
-    return concluded(done, is_filling=given.fill)
+    return concluded(done, tried, is_filling=given.fill)
 
 
-def concluded(done: Sequence[Step], *, is_filling: bool) -> int:
+def concluded(done: Sequence[Step], tried: str, *, is_filling: bool) -> int:
     """Write the summary and say it in a line; return the exit code."""
-    summary = table(done, subject())
+    summary = table(done, subject(tried))
     (PLACE / "summary.md").write_text(f"{summary}\n", encoding="utf-8")
     is_good = all(step.is_good for step in done)
     if is_filling and is_good:
@@ -100,14 +101,14 @@ def alone(lock: Path) -> Iterator[None]:
         yield
 
 
-def told(every: Iterator[Step]) -> Iterator[Step]:
+def told(every: Iterator[Step], tried: str) -> Iterator[Step]:
     """Say each step as it comes, and keep the good ones for a run that resumes this one."""
     done: list[Step] = []
     for step in every:
         mark = ("kept  " if step.is_kept else "ok    ") if step.is_good else "FAILED"
         print(f"{mark} {step.seconds:5.0f} s  {step.name}: {step.said}", flush=True)
         done.append(step)
-        keep(KEPT, commit(), done)
+        keep(KEPT, tried, done)
         yield step
 
 
@@ -240,11 +241,11 @@ def last_of(text: str) -> str:
     return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
 
 
-def subject() -> str:
+def subject(tried: str) -> str:
     """Return what was tried on what."""
     version = re.search(r"version (\d+\.\d+\.\d+)", output("qemu-aarch64-static", "--version"))
     emulator = f"QEMU {version[1]}, user mode" if version else platform.machine()
-    return f"Commit {commit()}, {time.strftime('%Y-%m-%d', time.gmtime())}, {emulator}"
+    return f"Commit {tried}, {time.strftime('%Y-%m-%d', time.gmtime())}, {emulator}"
 
 
 def commit() -> str:
@@ -256,15 +257,15 @@ def commit() -> str:
     return output("git", "rev-parse", "--short=12", "HEAD") + (CHANGED if changed else "")
 
 
-def earlier_steps() -> Mapping[str, Step]:
+def earlier_steps(tried: str) -> Mapping[str, Step]:
     """Return what an earlier run of this commit found.
 
     Raises:
         Arm64Error: nobody knows whether it was of these files.
     """
-    if commit().endswith(CHANGED):
+    if tried.endswith(CHANGED):
         raise Arm64Error("--resume wants all changes committed: which files were tried before?")
-    return kept(KEPT, commit())
+    return kept(KEPT, tried)
 
 
 def output(*command: str) -> str:
