@@ -284,6 +284,9 @@ class TestSelection:
         assert ("arm64", "dev") in MORE_WHEELS
 
 
+PUBLISH = "mosquitto_pub -h 127.0.0.1 -p 1883 -t a -m b"
+
+
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """A machine of this machine's own kind, with a mosquitto."""
@@ -303,14 +306,15 @@ class TestServices:
         assert process_of(services) == first
         services.follow("systemctl restart mosquitto", set())
         assert process_of(services) != first
+        assert machine.run(PUBLISH, name="started").code == 0
         services.follow("systemctl stop mosquitto", set())
-        assert machine.run("mosquitto_pub -p 1883 -t a -m b", name="stopped").code != 0
+        assert machine.run(PUBLISH, name="stopped").code != 0
 
     def test_a_package_starts_the_service_that_it_brings(self, machine: Machine) -> None:
         services = Services(machine)
         before = services.enabled() - {"mosquitto.service"}
         services.follow("apt-get install -y mosquitto", before)
-        assert machine.run("mosquitto_pub -p 1883 -t a -m b", name="started").code == 0
+        assert machine.run(PUBLISH, name="started").code == 0
         services.follow("systemctl stop mosquitto", set())
 
     def test_a_command_that_takes_too_long_is_ended_with_all_its_children(
