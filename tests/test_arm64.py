@@ -9,18 +9,39 @@ import os
 import re
 import socket
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.booted_debian import debian_root
 from tools import fill_boards
 from tools.arm64 import emulation, steps
-from tools.arm64.cli import AFTER_THE_GUIDE
-from tools.arm64.guide import GuideError, blocks
-from tools.arm64.machine import Done
+from tools.arm64.cli import AFTER_THE_GUIDE, MORE_WHEELS, alone
+from tools.arm64.guide import Copy, GuideError, blocks, copies
+from tools.arm64.kept import keep, kept
+from tools.arm64.machine import Done, Machine, child_of, running
 from tools.arm64.readiness import listening, wait_until_ready
-from tools.arm64.summary import BEGIN, END, Step, filled, table
-from tools.arm64.units import reading, says_when_ready, started_by, starting, wanted
+from tools.arm64.selection import (
+    LEFT_OUT,
+    NOT_FOR_TESTS,
+    Piece,
+    counts,
+    in_all,
+    needs,
+    pieces,
+    pytest_words,
+)
+from tools.arm64.services import Services
+from tools.arm64.summary import BEGIN, END, Step, filled, table, verdict
+from tools.arm64.units import (
+    installs_packages,
+    orders,
+    reading,
+    says_when_ready,
+    starting,
+    wanted,
+)
 from tools.wheelhouse.targets import TARGETS
 
 ROOT = Path(__file__).parent.parent
@@ -35,7 +56,7 @@ class TestGuide:
     def test_every_block_of_the_guide_says_where_it_is_tried(self) -> None:
         places = [block.place for block in blocks(GUIDE)]
         assert len(places) == GUIDE.count("```sh\n")
-        assert {"run", "run with network", "on the computer", None} == set(places)
+        assert {"run", "run with network", "on the computer", "copy", None} == set(places)
 
     def test_what_the_guide_runs_reaches_the_first_answer(self) -> None:
         run = "\n".join(block.script for block in blocks(GUIDE) if block.place)
@@ -62,6 +83,29 @@ class TestGuide:
         with pytest.raises(GuideError, match="the block of commands at line"):
             blocks(f"{mark}```sh\nreboot\n```\n")
 
+    def test_what_the_guide_copies_to_the_board_the_tool_copies(self) -> None:
+        words = [word for block in blocks(GUIDE) for word in block.script.split()]
+        places = [block.place for block in blocks(GUIDE) if "scp" in block.script]
+        assert ("scp" in words, set(places)) == (True, {"copy"})
+        assert all(copies(block) for block in blocks(GUIDE) if block.place == "copy")
+
+    @pytest.mark.parametrize(
+        ("line", "found"),
+        [
+            ("scp -r build/a.tar build/b root@BOARD:", Copy(("build/a.tar", "build/b"), "/root")),
+            ("scp 'build/x_*.deb' root@BOARD:/tmp", Copy(("build/x_*.deb",), "/tmp")),
+        ],
+    )
+    def test_a_line_of_scp_is_files_and_a_folder(self, line: str, found: Copy) -> None:
+        (block,) = blocks(f"<!-- arm64: copy -->\n```sh\n{line}\n```\n")
+        assert copies(block) == [found]
+
+    @pytest.mark.parametrize("line", ["rsync a root@BOARD:", "scp a other:", "scp root@BOARD:"])
+    def test_what_is_marked_as_a_copy_and_is_none_is_refused(self, line: str) -> None:
+        (block,) = blocks(f"<!-- arm64: copy -->\n```sh\n{line}\n```\n")
+        with pytest.raises(GuideError, match="is no scp"):
+            copies(block)
+
     @pytest.mark.parametrize("name", ["orangepi-5", "rock-5b", "nanopi-r6s", "armsom-sige5"])
     def test_each_board_has_its_line_with_wheels_that_exist(self, name: str) -> None:
         (line,) = re.findall(rf"^\|.*\| `{name}` \|$", GUIDE, re.MULTILINE)
@@ -70,9 +114,35 @@ class TestGuide:
 
 
 class TestUnits:
-    def test_what_a_script_starts_is_found(self) -> None:
-        script = "systemctl daemon-reload\nsystemctl start mosquitto edged.service\n"
-        assert started_by(script) == ["mosquitto.service", "edged.service"]
+    @pytest.mark.parametrize(
+        ("script", "found"),
+        [
+            (
+                "systemctl daemon-reload\nsystemctl start a edged.service\n",
+                ["start a", "start edged"],
+            ),
+            ("  sudo systemctl restart a.service  # later\n", ["restart a"]),
+            ("systemctl daemon-reload && systemctl stop a; systemctl --version", ["stop a"]),
+            ("systemctl enable --now \\\n    a b", ["start a", "start b"]),
+            ("systemctl enable a\necho systemctl start b\n", []),
+        ],
+    )
+    def test_what_a_script_asks_of_systemd_is_found(self, script: str, found: list[str]) -> None:
+        told = [f"{order.verb} {order.name.removesuffix('.service')}" for order in orders(script)]
+        assert told == found
+        assert all(order.name.endswith(".service") for order in orders(script))
+
+    @pytest.mark.parametrize(
+        ("script", "does"),
+        [
+            ("apt-get update\napt-get install -y a", True),
+            ("sudo apt install ./a.deb", True),
+            ("apt-get update", False),
+            (".venv/bin/pip install a\ninstall -D a b", False),
+        ],
+    )
+    def test_a_script_that_installs_packages_is_known(self, script: str, does: bool) -> None:
+        assert installs_packages(script) == does
 
     def test_the_daemons_unit_becomes_its_process(self) -> None:
         script = starting((ROOT / "systemd/edged.service").read_text(), "/run/x.notify")
@@ -121,7 +191,7 @@ class TestSummary:
     def test_a_failed_step_stands_out(self) -> None:
         good, bad = Step("a", "1 | 2\nthree", 60), Step("b", "no", 60, is_good=False)
         assert table([good, bad], "Commit x").splitlines() == [
-            "Commit x. In all 2 min.",
+            "Commit x. 1 of 2 steps good, 2 min.",
             "",
             "| step | result | took |",
             "|---|---|---|",
@@ -143,8 +213,118 @@ class TestSummary:
         assert "new" in filled(page, "new")
 
     def test_every_step_says_what_it_shows(self) -> None:
-        assert [name for name, step in AFTER_THE_GUIDE if not name] == []
+        assert [name for name in AFTER_THE_GUIDE if not name] == []
         assert steps.last_line(Done(0, "x\ntold: 1\ntold: 2\n"), "told:") == "told: 2"
+
+    def test_the_last_line_counts_steps_and_names_what_an_earlier_run_did(self) -> None:
+        steps_done = [Step("a", "", 60), Step("b", "", 120, is_good=False)]
+        assert verdict(steps_done) == "1 of 2 steps good, 3 min"
+        earlier = Step("c", "", 60, is_kept=True)
+        assert "2 of 3 steps good, 1 of them by an earlier run" in verdict([*steps_done, earlier])
+
+
+class TestResuming:
+    def test_the_good_steps_of_a_commit_come_back(self, tmp_path: Path) -> None:
+        good, bad = Step("a", "1", 60.5), Step("b", "no", 1, is_good=False)
+        keep(tmp_path / "kept.json", "x", [good, bad])
+        assert kept(tmp_path / "kept.json", "x") == {"a": Step("a", "1", 60.5, is_kept=True)}
+
+    def test_another_commit_begins_anew(self, tmp_path: Path) -> None:
+        keep(tmp_path / "kept.json", "x", [Step("a", "1", 60)])
+        assert kept(tmp_path / "kept.json", "y") == {}
+
+    @pytest.mark.parametrize("text", [None, "", "{"])
+    def test_a_file_that_was_cut_short_is_no_earlier_run(
+        self, text: str | None, tmp_path: Path
+    ) -> None:
+        if text is not None:
+            (tmp_path / "kept.json").write_text(text)
+        assert kept(tmp_path / "kept.json", "x") == {}
+
+    def test_two_runs_do_not_share_a_root(self, tmp_path: Path) -> None:
+        with (
+            alone(tmp_path / "lock"),
+            pytest.raises(emulation.Arm64Error, match="another run is at work"),
+            alone(tmp_path / "lock"),
+        ):
+            pass
+
+
+class TestSelection:
+    def test_every_file_of_tests_is_in_one_piece_or_left_out(self) -> None:
+        every = [name for piece in pieces(ROOT) for name in piece.files]
+        every += [name for name in LEFT_OUT if "::" not in name]
+        assert sorted(every) == sorted(
+            f"tests/{path.name}" for path in ROOT.glob("tests/test_*.py")
+        )
+
+    def test_no_piece_is_much_larger_than_another(self) -> None:
+        sizes = [len(piece.files) for piece in pieces(ROOT)]
+        assert max(sizes) - min(sizes) <= 1
+
+    def test_a_test_that_is_left_out_is_named_where_its_file_runs(self) -> None:
+        piece = Piece(1, ("tests/test_board_use.py",))
+        deselected = [word for word in pytest_words(piece, 2) if word.startswith("--deselect=")]
+        assert len(deselected) == len([name for name in LEFT_OUT if "test_board_use.py::" in name])
+        assert deselected
+
+    def test_pytests_last_line_is_counted(self) -> None:
+        text = "1 passed in the text\n= 1 failed, 748 passed, 2 skipped in 604.87s (0:10:04) =\n"
+        assert counts(text) == {"failed": 1, "passed": 748, "skipped": 2}
+        assert counts("no tests ran") == {}
+
+    def test_the_pieces_are_summed(self) -> None:
+        said = in_all(["1,748 passed, 1 skipped", "925 passed; 1 at the second try"])
+        assert said.startswith("2,673 passed, 1 skipped; ")
+
+    def test_the_tests_get_what_they_need_and_no_linters(self) -> None:
+        found = needs((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+        assert [need for need in found if need.startswith(NOT_FOR_TESTS)] == []
+        assert [need for need in found if need.startswith("hypothesis")]
+        assert ("arm64", "dev") in MORE_WHEELS
+
+
+PUBLISH = "mosquitto_pub -h 127.0.0.1 -p 1883 -t a -m b"
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    """A machine of this machine's own kind, with a mosquitto."""
+    with running(debian_root(), tmp_path_factory.mktemp("machine")) as one:
+        yield one
+
+
+@pytest.mark.slow
+@pytest.mark.broker
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts and chroot want root")
+class TestServices:
+    def test_a_service_that_was_started_again_is_another_process(self, machine: Machine) -> None:
+        services = Services(machine)
+        services.follow("systemctl start mosquitto", set())
+        first = process_of(services)
+        services.follow("systemctl start mosquitto", set())
+        assert process_of(services) == first
+        services.follow("systemctl restart mosquitto", set())
+        assert process_of(services) != first
+        assert machine.run(PUBLISH, name="started").code == 0
+        services.follow("systemctl stop mosquitto", set())
+        assert machine.run(PUBLISH, name="stopped").code != 0
+
+    def test_a_package_starts_the_service_that_it_brings(self, machine: Machine) -> None:
+        services = Services(machine)
+        before = services.enabled() - {"mosquitto.service"}
+        services.follow("apt-get install -y mosquitto", before)
+        assert machine.run(PUBLISH, name="started").code == 0
+        services.follow("systemctl stop mosquitto", set())
+
+    def test_a_command_that_takes_too_long_is_ended_with_all_its_children(
+        self, machine: Machine
+    ) -> None:
+        with pytest.raises(emulation.Arm64Error, match="not done after 1 s"):
+            machine.run("sleep 1000 & sleep 1000", name="slow", limit_s=1)
+        found = machine.run("cat /proc/[0-9]*/cmdline | tr '\\0' ' '", name="processes")
+        assert "sleep 3600" in found.text
+        assert "sleep 1000" not in found.text
 
 
 class TestNeeds:
@@ -161,11 +341,16 @@ class TestNeeds:
         with pytest.raises(emulation.Arm64Error, match="needs root"):
             emulation.provide()
 
-    @pytest.mark.parametrize("left_out", steps.LEFT_OUT)
+    @pytest.mark.parametrize("left_out", LEFT_OUT)
     def test_what_is_left_out_exists(self, left_out: str) -> None:
         file, _, test = left_out.partition("::")
         text = (ROOT / file).read_text(encoding="utf-8")
         assert not test or f"def {test}(" in text
+
+
+def process_of(services: Services) -> int:
+    """Return the process of mosquitto."""
+    return child_of(services.running["mosquitto.service"].pid)
 
 
 class TestMeasuredTable:

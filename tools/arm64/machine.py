@@ -19,11 +19,13 @@ from tools.arm64.emulation import CORE, Arm64Error
 
 # PID 1 of the machine: mounts what a booted system has, says so, and then reaps orphans until it is
 # killed. The overlay keeps the root as it is. /sys cannot be written: it is this machine's own.
+# systemd judges no unit, not even to try, where it sees no control groups.
 INIT = r"""
 set -eu
 mount -t overlay overlay -o "lowerdir=$LOWER,upperdir=$RUN/upper,workdir=$RUN/work" "$ROOT"
 mount -t proc proc "$ROOT/proc"
 mount -t sysfs -o ro sysfs "$ROOT/sys"
+if [ -d /sys/fs/cgroup ]; then mount --rbind /sys/fs/cgroup "$ROOT/sys/fs/cgroup"; fi
 mount -t tmpfs tmpfs "$ROOT/run"
 mount -t tmpfs tmpfs "$ROOT/tmp"
 mount -t tmpfs tmpfs "$ROOT/dev"
@@ -42,6 +44,8 @@ echo ready
 while true; do sleep 3600 & wait $! || true; done
 """
 READY_S = 60.0
+# Source: timeout(1): the exit code where it had to end the command; then, s until it kills.
+WAS_ENDED, GRACE_S = 124, 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,28 +89,25 @@ class Machine:
         Raises:
             Arm64Error: it was not done in time.
         """
-        command = self.command(script, has_network=has_network, environment=environment or {})
+        command = self.command(
+            script, has_network=has_network, environment=environment or {}, limit_s=limit_s
+        )
         log = self.log(name)
         with log.open("ab") as sink:
             sink.write(f"{script.strip()}\n---\n".encode())
             sink.flush()
             begin = log.stat().st_size
-            try:
-                done = subprocess.run(
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=sink,
-                    stderr=subprocess.STDOUT,
-                    timeout=limit_s,
-                )
-            except subprocess.TimeoutExpired as error:
-                raise Arm64Error(f"not done after {limit_s:.0f} s; the log: {log}") from error
+            done = subprocess.run(
+                command, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT
+            )
+        if done.returncode == WAS_ENDED:
+            raise Arm64Error(f"not done after {limit_s:.0f} s; the log: {log}")
         return Done(done.returncode, log.read_bytes()[begin:].decode("utf-8", "replace"))
 
-    def start(self, script: str, name: str) -> None:
-        """Start a script that goes on until the machine is closed."""
+    def start(self, script: str, name: str) -> subprocess.Popen[bytes]:
+        """Start a script that goes on until the machine is closed; return what waits for it."""
         with self.log(name).open("w", encoding="utf-8") as sink:
-            subprocess.Popen(
+            return subprocess.Popen(
                 self.command(script, has_network=False, environment={}),
                 stdin=subprocess.DEVNULL,
                 stdout=sink,
@@ -114,15 +115,25 @@ class Machine:
             )
 
     def command(
-        self, script: str, *, has_network: bool, environment: Mapping[str, str]
+        self,
+        script: str,
+        *,
+        has_network: bool,
+        environment: Mapping[str, str],
+        limit_s: float | None = None,
     ) -> list[str]:
-        """Return the command of this machine that runs a script there, in root's home."""
+        """Return the command of this machine that runs a script there, in root's home.
+
+        Whoever kills it does not reach the script, which is in a PID namespace of its own; so the
+        limit is watched inside.
+        """
         variables = {**clean_environment(), "QEMU_CPU": CORE, **environment}
         enter = ["nsenter", f"--target={self.init}", "--mount", "--pid", "--ipc", "--uts"]
         enter += [] if has_network else ["--net"]
+        watched = [] if limit_s is None else ["timeout", f"--kill-after={GRACE_S}", f"{limit_s}"]
         inside = ["chroot", str(self.root), "env", "-i", "-C", "/root"]
         inside += [f"{name}={value}" for name, value in variables.items()]
-        return [*enter, "--", *inside, "bash", "-euo", "pipefail", "-c", script]
+        return [*enter, "--", *watched, *inside, "bash", "-euo", "pipefail", "-c", script]
 
     def log(self, name: str) -> Path:
         """Return the file of a log."""
@@ -173,6 +184,6 @@ def wait_until_ready(process: subprocess.Popen[str]) -> None:
 
 
 def child_of(pid: int) -> int:
-    """Return the only child of a process."""
+    """Return the only child of a process: of nsenter or unshare, what they started."""
     (child,) = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return int(child)

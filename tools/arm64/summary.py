@@ -13,25 +13,37 @@ BEGIN, END = "<!-- summary: begin -->", "<!-- summary: end -->"
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing that was tried."""
+    """One thing that was tried.
+
+    Attributes:
+        is_kept: an earlier run of the same commit tried it.
+    """
 
     name: str
     said: str
     seconds: float
     is_good: bool = True
+    is_kept: bool = False
 
 
 def table(steps: Sequence[Step], of: str) -> str:
     """Return the summary; `of` says what was tried: commit, system, emulator."""
     rows = [f"| {one.name} | {told(one)} | {one.seconds:.0f} s |" for one in steps]
-    total_s = sum(one.seconds for one in steps)
     head = [
-        f"{of}. In all {total_s / 60:.0f} min.",
+        f"{of}. {verdict(steps)}.",
         "",
         "| step | result | took |",
         "|---|---|---|",
     ]
     return "\n".join([*head, *rows])
+
+
+def verdict(steps: Sequence[Step]) -> str:
+    """Return what a run came to, in a line."""
+    good, kept = sum(one.is_good for one in steps), sum(one.is_kept for one in steps)
+    minutes = sum(one.seconds for one in steps) / 60
+    earlier = f", {kept} of them by an earlier run of this commit" if kept else ""
+    return f"{good} of {len(steps)} steps good{earlier}, {minutes:.0f} min"
 
 
 def told(step: Step) -> str:

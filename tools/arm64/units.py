@@ -1,10 +1,10 @@
-"""What systemd would do where it runs as PID 1: start the services that a command asks for.
+"""What systemd would do where it runs as PID 1, read from commands and from unit files.
 
 In a chroot `systemctl enable` makes its links and `systemctl start` does nothing. So the unit's own
-lines are carried out here: what it wants beside it, its folders, its user, what comes before, what
-it starts, and when that is ready. Nothing supervises.
+lines are carried out: what it wants beside it, its folders, its user, what comes before, what it
+starts, and when that is ready.
 
-In: commands, unit files.  Out: scripts.
+In: commands, unit files.  Out: `Order`s, scripts. Carried out by `services`.
 """
 
 from __future__ import annotations
@@ -12,9 +12,13 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
 
+Verb = Literal["start", "restart", "stop"]
 FOLDERS = ("/etc/systemd/system", "/lib/systemd/system")
-STARTED = re.compile(r"^systemctl start (.+)$", re.MULTILINE)
+# What stands between two commands of the guide; none of them has such a thing in quotes.
+BETWEEN = re.compile(r"\n|&&|;")
 # Each key of a unit with the folder below which systemd makes it, and how the service is told.
 DIRECTORIES = {
     "StateDirectory": ("/var/lib", "STATE_DIRECTORY"),
@@ -22,10 +26,53 @@ DIRECTORIES = {
 }
 
 
-def started_by(script: str) -> list[str]:
-    """Return the services that a script asks systemd to start."""
-    names = [name for line in STARTED.findall(script) for name in line.split()]
-    return [name if "." in name else f"{name}.service" for name in names]
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is asked of systemd for one service."""
+
+    verb: Verb
+    name: str
+
+
+def orders(script: str) -> list[Order]:
+    """Return what a script asks systemd to start or to stop, in its order."""
+    return [
+        order
+        for program, *words in commands(script)
+        if program == "systemctl"
+        for order in _orders(words)
+    ]
+
+
+def _orders(words: Sequence[str]) -> list[Order]:
+    plain = [word for word in words if not word.startswith("-")] or [""]
+    verb = "start" if plain[0] == "enable" and "--now" in words else plain[0]
+    return [
+        Order(known, full_name(name))
+        for known in get_args(Verb)
+        if verb == known
+        for name in plain[1:]
+    ]
+
+
+def commands(script: str) -> list[list[str]]:
+    """Return a script's commands, each as its words, without sudo and comments."""
+    parts = BETWEEN.split(script.replace("\\\n", " "))
+    words = [part.partition(" #")[0].split() for part in parts]
+    plain = [one[1:] if one[:1] == ["sudo"] else one for one in words]
+    return [one for one in plain if one]
+
+
+def full_name(name: str) -> str:
+    """Return a unit's name as its file is called."""
+    return name if "." in name else f"{name}.service"
+
+
+def installs_packages(script: str) -> bool:
+    """Return whether a script installs packages of Debian, which start the services they bring."""
+    return any(
+        program in ("apt", "apt-get") and "install" in words for program, *words in commands(script)
+    )
 
 
 def reading(name: str) -> str:

@@ -76,9 +76,18 @@ def build(target: Target, python: str, extras: Sequence[str]) -> Path:
     }
     for name, text in lists.items():
         (scratch / name).write_text(text, encoding="utf-8")
-    shutil.rmtree(folder, ignore_errors=True)
-    scratch.rename(folder)
+    replace(folder, scratch)
     return folder
+
+
+def replace(folder: Path, new: Path) -> None:
+    """Put a new folder in the place of an old one, which is there until the new one is."""
+    old = folder.with_name(f".{folder.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    new.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def complete(wanted: Requirement, folder: Path, target: Target, python: str) -> list[Wheel]:
