@@ -189,8 +189,12 @@ class Daemon:
 
 
 def write_config(folder: Path, **sections: dict[str, Any]) -> Path:
-    """Write a configuration file whose state and socket lie in `folder`."""
+    """Write a configuration file whose state and sockets lie in `folder`.
+
+    That of the orders is named: else a command finds the daemon that is installed on this machine.
+    """
     tables: dict[str, dict[str, Any]] = {"node": {"state_dir": str(folder)}, **sections}
+    tables["admin"] = {"socket": str(folder / "admin.sock"), **sections.get("admin", {})}
     lines = []
     for name, keys in tables.items():
         lines.append(f"[{name}]")
