@@ -31,7 +31,7 @@ EXIT_BUG = 70
 EXIT_SPOOL_DAMAGED = 74
 
 # Why an order is not carried out.
-AdminReason = Literal["malformed", "not_allowed", "busy", "unusable"]
+AdminReason = Literal["malformed", "not_allowed", "other_board", "busy", "unusable"]
 
 
 class EdgedError(Exception):

@@ -21,6 +21,7 @@ from edged.admin.wire import ASK_BYTES_MAX
 from edged.config import Config, placed
 from tests.broker import Mosquitto
 from tests.daemon_fixture import BOARD, ROOT, Asker, Daemon, long_answer, wait_until
+from tools.board_processes import write_config
 
 pytestmark = pytest.mark.broker
 
@@ -204,6 +205,17 @@ def test_without_a_daemon_a_command_says_where_it_looked(tmp_path: Path) -> None
     assert done.returncode == 1
     assert str(missing) in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("words", [("status",), ("drain",), ("budget", "3.0")])
+def test_an_order_for_another_board_of_this_machine_is_not_obeyed(
+    board: Daemon, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    other = write_config(tmp_path, admin={"socket": str(board.state_dir / "admin.sock")})
+    command = [sys.executable, "-m", "edged", *words, "--config", str(other)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert f"not in {tmp_path}; is `edged run` up" in done.stderr
 
 
 def test_a_command_looks_in_the_state_directory_then_where_the_units_have_it(

@@ -24,12 +24,12 @@ def asked(config: Config, ask: Ask, wait_s: float = ANSWER_S_MAX) -> Answer:
     """Return the answer of the daemon on this board, waited for so long.
 
     Raises:
-        AdminUnreachable: none answers, or this user may not connect.
+        AdminUnreachable: none answers, one of another board does, or this user may not connect.
         AdminRefused: it will not do what was asked.
     """
     path = socket_path(config)
     try:
-        line = _exchange(path, line_of(ask), wait_s)
+        line = _exchange(path, line_of(_addressed(ask, config)), wait_s)
     except PermissionError as error:
         raise AdminUnreachable(
             f"{path}: this user may not; root and edged's user may, and its group with admin.mode "
@@ -43,6 +43,8 @@ def asked(config: Config, ask: Ask, wait_s: float = ANSWER_S_MAX) -> Answer:
     if not line:
         raise AdminUnreachable(f"{path}: the daemon hung up without an answer; see its log")
     answer = _read(path, line)
+    if answer.reason == "other_board":
+        raise AdminUnreachable(f"{path}: {answer.detail}")
     if answer.reason is not None:
         raise AdminRefused(answer.reason, answer.detail or "")
     return answer
@@ -58,6 +60,13 @@ def socket_path(config: Config) -> Path:
     if config.admin.socket is not None or is_there:
         return path
     return OF_THE_UNITS if OF_THE_UNITS.parent.exists() else path
+
+
+def _addressed(ask: Ask, config: Config) -> Ask:
+    """Name the board that is meant: where it is down, the socket of the units is asked."""
+    if config.node.state_dir is None:
+        return ask
+    return ask.model_copy(update={"state_dir": os.path.realpath(config.node.state_dir)})
 
 
 def _exchange(path: Path, line: bytes, wait_s: float) -> bytes:

@@ -68,6 +68,7 @@ class AdminServer:
         self._listener = listener
         self._path = config.admin_socket
         self._mode = int(config.admin.mode, 8)
+        self._state_dir = os.path.realpath(config.state_dir)
         self._helm = helm
         self._activation = activation
         self._state = state
@@ -130,7 +131,7 @@ class AdminServer:
 
     async def _answer(self, line: bytes, peer: Peer) -> Answer:
         try:
-            warning = await self._carry_out(read_ask(line), peer.name)
+            warning = await self._carry_out(self._ours(read_ask(line)), peer.name)
         except AdminRefused as error:
             return _refused(error)
         return Answer(
@@ -141,6 +142,20 @@ class AdminServer:
                 "budget": self._helm.said_of_budget().left_s,
             },
         )
+
+    def _ours(self, ask: Ask) -> Ask:
+        """Return an ask that is meant for this board.
+
+        Raises:
+            AdminRefused: `other_board`.
+        """
+        if ask.state_dir not in (None, self._state_dir):
+            detail = (
+                f"the daemon there keeps its state in {self._state_dir}, not in {ask.state_dir}; "
+                "is `edged run` up with the file of --config?"
+            )
+            raise AdminRefused("other_board", detail)
+        return ask
 
     async def _carry_out(self, ask: Ask, by: str) -> str | None:
         match ask:

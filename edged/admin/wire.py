@@ -26,26 +26,36 @@ class _Line(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class StatusAsk(_Line):
+class _Ask(_Line):
+    """What all asks say.
+
+    Attributes:
+        state_dir: of the board that is meant, without links; None: whichever daemon answers.
+    """
+
+    state_dir: str | None = None
+
+
+class StatusAsk(_Ask):
     """Say how the board is."""
 
     command: Literal["status"] = "status"
 
 
-class ResumeAsk(_Line):
+class ResumeAsk(_Ask):
     """Take and start prompts again."""
 
     command: Literal["resume"] = "resume"
 
 
-class HoldAsk(_Line):
+class HoldAsk(_Ask):
     """Pause or drain, for so many seconds or until resumed."""
 
     command: Literal["pause", "drain"]
     for_s: Seconds | None = None
 
 
-class SetBudgetAsk(_Line):
+class SetBudgetAsk(_Ask):
     """Hold these watts, for so many seconds or until reset; `peak_w` unset: as configured."""
 
     command: Literal["set_budget"] = "set_budget"
@@ -54,13 +64,13 @@ class SetBudgetAsk(_Line):
     for_s: Seconds | None = None
 
 
-class ResetBudgetAsk(_Line):
+class ResetBudgetAsk(_Ask):
     """Hold the configured budget again."""
 
     command: Literal["reset_budget"] = "reset_budget"
 
 
-class ActivateAsk(_Line):
+class ActivateAsk(_Ask):
     """Try what stands in a slot of the store, and keep it if it serves; unset: the newest."""
 
     command: Literal["activate"] = "activate"
@@ -68,7 +78,7 @@ class ActivateAsk(_Line):
     slot: Slot | None = None
 
 
-class RollbackAsk(_Line):
+class RollbackAsk(_Ask):
     """Try what was active before, and keep it if it serves."""
 
     command: Literal["rollback"] = "rollback"
