@@ -182,8 +182,16 @@ def test_a_killed_engine_gives_its_clocks_back_and_the_next_one_is_capped_again(
     with Daemon(tmp_path / "d", broker, backend="llama", sections=sections) as daemon:
         wait_until(lambda: cap.read_text() not in ("", "2400000\n"), "a capped clock")
         assert daemon.kill_engine()
-        wait_until(lambda: cap.read_text() == "2400000\n", "the clock from before")
-        wait_until(lambda: daemon.log.read_text().count("is resident") == 2, "another engine")
+
+        def is_given_back() -> bool:
+            """Look; an idle daemon does so once a second: an engine back sooner is ended again."""
+            if cap.read_text() == "2400000\n":
+                return True
+            daemon.kill_engine()
+            return False
+
+        wait_until(is_given_back, "the clock from before")
+        wait_until(lambda: daemon.log.read_text().count("is resident") > 1, "another engine")
         wait_until(lambda: cap.read_text() not in ("", "2400000\n"), "a capped clock again")
 
 
