@@ -9,7 +9,7 @@ walk at each event would be most of what the daemon does.
 from __future__ import annotations
 
 import bisect
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -46,9 +46,9 @@ def is_suspect(row: Row) -> bool:
 
 def flows_of(rows: Iterable[Row]) -> dict[Flow, FlowRows]:
     """Return rows by their flows."""
-    queues: dict[Flow, _Queue] = {}
+    queues: defaultdict[Flow, _Queue] = defaultdict(_Queue)
     for row in rows:
-        queues.setdefault(flow_of(row), _Queue()).add(row)
+        queues[flow_of(row)].add(row)
     return {flow: queue.after(None) for flow, queue in queues.items()}
 
 
@@ -64,7 +64,7 @@ class Unfinished(Mapping[int, Row]):
         self._serials: dict[tuple[str, str], int] = {}
         self._clients: Counter[str] = Counter()
         self._deadlines: list[tuple[float, int]] = []
-        self._queues: dict[Flow, _Queue] = {}
+        self._queues: defaultdict[Flow, _Queue] = defaultdict(_Queue)
         self.running: dict[int, Row] = {}
         for row in rows:
             self.put(row)
@@ -84,11 +84,11 @@ class Unfinished(Mapping[int, Row]):
         self._rows[row.serial] = row
         self._serials[row.client, row.id] = row.serial
         self._clients[row.client] += 1
-        bisect.insort(self._deadlines, (row.deadline_s, row.serial))
+        _sort_in(self._deadlines, (row.deadline_s, row.serial))
         if row.state is State.RUNNING:
             self.running[row.serial] = row
         else:
-            self._queues.setdefault(flow_of(row), _Queue()).add(row)
+            self._queues[flow_of(row)].add(row)
 
     def drop(self, serial: int) -> Row | None:
         """Forget a row, and return what it was; None for one that is not here."""
@@ -149,7 +149,7 @@ class _Queue:
             bisect.insort(self.rows, row, key=_place)
         else:  # the usual case, by far: whoever comes later has a later deadline
             self.rows.append(row)
-        bisect.insort(self._accepted, (row.accepted_s, row.serial))
+        _sort_in(self._accepted, (row.accepted_s, row.serial))
         self._suspects += is_suspect(row)
 
     def drop(self, row: Row) -> None:
@@ -166,6 +166,13 @@ class _Queue:
         rest = self.rows[first:]
         since_s = min((row.accepted_s for row in rest), default=now_s)
         return FlowRows(rest, since_s, sum(map(is_suspect, rest)))
+
+
+def _sort_in(places: list[tuple[float, int]], place: tuple[float, int]) -> None:
+    if places and place < places[-1]:
+        bisect.insort(places, place)
+    else:  # the usual case here too
+        places.append(place)
 
 
 def _place(row: Row) -> tuple[float, int]:

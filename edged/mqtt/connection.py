@@ -35,7 +35,6 @@ log = logging.getLogger(__name__)
 CONNACK_S = 5.0
 SUBACK_S = 10.0
 GOODBYE_S = 2.0
-
 # paho's own limit of QoS 1 messages in flight; at or under it paho never queues one itself.
 INFLIGHT_MAX = 20
 PACKETS_AT_ONCE = 64  # are read before the event loop goes its round
@@ -208,7 +207,7 @@ class Connection:
     def resume(self) -> None:
         """Read the socket again."""
         if self._is_paused and self._socket is not None:
-            self._loop.add_reader(self._socket, self._read)
+            self._loop.add_reader(self._socket.fileno(), self._read)
             # Bytes that were read or decrypted already do not make the socket readable.
             self._loop.call_soon(self._read)
         self._is_paused = False
@@ -233,7 +232,7 @@ class Connection:
         if client.want_write():
             self._watch_writable()
         if not self._is_paused:
-            self._loop.add_reader(self._socket, self._read)
+            self._loop.add_reader(self._socket.fileno(), self._read)
         self._keep_alive()
 
     def _on_connect(
@@ -386,7 +385,8 @@ class Connection:
 
     def _watch_writable(self) -> None:
         if self._socket is not None:
-            self._loop.add_writer(self._socket, self._drive, Client.loop_write)
+            # By its number: for an object that is not there yet asyncio writes a description.
+            self._loop.add_writer(self._socket.fileno(), self._drive, Client.loop_write)
 
     def _unwatch_writable(self) -> None:
         if self._socket is not None:

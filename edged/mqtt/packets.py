@@ -23,8 +23,8 @@ from edged.topics import is_publishable
 Protocol = Literal["5", "3.1.1"]
 
 # The most prompts the broker may have under way to us without a PUBACK: a group that is committed,
-# and one that is read and measured meanwhile.
-RECEIVE_MAX = 128
+# one that is read and measured meanwhile, and one on its way.
+RECEIVE_MAX = 192
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,15 +56,15 @@ class Size:
 
 FULL = Size(
     prompts=4000,
-    repeat=5,
+    repeat=15,
     flood=8000,
-    slow_repeat=3,
+    slow_repeat=5,
     window_s=6.0,
     burst=1000,
     rows=100_000,
     latencies=200,
     answers=64,
-    pairs=4,
+    pairs=6,
     waiting=10_000,
     recoveries=5,
     singles=20,
