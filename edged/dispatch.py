@@ -339,6 +339,7 @@ class Dispatch:
     async def _requeue(self, problem: str) -> None:
         """The engine died: queue its batch again, or give up on what it died with too often."""
         serials = list(self._running)
+        cancelled = {row for row, run in self._running.items() if run.stopped_as == "cancelled"}
         for running in self._running.values():
             self._power.account.waste(running.joules)
             self.line.correct(running.row, running.forecast_j, running.joules)
@@ -350,6 +351,8 @@ class Dispatch:
         for row in (self._spool.rows.get(serial) for serial in serials):
             if row is not None:
                 self._diary.requeued(row, problem)
+                if row.serial in cancelled:  # the engine did not live to say so
+                    self._ends.put(row, "cancelled")
         limit = self._config.spool.attempts_max
         detail = f"the engine ended {limit} times with this prompt in its batch: {problem}"
         hopeless = {
