@@ -115,3 +115,8 @@ def reserve_of(folder: Path, bytes_max: int) -> Reserve:
 def outcome_bytes(bytes_max: int) -> int:
     """Return how much of `spool.bytes_max` is kept for outcomes."""
     return min(int(bytes_max * OUTCOME_SHARE), OUTCOME_BYTES_MAX)
+
+
+def prompt_bytes(bytes_max: int) -> int:
+    """Return how much of `spool.bytes_max` prompts may fill."""
+    return bytes_max - outcome_bytes(bytes_max)

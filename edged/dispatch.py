@@ -10,19 +10,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from edged import config
-from edged.admission import CancelOrder
 from edged.answers import Answers, Run
 from edged.batch import Running
 from edged.clock import SpoolClock
-from edged.contract import Outbound
 from edged.diary import Diary
+from edged.ends import End, Ends
 from edged.engine.client import EngineClient, Lost
 from edged.engine.frames import Cancel, Delta, Limits, Outcome, Ready, Step
-from edged.errors import Refusal
+from edged.first_of import first_of
 from edged.grants import Grants
 from edged.journal import Event, about
 from edged.line import Line, Outlook
@@ -78,6 +77,7 @@ class Dispatch:
         self._life = engine.life  # one more with each lost engine whose batch was seen to
         # Their outcomes are on the way to the disk: nothing of them starts any more.
         self._ending: set[int] = set()
+        self._ends = Ends(self._settle_unstarted)
         self._woken = asyncio.Event()
         self._busy = asyncio.Event()
         self.line = Line(spool, self.grants)
@@ -94,6 +94,7 @@ class Dispatch:
             tasks.create_task(self._start(), name="start")
             tasks.create_task(self._follow(), name="follow")
             tasks.create_task(self._renew(), name="renew")
+            tasks.create_task(self._ends.run(), name="ends")
 
     def wake(self) -> None:
         """Rows came or went: look again what to start."""
@@ -141,23 +142,22 @@ class Dispatch:
         sequences = None if self.mode is Mode.PAUSED else self.grant.sequences
         return self.line.outlooks(serials, len(self._running), sequences)
 
-    async def cancel(self, order: CancelOrder) -> Outbound | None:
-        """Cancel a prompt; return what is to be said at once, if the outcome does not say it."""
-        row = self._spool.rows.find(order.client, order.id)
-        if row is not None:
-            await self._stop(row, "cancelled")
-            return None
-        letter = await self._spool.settled(order.client, order.id)
-        if letter is not None:  # too late: what it became is said once more
-            return self._answers.letter(letter, self._config.spool.retention_s)
-        refusal = Refusal("unknown_id", f"cancel: this client has no prompt {order.id}")
-        return self._answers.refused(order.id, order.destination, refusal)
+    async def cancel(self, rows: Sequence[Row]) -> None:
+        """Cancel prompts; on return the outcomes of those that waited are on the disk.
+
+        Where it will not take them they wait in memory as others do: no PUBACK waits for a disk.
+        """
+        for row in rows:
+            self._stop(row, "cancelled")
+        if rows:
+            written = self._ends.written([row.serial for row in rows])
+            await first_of(written, self._spool.in_trouble())
 
     async def _start(self) -> None:
         while True:
             self._woken.clear()
             for row in self._spool.rows.overdue(self._spool.clock.now_s()):
-                await self._stop(row, "expired")
+                self._stop(row, "expired")
             await self._start_picked()
             await self._wait_for_work()
 
@@ -187,7 +187,8 @@ class Dispatch:
         works, begins_s = [], self._spool.clock.now_s()
         for serial, job in jobs.items():
             row, granted = self._spool.rows.get(serial), grants.get(serial)
-            if row is None or serial in self._ending or row.deadline_s <= begins_s:
+            is_ending = serial in self._ending or serial in self._ends
+            if row is None or is_ending or row.deadline_s <= begins_s:
                 continue  # cancelled, or expired, during the commit
             forecast_j = self.line.forecast_j(row)
             running = self._running[serial] = Running(row, job, now_s, forecast_j)
@@ -207,8 +208,8 @@ class Dispatch:
         await self._settle({row.serial: self._answers.failed(row, detail) for row in rows})
 
     async def _wait_for_work(self) -> None:
-        stopping, rows = self._stopping(), self._spool.rows.by_deadline()
-        going_on = (row.deadline_s for row in rows if row.serial not in stopping)
+        rows = self._spool.rows.by_deadline()
+        going_on = (row.deadline_s for row in rows if not self._is_stopping(row.serial))
         deadline_s, now_s = next(going_on, None), self._spool.clock.now_s()
         try:
             async with asyncio.timeout(None if deadline_s is None else _left_s(deadline_s, now_s)):
@@ -216,20 +217,24 @@ class Dispatch:
         except TimeoutError:
             return
 
-    def _stopping(self) -> set[int]:
-        return {serial for serial, run in self._running.items() if run.stopped_as is not None}
+    def _is_stopping(self, serial: int) -> bool:
+        running = self._running.get(serial)
+        return serial in self._ends or (running is not None and running.stopped_as is not None)
 
-    async def _stop(self, row: Row, event: str) -> None:
+    def _stop(self, row: Row, event: str) -> None:
         """End a row as `expired` or `cancelled`; a running one ends when the engine says so."""
         running = self._running.get(row.serial)
         if running is None:
-            await self._settle({row.serial: self._unstarted(row, event)})
+            self._ends.put(row, event)
         elif running.stopped_as is None:
             running.stopped_as = event
             self._engine.send(Cancel(str(row.serial)))
 
-    def _unstarted(self, row: Row, event: str) -> Settlement:
-        return self._answers.unstarted(row, event, self._spool.clock.now_s())
+    async def _settle_unstarted(self, ends: Collection[End]) -> None:
+        now_s = self._spool.clock.now_s()
+        await self._settle(
+            {end.row.serial: self._answers.unstarted(end.row, end.event, now_s) for end in ends}
+        )
 
     async def _follow(self) -> None:
         while True:
@@ -334,6 +339,7 @@ class Dispatch:
     async def _requeue(self, problem: str) -> None:
         """The engine died: queue its batch again, or give up on what it died with too often."""
         serials = list(self._running)
+        cancelled = {row for row, run in self._running.items() if run.stopped_as == "cancelled"}
         for running in self._running.values():
             self._power.account.waste(running.joules)
             self.line.correct(running.row, running.forecast_j, running.joules)
@@ -345,6 +351,8 @@ class Dispatch:
         for row in (self._spool.rows.get(serial) for serial in serials):
             if row is not None:
                 self._diary.requeued(row, problem)
+                if row.serial in cancelled:  # the engine did not live to say so
+                    self._ends.put(row, "cancelled")
         limit = self._config.spool.attempts_max
         detail = f"the engine ended {limit} times with this prompt in its batch: {problem}"
         hopeless = {

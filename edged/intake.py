@@ -158,9 +158,9 @@ class Intake:
         told = [(item, self._refusal(refusal)) for item, refusal in (*judged.refused, *over)]
         for (item, candidate), verdict in zip(candidates, verdicts, strict=True):
             told.append((item, self._told(candidate, verdict)))
-        for item, order in judged.heard:
-            if isinstance(order, CancelOrder):
-                told.append((item, await self._dispatch.cancel(order)))
+        cancels = [(item, order) for item, order in judged.heard if isinstance(order, CancelOrder)]
+        answers = await self._cancelled([order for _, order in cancels])
+        told += [(item, answer) for (item, _), answer in zip(cancels, answers, strict=True)]
         first = [message for item, message in told if message is not None and item.qos]
         for item, message in told:
             if message is not None and not item.qos:  # no PUBACK waits for this one
@@ -186,6 +186,23 @@ class Intake:
         )
         self._entry.settle(charged, verdicts)
         return within, verdicts, over
+
+    async def _cancelled(self, orders: Sequence[CancelOrder]) -> list[Outbound | None]:
+        """Cancel prompts; return what is to be said of each now, None where its outcome says it."""
+        rows = [self._spool.rows.find(order.client, order.id) for order in orders]
+        await self._dispatch.cancel([row for row in rows if row is not None])
+        return [
+            await self._too_late(order) if row is None else None
+            for order, row in zip(orders, rows, strict=True)
+        ]
+
+    async def _too_late(self, order: CancelOrder) -> Outbound:
+        """Return what a prompt became, once more; a refusal of one that nobody knows."""
+        letter = await self._spool.settled(order.client, order.id)
+        if letter is not None:
+            return self._answers.letter(letter, self._site.outcome_ttl_s)
+        refusal = Refusal("unknown_id", f"cancel: this client has no prompt {order.id}")
+        return self._answers.refused(order.id, order.destination, refusal)
 
     async def _admitted(
         self, heard: Sequence[tuple[Delivery, Heard]]

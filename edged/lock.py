@@ -32,7 +32,8 @@ def only_holder(
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a+")
+        # A new one is its user's alone: whoever may open it may hold it.
+        file = os.fdopen(os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600), "a+")
     except OSError as error:
         raise ConfigError(
             f"{key} = {path.parent}: {error}; it must be a folder edged's user can write"

@@ -11,6 +11,7 @@ Does not know: MQTT, tokens, watts.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,8 @@ from edged.rows import Candidate, Fresh, Full, Job, Known, Letter, Row, Settleme
 from edged.spool_file import Pace, SpoolFile
 from edged.spool_table import Table
 from edged.unfinished import Unfinished
+
+log = logging.getLogger(__name__)
 
 PACE = Pace()
 DRAINING = Full(
@@ -52,6 +55,7 @@ class Spool:
         self._limits = limits
         self._supersede = supersede
         self._rows = Unfinished()
+        self._has_told_dropped = False
 
     async def open(self) -> None:
         """Open and recover: what ran when the daemon ended is queued again.
@@ -93,6 +97,10 @@ class Spool:
         """Return the event that is set when `problem` changed."""
         return self._file.changed
 
+    async def in_trouble(self) -> None:
+        """Wait until there is a `problem`; return at once while there is one."""
+        await self._file.in_trouble()
+
     @property
     def rows(self) -> Unfinished:
         """Return the rows without an outcome; only the spool changes them."""
@@ -119,6 +127,7 @@ class Spool:
             return [Full("spool_full", str(trouble))] * len(candidates)
         for verdict in verdicts:
             self._mirror(verdict)
+        self._tell_dropped()
         if is_closed:
             return [DRAINING if isinstance(verdict, Full) else verdict for verdict in verdicts]
         return verdicts
@@ -173,6 +182,12 @@ class Spool:
     async def settled(self, client: str, id: str) -> Letter | None:
         """Return the outcome of (client, id), while it is kept."""
         return await self._file.read(lambda table: table.letter(client, id))
+
+    def _tell_dropped(self) -> None:
+        """Say once that outcomes are kept for less time than is configured."""
+        if self._file.dropped and not self._has_told_dropped:
+            self._has_told_dropped = True
+            log.warning("spool.bytes_max: the oldest outcomes go before spool.retention_s is over")
 
     def _mirror(self, verdict: Verdict) -> None:
         match verdict:

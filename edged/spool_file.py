@@ -124,6 +124,15 @@ class SpoolFile:
         self._written.set()
         return found
 
+    @property
+    def dropped(self) -> int:
+        """Return how many outcomes went for want of space, before their retention was over."""
+        return self._table.dropped
+
+    async def in_trouble(self) -> None:
+        """Wait until there is a `problem`."""
+        await self._troubled.wait()
+
     async def keep_tending(self, retention_s: float) -> None:
         """Take care of the file, for ever: a while after each write, sooner if there is trouble."""
         while True:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from edged import config
 from edged.clock import Instant, Record
 from edged.contract import Destination
-from edged.disk import LOG_PAGES, outcome_bytes
+from edged.disk import LOG_PAGES, prompt_bytes
 from edged.rows import (
     Answered,
     Candidate,
@@ -60,7 +60,7 @@ class Table:
     """
 
     def __init__(self, path: Path) -> None:
-        self._db = open_sound(path)
+        self._db, self.dropped = open_sound(path), 0  # outcomes that went for want of space
         try:
             self.boot = self._count_boot()
             self.clock_record = self._clock_record()
@@ -99,7 +99,7 @@ class Table:
         supersede: Callable[[Row], Settlement],
     ) -> list[Verdict]:
         """Return a verdict for each candidate; `unfinished` prompts are here already."""
-        bytes_max = limits.bytes_max - outcome_bytes(limits.bytes_max)
+        bytes_max = prompt_bytes(limits.bytes_max)
         room = Room(self._db, rows=unfinished, rows_max=limits.rows_max, bytes_max=bytes_max)
         return [self._accept(candidate, now_s, room, supersede) for candidate in candidates]
 
@@ -280,6 +280,7 @@ class Table:
             "state = 'delivered' AND deadline_s < ? ORDER BY serial LIMIT 64)",
             (now_s,),
         )
+        self.dropped += dropped.rowcount
         return dropped.rowcount > 0
 
     def _superseded(self, candidate: Candidate) -> list[Row]:
@@ -348,9 +349,8 @@ class Table:
 
     def _keep_clock(self, record: Record) -> None:
         then = record.instant
-        found = (then.boot_id, then.boottime_s, then.wall_s, then.synchronised)
-        statement = "INSERT OR REPLACE INTO clock VALUES (1, ?, ?, ?, ?, ?)"
-        self._db.execute(statement, (record.spool_s, *found))
+        found = (record.spool_s, then.boot_id, then.boottime_s, then.wall_s, then.synchronised)
+        self._db.execute("INSERT OR REPLACE INTO clock VALUES (1, ?, ?, ?, ?, ?)", found)
 
     def _one(self, statement: str, *values: object) -> tuple[Any, ...] | None:
         with closing(self._db.execute(statement, values)) as cursor:

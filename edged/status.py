@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import edged
@@ -19,10 +19,12 @@ from edged.board.sysfs import SYS
 from edged.board.thermal import hottest_c
 from edged.contract import Outbound
 from edged.diary import Diary
+from edged.disk import prompt_bytes
 from edged.dispatch import Dispatch
 from edged.engine.client import EngineClient
 from edged.engine.state import EngineState
 from edged.errors import BrokerGone
+from edged.first_of import first_of
 from edged.helm import Helm
 from edged.intake import Intake
 from edged.metrics import Figures
@@ -98,7 +100,7 @@ class Status:
         while True:
             number = await self._session.connected()
             if number == announced and not self._offered.is_set():
-                await _first_of(self._session.changed(), self._offered.wait())
+                await first_of(self._session.changed(), self._offered.wait())
                 continue
             try:
                 self._offered.clear()
@@ -139,7 +141,7 @@ class Status:
 
     async def _something_changed(self) -> None:
         try:
-            await _first_of(
+            await first_of(
                 self._engine.changed.wait(),
                 self._spool.changed.wait(),
                 self._dispatch.news.wait(),
@@ -178,6 +180,7 @@ class Status:
                 "sequences": allowed.sequences,
                 "throttled": allowed.throttled or False,
                 "queue": self._config.spool.rows_max,
+                "spool_bytes": prompt_bytes(self._config.spool.bytes_max),
                 **self._config.quota.model_dump(),
                 "clients": {
                     name: self._config.quota_of(name).model_dump() for name in self._config.clients
@@ -245,16 +248,6 @@ class Status:
         return Outbound(
             self._site.topics.state, payload, retain=True, content_type="application/json"
         )
-
-
-async def _first_of(*news: Coroutine[Any, Any, object]) -> None:
-    """Wait for the first of these."""
-    waits = [asyncio.ensure_future(one) for one in news]
-    try:
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for wait in waits:
-            wait.cancel()
 
 
 def _npu(engine: EngineState) -> dict[str, Any] | None:

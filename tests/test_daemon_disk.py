@@ -81,6 +81,33 @@ def test_a_disk_that_fills_costs_no_accepted_prompt_and_the_daemon_stays(
         assert daemon.stop() == 0
 
 
+@needs_mount
+def test_a_cancel_that_waits_for_the_disk_keeps_no_other_prompt_waiting(
+    broker: Mosquitto, tmp_path: Path
+) -> None:
+    """Prompts behind a PUBACK that does not come pile up at the broker, which drops them."""
+    one_by_one = SMALL | {"model": {"context_tokens": 8192, "sequences": 1}}
+    with (
+        small_disk(tmp_path / "disk", 24 * MIB) as disk,
+        Daemon(disk, broker, sections=one_by_one) as daemon,
+        Asker(broker) as device,
+    ):
+        daemon.wait_for_log("is resident")
+        daemon.wait_for_log("connected to the broker")
+        device.listen()
+        for id in ("runs", "waits"):
+            device.ask({"prompt": "x", "schema": long_answer(1500), "receipt": True}, id)
+            device.next(lambda reply: reply["event"] == "accepted")
+        (disk / "spool.reserve").unlink()
+        filler = fill_disk(disk)
+        device.cancel("waits")
+        device.ask({"prompt": "y"}, "late")
+        assert device.next(lambda reply: reply["id"] == "late")["reason"] == "spool_full"
+        assert "cancelled" not in device.events("waits")
+        filler.unlink()
+        assert device.outcome("waits")["event"] == "cancelled"
+
+
 def outcome_of(device: Asker, id: str) -> str:
     """Return the event of an id's outcome, heard already or still to come."""
     if not any(reply["id"] == id and reply["event"] == "done" for _, reply, _ in device.replies):

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from edged.config import Spool
 from tests.broker import Mosquitto
 from tests.daemon_fixture import BOARD, Asker, Daemon, long_answer
 
@@ -31,6 +32,8 @@ def daemon(broker: Mosquitto, tmp_path_factory: pytest.TempPathFactory) -> Itera
         "engine": {"kv_tokens": 8192},
         "clients.two": {"outstanding_max": 2},
         "clients.rated": {"tokens_per_minute": 600.0},
+        "clients.thrifty": {"joules_per_minute": 0.001},
+        "clients.brief": {"tokens_per_minute": 600.0},
     }
     with Daemon(tmp_path_factory.mktemp("daemon"), broker, sections=sections) as running:
         running.wait_for_log("is resident")
@@ -99,13 +102,40 @@ def test_a_client_over_its_tokens_is_told_when_they_are_there(broker: Mosquitto)
 
 
 @pytest.mark.usefixtures("daemon")
-def test_the_state_publishes_the_quotas(broker: Mosquitto) -> None:
+def test_a_client_over_its_joules_is_told_when_they_are_there(broker: Mosquitto) -> None:
+    with Asker(broker, "thrifty") as device:
+        device.listen()
+        for number in range(9):
+            device.ask(SHORT, f"p{number}")
+        refused = device.next(lambda reply: reply["event"] == "refused")
+        assert (refused["status"], refused["reason"]) == (429, "quota")
+        assert "limit joules_per_minute" in refused["detail"]
+        assert refused["retry_after_s"] > 0
+
+
+@pytest.mark.usefixtures("daemon")
+def test_tokens_that_an_answer_did_not_take_are_there_for_the_next(broker: Mosquitto) -> None:
+    with Asker(broker, "brief") as device:
+        device.listen()
+        for id in ("p1", "p2", "p3"):
+            device.ask({"prompt": "x", "max_tokens": 400}, id)
+            answer = device.next()
+            assert (answer["id"], answer["event"]) == (id, "done")
+            assert answer["usage"]["output_tokens"] < 100
+
+
+@pytest.mark.usefixtures("daemon")
+def test_the_state_publishes_what_a_client_may_ask_and_what_the_spool_takes(
+    broker: Mosquitto,
+) -> None:
     with Asker(broker) as device:
         device.subscribe(f"{BOARD}/state")
         limits = device.next()["limits"]
-    assert limits["outstanding_max"] == 5000
+    assert (limits["queue"], limits["outstanding_max"]) == (10_000, 5000)
+    assert 0 < limits["spool_bytes"] < Spool().bytes_max
     assert limits["clients"]["two"]["outstanding_max"] == 2
     assert limits["clients"]["rated"]["tokens_per_minute"] == 600
+    assert limits["clients"]["thrifty"]["joules_per_minute"] == 0.001
 
 
 @pytest.mark.usefixtures("daemon")

@@ -5,6 +5,11 @@
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -14,12 +19,13 @@ from hypothesis import strategies as st
 from edged.engine.gguf_file import GgufHeader
 from edged.errors import EngineUnusable
 from edged.rows import Job
-from tools.fuzz import daemon
+from tools.fuzz import daemon, guided
 from tools.fuzz.__main__ import TARGETS, main, run
 from tools.fuzz.mutate import LENGTH_MAX, mutated
 from tools.fuzz.target import Target
 
 NAMED = {one.name: one for one in TARGETS}
+ROOT = Path(__file__).parent.parent
 # One input takes some 10 ms.
 SLOW = "spool"
 
@@ -73,6 +79,53 @@ def test_a_broken_rule_is_found_and_its_input_kept() -> None:
 def test_the_command_counts_what_it_ran(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--inputs", "30", "--target", "order"]) == 0
     assert capsys.readouterr().out.startswith("order: 30 inputs, 0 findings, ")
+
+
+# By coverage. libFuzzer ends its process, so that each of these is one.
+
+NO_ATHERIS = pytest.mark.skipif(not guided.is_available(), reason=guided.MISSING)
+# Chance finds such an input after some 10^9 others.
+MAZE = """
+import sys
+from pathlib import Path
+import atheris
+from tools.fuzz.guided import fuzz
+from tools.fuzz.target import Target
+
+@atheris.instrument_func
+def check(data):
+    if data[:1] == b"d":
+        if data[1:2] == b"o":
+            if data[2:3] == b"c":
+                assert data[3:4] != b"k"
+
+fuzz(Target("payload", check), 200_000, 1, Path(sys.argv[1]))
+"""
+
+
+@NO_ATHERIS
+@pytest.mark.parametrize("name", ["payload", "order", "config"])
+def test_inputs_that_coverage_guides_keep_the_rules(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--guided", "--inputs", "400", "--target", name, "--found", str(tmp_path)]
+    assert main(arguments) == 0
+    assert re.match(rf"{name}, guided: #\d+ DONE cov: \d+ ", capsys.readouterr().out)
+    assert list(tmp_path.iterdir()) == []
+
+
+@NO_ATHERIS
+def test_coverage_leads_to_a_broken_rule_and_its_input_is_kept(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", MAZE, str(tmp_path / "found")],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)},
+        capture_output=True,
+        timeout=120,
+    )
+    assert done.returncode != 0
+    (kept,) = (tmp_path / "found").iterdir()
+    assert kept.read_bytes().startswith(b"dock")
 
 
 # What was found, each with its input.

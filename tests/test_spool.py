@@ -541,7 +541,9 @@ async def fill_with_delivered(spool: Spool, count: int) -> None:
         await spool.delivered({row.serial: True for row in rows})
 
 
-def test_when_space_ends_the_oldest_delivered_go_first(tmp_path: Path) -> None:
+def test_when_space_ends_the_oldest_delivered_go_first_and_the_log_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     async def first(spool: Spool) -> None:
         await fill_with_delivered(spool, 90)
 
@@ -557,7 +559,9 @@ def test_when_space_ends_the_oldest_delivered_go_first(tmp_path: Path) -> None:
 
     in_spool(tmp_path, first, config.Spool(bytes_max=2 * MIB))
     clock_moved(tmp_path, 1000)
+    assert "the oldest outcomes go" not in caplog.text
     in_spool(tmp_path, second, SMALL)
+    assert caplog.text.count("the oldest outcomes go before spool.retention_s is over") == 1
 
 
 def test_a_delivered_outcome_inside_its_deadline_is_never_dropped(tmp_path: Path) -> None:

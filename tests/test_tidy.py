@@ -62,7 +62,7 @@ LAYERS = (
     ("spool_table", "clock", "time_floor"),
     ("spool_salvage", "spool_room"),
     ("spool_schema",),
-    ("unfinished", "batch"),
+    ("unfinished", "batch", "ends"),
     ("rows",),
     ("site",),
     ("inputs",),
@@ -86,6 +86,7 @@ LAYERS = (
         "notify",
         "misfits",
         "journal",
+        "first_of",
     ),
     ("errors", ""),
 )

@@ -1,4 +1,4 @@
-"""Runs the targets and counts: `python -m tools.fuzz --inputs N [--target NAME]`.
+"""Runs the targets and counts: `python -m tools.fuzz --inputs N [--target NAME] [--guided]`.
 
 In:  how many inputs, from which random number.     Out: a line for each target; each input that
 broke a rule as a file. 1 if there were any.
@@ -18,7 +18,7 @@ from pathlib import Path
 from random import Random
 from types import TracebackType
 
-from tools.fuzz import daemon, files, frames, prompts
+from tools.fuzz import daemon, files, frames, guided, prompts
 from tools.fuzz.mutate import mutated
 from tools.fuzz.target import Target
 
@@ -75,6 +75,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = _parser().parse_args(argv)
     chosen = [one for one in TARGETS if not given.target or one.name in given.target]
     total = sum(one.share for one in chosen)
+    if given.guided:
+        return _guided(chosen, given)
     is_broken, memory = False, resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES_MAX, memory[1]))
     for target in chosen:
@@ -92,6 +94,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     if given.daemon:
         is_broken = daemon.fuzzed(given.daemon, given.seed) or is_broken
     return int(is_broken)
+
+
+def _guided(chosen: Sequence[Target], given: argparse.Namespace) -> int:
+    """Let coverage guide the inputs; each target gets its share."""
+    if not guided.is_available():
+        print(guided.MISSING, file=sys.stderr)
+        return 2
+    total = sum(one.share for one in chosen)
+    broken = [
+        guided.run(
+            one.name, max(1, round(given.inputs * one.share / total)), given.seed, given.found
+        )
+        for one in chosen
+    ]
+    return int(any(broken))
 
 
 def run(target: Target, inputs: int, seed: int) -> Count:
@@ -130,6 +147,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--inputs", type=int, default=100_000, help="of all targets together")
     parser.add_argument("--target", action="append", default=[], help=f"of: {names}")
     parser.add_argument("--seed", type=int, default=1, help="another one makes other inputs")
+    parser.add_argument("--guided", action="store_true", help="by coverage, with atheris")
     parser.add_argument("--daemon", type=int, default=0, help="prompts to a real daemon, too")
     parser.add_argument("--found", type=Path, default=Path("build/fuzz"), help="for the inputs")
     return parser

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 import sqlite3
 import tempfile
 from pathlib import Path
@@ -26,8 +27,9 @@ from tools.fuzz.target import Target
 @functools.cache
 def folder() -> Path:
     """Return a folder for the files, gone with the process."""
-    memory = Path("/dev/shm")  # where there is one, no disk has to wait for each input
-    parent = memory if memory.is_dir() else None
+    # Where there is one, no disk has to wait for each input; unless somebody names a place.
+    memory = Path("/dev/shm")
+    parent = memory if memory.is_dir() and "TMPDIR" not in os.environ else None
     made = tempfile.TemporaryDirectory(prefix="edged-fuzz-", dir=parent)
     _KEPT.append(made)
     return Path(made.name)
