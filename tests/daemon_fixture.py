@@ -1,17 +1,20 @@
-"""A real `edged run` of a test's own, and what a device says to it and hears from it.
+"""A real `edged run` of a test's own, and what people and devices say to it and hear from it.
 
-In: a directory of the test and a broker.  Out: the processes of `tools.board_processes`, and a
-device that collects replies.
+In: a directory of the test and a broker.  Out: the processes of `tools.board_processes`, what
+commands do, and a device that collects replies.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import queue
 import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from typing import Any
 
 import paho.mqtt.client as paho
@@ -19,6 +22,10 @@ import pytest
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from edged import config
+from edged.__main__ import main
+from edged.admin.client import asked
+from edged.admin.wire import StatusAsk
 from tests.broker import Mosquitto
 from tests.mqtt_fixtures import Device
 from tools.board_processes import DEADLINE_S
@@ -29,6 +36,32 @@ from tools.broker_programs import ROOT as ROOT
 
 BOARD = "edged/v1/dock/edge-1"
 OUTCOMES = {"done", "error", "expired", "cancelled", "superseded"}
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What a command did."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+def edged(daemon: Daemon, *words: str) -> Ran:
+    """Run a command as a person at the board does, in this process."""
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        code = main([*words, "--config", str(daemon.config)])
+    return Ran(code, out.getvalue(), err.getvalue())
+
+
+def state_of(daemon: Daemon) -> dict[str, Any]:
+    """Return what a board says of itself now; its topic `state` is up to 10 s behind."""
+    settings = config.load(daemon.config)
+    wait_until(settings.admin_socket.exists, "the daemon's socket")
+    told = asked(settings, StatusAsk()).state
+    assert told is not None
+    return told
 
 
 class Asker(Device):

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -38,6 +38,8 @@ from edged.engine.protocol import PROTOCOL_VERSION, Foreign
 from tools.board_processes import write_config as write_config
 
 DEADLINE_S = 60.0
+# Seldom enough to leave the core to an engine that starts.
+LOOK_S = 0.005
 F = TypeVar("F", bound=FromEngine)
 
 
@@ -65,7 +67,11 @@ class EngineProcess:
 
 @contextmanager
 def engine_process(
-    config: Path, folder: Path, *search: Path, program: Sequence[str] = ("edged",)
+    config: Path,
+    folder: Path,
+    *search: Path,
+    program: Sequence[str] = ("edged",),
+    options: Sequence[str] = (),
 ) -> Iterator[EngineProcess]:
     """Run an engine until the block ends.
 
@@ -74,10 +80,11 @@ def engine_process(
         folder: where its socket is.
         search: where modules are that it may import.
         program: the module that is run, and what stands before `engine`.
+        options: further words of its command line.
     """
     places = [Path(__file__).parent.parent, *search]
     process = subprocess.Popen(
-        [sys.executable, "-m", *program, "engine", "--config", str(config)],
+        [sys.executable, "-m", *program, "engine", "--config", str(config), *options],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -114,7 +121,8 @@ class Daemon:
                 connection.close()
                 if time.monotonic() > deadline_s or engine.process.poll() is not None:
                     raise
-                os.sched_yield()
+                with suppress(subprocess.TimeoutExpired):
+                    engine.process.wait(LOOK_S)
         daemon = cls(connection)
         daemon.send(Hello(engine.spoken, os.getpid()))
         return daemon

@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import shutil
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
-from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from edged import config
-from edged.__main__ import main
 from edged.admin.client import asked
-from edged.admin.wire import ActivateAsk, StatusAsk
+from edged.admin.wire import ActivateAsk
 from edged.models.installed import SHIPPED
 from edged.store.register import Choice
 from edged.store.store import Store
 from tests.broker import Mosquitto
-from tests.daemon_fixture import BOARD, ROOT, Asker, Daemon, long_answer, wait_until
+from tests.daemon_fixture import BOARD, ROOT, Asker, Daemon, edged, long_answer, wait_until
+from tests.daemon_fixture import state_of as state
 from tests.store_fixtures import Signer, model_folder, new_signer, sign, templates_folder
 
 pytestmark = [pytest.mark.broker, pytest.mark.model]
@@ -46,36 +45,46 @@ def signer() -> Signer:
     return new_signer()
 
 
-@pytest.fixture
-def board(tmp_path: Path, broker: Mosquitto, signer: Signer) -> Iterator[Daemon]:
-    """A daemon with the shipped model that believes one signer."""
-    (tmp_path / "signer.pem").write_bytes(signer.pem)
+@contextmanager
+def serving(folder: Path, broker: Mosquitto, signer: Signer) -> Iterator[Daemon]:
+    """Run a daemon with the shipped model that believes one signer."""
+    (folder / "signer.pem").write_bytes(signer.pem)
     sections: dict[str, dict[str, Any]] = {
-        "store": {"keys": [str(tmp_path / "signer.pem")]},
+        "store": {"keys": [str(folder / "signer.pem")]},
         "admin": {"mqtt": True},
         "engine": {"backend": "llama"},
     }
-    with Daemon(tmp_path / "board", broker, sections=sections) as daemon:
+    with Daemon(folder / "board", broker, sections=sections) as daemon:
         daemon.wait_for_log("is resident")
         daemon.wait_for_log("connected to the broker")
         yield daemon
 
 
-@dataclass(frozen=True, slots=True)
-class Ran:
-    """What a command did."""
-
-    code: int
-    stdout: str
-    stderr: str
+@pytest.fixture
+def board(tmp_path: Path, broker: Mosquitto, signer: Signer) -> Iterator[Daemon]:
+    """A daemon of a test's own."""
+    with serving(tmp_path, broker, signer) as daemon:
+        yield daemon
 
 
-def edged(daemon: Daemon, *words: str) -> Ran:
-    """Run a command as a person at the board does, in this process."""
-    out, err = io.StringIO(), io.StringIO()
-    with redirect_stdout(out), redirect_stderr(err):
-        code = main([*words, "--config", str(daemon.config)])
-    return Ran(code, out.getvalue(), err.getvalue())
+@pytest.fixture(scope="module")
+def lasting_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
+    with Mosquitto(tmp_path_factory.mktemp("broker")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def lasting(
+    tmp_path_factory: pytest.TempPathFactory, lasting_broker: Mosquitto, signer: Signer
+) -> Iterator[Daemon]:
+    """A daemon of all tests that leave it with what is shipped; its slots keep what they tried."""
+    with serving(tmp_path_factory.mktemp("lasting"), lasting_broker, signer) as daemon:
+        yield daemon
+
+
+@pytest.fixture(autouse=True)
+def _commands_look_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edged.store_commands.LOOK_S", 0.05)
 
 
 def done(daemon: Daemon, *words: str) -> str:
@@ -83,15 +92,6 @@ def done(daemon: Daemon, *words: str) -> str:
     ran = edged(daemon, *words)
     assert ran.code == 0, ran.stderr
     return ran.stdout
-
-
-def state(daemon: Daemon) -> dict[str, Any]:
-    """Return the board's state, as soon as its daemon tells it."""
-    settings = config.load(daemon.config)
-    wait_until(settings.admin_socket.exists, "the daemon's socket")
-    told = asked(settings, StatusAsk()).state
-    assert told is not None
-    return told
 
 
 def dock_mini(folder: Path, version: int, *, changes: tuple[tuple[str, str], ...] = ()) -> Path:
@@ -112,11 +112,12 @@ def dock_mini(folder: Path, version: int, *, changes: tuple[tuple[str, str], ...
 
 
 def answered(broker: Mosquitto, prompt: dict[str, Any]) -> dict[str, Any]:
-    """Return the outcome of a prompt."""
+    """Return the outcome of a prompt that no board knows."""
+    id = uuid.uuid4().hex
     with Asker(broker) as device:
         device.listen()
-        device.ask(prompt, "p")
-        return device.outcome("p")
+        device.ask(prompt, id)
+        return device.outcome(id)
 
 
 def test_a_signed_model_takes_the_place_of_the_shipped_one(
@@ -172,22 +173,22 @@ def test_what_is_active_is_loaded_after_a_restart(
     ids=["canary", "format"],
 )
 def test_a_model_that_does_not_serve_is_not_made_active(
-    board: Daemon,
-    broker: Mosquitto,
+    lasting: Daemon,
+    lasting_broker: Mosquitto,
     signer: Signer,
     tmp_path: Path,
     changes: tuple[str, str],
     words: str,
 ) -> None:
-    shipped = state(board)["model"]
+    shipped = state(lasting)["model"]
     folder = sign(dock_mini(tmp_path / "bundle", 2, changes=(changes,)), signer)
-    done(board, "model", "install", str(folder))
-    ran = edged(board, "model", "activate")
+    done(lasting, "model", "install", str(folder))
+    ran = edged(lasting, "model", "activate")
     assert ran.code == 1
     assert words in ran.stderr
-    assert state(board)["store"]["last"]["state"] == "fell_back"
-    assert answered(broker, MESSAGE)["event"] == "done"
-    assert state(board)["model"] == shipped
+    assert state(lasting)["store"]["last"]["state"] == "fell_back"
+    assert answered(lasting_broker, MESSAGE)["event"] == "done"
+    assert state(lasting)["model"] == shipped
 
 
 def test_a_file_that_is_no_model_is_not_made_active(
@@ -201,21 +202,21 @@ def test_a_file_that_is_no_model_is_not_made_active(
 
 
 def test_a_model_that_fails_its_evaluation_set_is_not_made_active(
-    board: Daemon, broker: Mosquitto, signer: Signer, tmp_path: Path
+    lasting: Daemon, lasting_broker: Mosquitto, signer: Signer, tmp_path: Path
 ) -> None:
-    shipped = state(board)["model"]
+    shipped = state(lasting)["model"]
     folder = dock_mini(tmp_path / "bundle", 2)
     with (folder / "model.toml").open("a") as file:
         file.write(STRICT)
     rows = folder / "eval" / "held_out"
     rows.mkdir(parents=True)
     (rows / "dock-event.jsonl").write_text('{"input": "all quiet", "expected": {"dock": 99}}\n')
-    done(board, "model", "install", str(sign(folder, signer)))
-    ran = edged(board, "model", "activate")
+    done(lasting, "model", "install", str(sign(folder, signer)))
+    ran = edged(lasting, "model", "activate")
     assert ran.code == 1
     assert "0 of 1 answers of the evaluation set are exact" in ran.stderr
-    wait_until(lambda: state(board)["model"] == shipped, "the shipped model again")
-    assert answered(broker, MESSAGE)["event"] == "done"
+    wait_until(lambda: state(lasting)["model"] == shipped, "the shipped model again")
+    assert answered(lasting_broker, MESSAGE)["event"] == "done"
 
 
 def test_templates_change_without_a_new_load(
@@ -265,36 +266,36 @@ def test_templates_go_back_to_the_shipped_ones(
     ids=["evaluation", "another model", "broken set"],
 )
 def test_templates_that_do_not_serve_are_not_made_active(
-    board: Daemon,
-    broker: Mosquitto,
+    lasting: Daemon,
+    lasting_broker: Mosquitto,
     signer: Signer,
     tmp_path: Path,
     about: str,
     rows: str,
     words: str,
 ) -> None:
-    shipped = state(board)["templates"]
+    shipped = state(lasting)["templates"]
     folder = templates_folder(tmp_path / "bundle", about=about, rows=rows)
-    done(board, "template", "install", str(sign(folder, signer)))
-    ran = edged(board, "template", "activate")
+    done(lasting, "template", "install", str(sign(folder, signer)))
+    ran = edged(lasting, "template", "activate")
     assert ran.code == 1
     assert words in ran.stderr
-    assert state(board)["templates"] == shipped
-    assert answered(broker, MESSAGE)["event"] == "done"
+    assert state(lasting)["templates"] == shipped
+    assert answered(lasting_broker, MESSAGE)["event"] == "done"
 
 
 def test_templates_are_scored_before_they_are_active(
-    board: Daemon, signer: Signer, tmp_path: Path
+    lasting: Daemon, signer: Signer, tmp_path: Path
 ) -> None:
     folder = sign(templates_folder(tmp_path / "bundle", rows=CASES + WRONG), signer)
-    done(board, "template", "install", str(folder))
-    report = json.loads(done(board, "template", "test", "--json"))
+    done(lasting, "template", "install", str(folder))
+    report = json.loads(done(lasting, "template", "test", "--json"))
     assert report["templates"]["dock-number"]["json"]["held_out"]["n"] == 2
-    assert "dock-number" not in state(board)["templates"]
+    assert "dock-number" not in state(lasting)["templates"]
 
 
-def test_an_unsigned_bundle_is_not_installed(board: Daemon, tmp_path: Path) -> None:
-    ran = edged(board, "model", "install", str(model_folder(tmp_path / "bundle")))
+def test_an_unsigned_bundle_is_not_installed(lasting: Daemon, tmp_path: Path) -> None:
+    ran = edged(lasting, "model", "install", str(model_folder(tmp_path / "bundle")))
     assert ran.code == 1
     assert "nobody signed it" in ran.stderr
 
@@ -341,9 +342,9 @@ def test_an_order_over_mqtt_tries_and_tells_what_became_of_it(
 
 
 def test_an_order_over_mqtt_for_what_is_in_no_slot_is_refused(
-    board: Daemon, broker: Mosquitto
+    lasting: Daemon, lasting_broker: Mosquitto
 ) -> None:
-    with Asker(broker) as console:
+    with Asker(lasting_broker) as console:
         console.subscribe(f"{BOARD}/cmd/#")
         for kind, payload in (
             ("model", {"activate": "dock-mini", "version": 9}),

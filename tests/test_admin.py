@@ -15,19 +15,20 @@ from typing import Any
 
 import pytest
 
+from edged.__main__ import main
 from edged.admin import client
 from edged.admin.peer import Peer, is_allowed, peer_of
 from edged.admin.wire import ASK_BYTES_MAX
 from edged.config import Config, placed
 from tests.broker import Mosquitto
-from tests.daemon_fixture import BOARD, ROOT, Asker, Daemon, long_answer, wait_until
+from tests.daemon_fixture import BOARD, ROOT, Asker, Daemon, edged, long_answer, wait_until
 from tools.board_processes import write_config
 
 pytestmark = pytest.mark.broker
 
 PROMPT = {"prompt": "truck at door 4", "schema": long_answer(30), "receipt": True}
-# Two seconds of the simulated engine: time enough to order something meanwhile.
-LONG = {"prompt": "x", "schema": long_answer(1000), "stream": True}
+# A second of the simulated engine: time enough to order something meanwhile.
+LONG = {"prompt": "x", "schema": long_answer(500), "stream": True}
 SECTIONS = {"model": {"context_tokens": 2048}}
 
 
@@ -53,16 +54,10 @@ def board(tmp_path_factory: pytest.TempPathFactory, broker: Mosquitto) -> Iterat
         yield daemon
 
 
-def edged(daemon: Daemon, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run a command as a person at the board does."""
-    command = [sys.executable, "-m", "edged", *words, "--config", str(daemon.config)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
-
-
 def ordered(daemon: Daemon, *words: str) -> dict[str, Any]:
     """Return what a command that must succeed tells machines."""
     done = edged(daemon, *words, "--json")
-    assert done.returncode == 0, done.stderr
+    assert done.code == 0, done.stderr
     told: dict[str, Any] = json.loads(done.stdout)
     return told
 
@@ -84,7 +79,8 @@ def answer_to(connection: socket.socket, line: bytes) -> dict[str, Any]:
 
 
 def test_status_tells_a_person_how_the_board_is(board: Daemon) -> None:
-    done = edged(board, "status")
+    command = [sys.executable, "-m", "edged", "status", "--config", str(board.config)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0
     assert "serving" in done.stdout
     assert "0 queued, 0 running" in done.stdout
@@ -209,13 +205,11 @@ def test_without_a_daemon_a_command_says_where_it_looked(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("words", [("status",), ("drain",), ("budget", "3.0")])
 def test_an_order_for_another_board_of_this_machine_is_not_obeyed(
-    board: Daemon, tmp_path: Path, words: tuple[str, ...]
+    board: Daemon, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
 ) -> None:
     other = write_config(tmp_path, admin={"socket": str(board.state_dir / "admin.sock")})
-    command = [sys.executable, "-m", "edged", *words, "--config", str(other)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 1
-    assert f"not in {tmp_path}; is `edged run` up" in done.stderr
+    assert main([*words, "--config", str(other)]) == 1
+    assert f"not in {tmp_path}; is `edged run` up" in capsys.readouterr().err
 
 
 def test_a_command_looks_in_the_state_directory_then_where_the_units_have_it(
@@ -266,7 +260,7 @@ def test_a_draining_board_refuses_new_prompts_and_answers_those_it_took(
         refused = device.next(lambda reply: reply["id"] == "late")
         device.ask(LONG, "taken")  # the same again: known, so not refused
         outcome = device.outcome("taken")
-        assert edged(board, "drain", "--wait").returncode == 0
+        assert edged(board, "drain", "--wait").code == 0
         ordered(board, "resume")
         device.ask(PROMPT, "late")
         again = device.outcome("late")
@@ -291,7 +285,7 @@ def test_a_pause_can_be_waited_for(board: Daemon, broker: Mosquitto) -> None:
         device.listen()
         device.ask(LONG, "waited")
         device.next(lambda reply: reply["event"] == "chunk")
-        assert edged(board, "pause", "--wait").returncode == 0
+        assert edged(board, "pause", "--wait").code == 0
         left = ordered(board, "status")["state"]["queue"]["running"]
         ordered(board, "resume")
         assert device.outcome("waited")["event"] == "done"
@@ -377,7 +371,7 @@ def test_a_budget_above_the_configured_peak_needs_a_peak_of_its_own(
         daemon.wait_for_log("connected to the broker")
         refused = edged(daemon, "budget", "6.0")
         power = ordered(daemon, "budget", "6.0", "--peak", "7.5")["state"]["power"]
-    assert refused.returncode == 1
+    assert refused.code == 1
     assert "raise the one or lower the other" in refused.stderr
     assert (power["limit_w"], power["peak_w"]) == (6.0, 7.5)
 
@@ -385,5 +379,5 @@ def test_a_budget_above_the_configured_peak_needs_a_peak_of_its_own(
 @pytest.mark.parametrize("words", [["--for", "2h"], ["reset", "--for", "2h"], ["--peak", "5"]])
 def test_what_belongs_to_watts_is_refused_without_them(board: Daemon, words: list[str]) -> None:
     done = edged(board, "budget", *words)
-    assert done.returncode == 1
+    assert done.code == 1
     assert "belong to watts" in done.stderr

@@ -70,6 +70,7 @@ def evaluated() -> subprocess.CompletedProcess[str]:
     return run("eval", "--wire", "json", "--json")
 
 
+@pytest.mark.slow
 @pytest.mark.model
 def test_eval_scores_every_template_on_both_sets(
     evaluated: subprocess.CompletedProcess[str],
@@ -81,6 +82,7 @@ def test_eval_scores_every_template_on_both_sets(
     assert all(score["held_out"]["n"] >= 100 for score in scores)
 
 
+@pytest.mark.slow
 @pytest.mark.model
 def test_eval_of_a_good_model_has_nothing_to_warn_of(
     evaluated: subprocess.CompletedProcess[str],

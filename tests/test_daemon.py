@@ -210,6 +210,8 @@ def test_a_newer_prompt_with_the_same_key_supersedes_a_waiting_one(device: Asker
     device.next(lambda reply: reply["id"] == "old" and reply["event"] == "accepted")
     device.ask({"prompt": "new", "replace": "display"}, "new")
     assert device.outcome("old")["event"] == "superseded"
+    for number in range(4):
+        device.cancel(f"busy-{number}")
     assert device.outcome("new")["event"] == "done"
 
 
@@ -408,7 +410,7 @@ def test_what_was_accepted_before_a_kill_is_answered_after_it(
         daemon.wait_for_log("is resident")
         daemon.wait_for_log("connected to the broker")
         device.listen()
-        body = {"prompt": "x", "schema": long_answer(800), "receipt": True}
+        body = {"prompt": "x", "schema": long_answer(400), "receipt": True}
         device.send("edged/v1/dock/edge-2/req/dev/p", body)
         device.next(lambda reply: reply["event"] == "accepted")
         daemon.kill()

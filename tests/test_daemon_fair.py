@@ -10,7 +10,7 @@ import pytest
 
 from edged.config import Spool
 from tests.broker import Mosquitto
-from tests.daemon_fixture import BOARD, Asker, Daemon, long_answer
+from tests.daemon_fixture import BOARD, Asker, Daemon, long_answer, state_of, wait_until
 
 pytestmark = pytest.mark.broker
 
@@ -138,9 +138,8 @@ def test_the_state_publishes_what_a_client_may_ask_and_what_the_spool_takes(
     assert limits["clients"]["thrifty"]["joules_per_minute"] == 0.001
 
 
-@pytest.mark.usefixtures("daemon")
 def test_a_device_is_told_when_its_answer_comes_and_in_the_outcome_what_it_was_told(
-    broker: Mosquitto,
+    broker: Mosquitto, daemon: Daemon
 ) -> None:
     with Asker(broker, "estimated") as device:
         device.listen()
@@ -151,6 +150,6 @@ def test_a_device_is_told_when_its_answer_comes_and_in_the_outcome_what_it_was_t
         assert accepted["estimated_s"] > 0
         timing = device.outcome("second")["timing"]
         assert timing["estimated_s"] == accepted["estimated_s"]
-        device.subscribe(f"{BOARD}/state")
-        state = device.next(lambda heard: bool(heard["queue"]["estimate_error_share"]))
-        assert state["queue"]["estimate_error_share"] > 0
+    wait_until(
+        lambda: (state_of(daemon)["queue"]["estimate_error_share"] or 0) > 0, "the estimates' error"
+    )

@@ -10,7 +10,15 @@ import pytest
 
 from edged.__main__ import main
 from tests.broker import Mosquitto
-from tests.daemon_fixture import BOARD, OUTCOMES, Asker, Daemon, long_answer, wait_until
+from tests.daemon_fixture import (
+    BOARD,
+    OUTCOMES,
+    Asker,
+    Daemon,
+    long_answer,
+    state_of,
+    wait_until,
+)
 from tests.golden_tree import metered
 from tests.inotify import Listener, looks
 
@@ -107,14 +115,14 @@ def test_the_books_hold_what_all_replies_told_also_expired_and_cancelled_ones(
         daemon.wait_for_log("connected to the broker")
         device.listen()
         device.ask(PROMPT, "done")
-        device.ask(endless | {"ttl_s": 3}, "expired")
+        device.ask(endless | {"ttl_s": 2}, "expired")
         device.ask(endless | {"stream": True}, "cancelled")
         device.next(lambda reply: reply["event"] == "chunk")
         device.cancel("cancelled")
         replies = [device.next(lambda reply: reply["event"] in OUTCOMES) for _ in range(3)]
-        device.subscribe(f"{BOARD}/state")
         wanted = {"cancelled": 1, "done": 1, "expired": 1}
-        power = device.next(lambda reply: reply.get("outcomes") == wanted)["power"]
+        wait_until(lambda: state_of(daemon)["outcomes"] == wanted, "three outcomes in the state")
+        power = state_of(daemon)["power"]
     told_j = sum(reply["energy"]["j"] for reply in replies)
     parts = ("outcomes_j", "overhead_j", "idle_j", "unmetered_j")
     assert power["outcomes_j"] == pytest.approx(told_j, abs=0.06)
@@ -158,7 +166,8 @@ def test_a_real_engine_is_held_by_the_chip_of_the_tree_and_its_clocks_come_back_
     with Daemon(tmp_path / "d", broker, backend="llama", sections=sections) as daemon:
         daemon.wait_for_log("meter: ina226@1-0040: the only power chip here")
         daemon.wait_for_log("is resident")
-        state = power_state(broker, "metered")
+        wait_until(lambda: state_of(daemon)["power"]["source"] == "metered", "a reading")
+        state = state_of(daemon)["power"]
         wait_until(lambda: cap.read_text() != "2400000\n", "a capped clock")
         daemon.kill()
         capped, saved = cap.read_text(), (tmp_path / "d/clocks.json").read_text()

@@ -26,7 +26,7 @@ from edged.live_figures import LiveFigures
 from edged.table_form import TableForm
 from edged.topics import Topics, matches
 from tests.broker import Mosquitto
-from tests.daemon_fixture import BOARD, Daemon
+from tests.daemon_fixture import BOARD, Daemon, state_of, wait_until
 from tests.test_tidy import LAYERS
 
 ROOT = Path(__file__).parent.parent
@@ -227,14 +227,15 @@ def test_every_example_gets_the_replies_that_are_shown(tmp_path: Path) -> None:
 @pytest.mark.broker
 def test_the_contract_names_every_key_of_the_state(tmp_path: Path) -> None:
     told = {code(row["key"]) for row in table(CONTRACT, "State")}
-    with Mosquitto(tmp_path / "broker") as broker, board(tmp_path, broker):
-        state = ready_state(broker)
+    with Mosquitto(tmp_path / "broker") as broker, board(tmp_path, broker) as daemon:
+        wait_until(lambda: state_of(daemon)["model"] is not None, "a model")
+        state = state_of(daemon)
     open_tables = ("templates", "outcomes", "clients", "clocks")  # their keys are names
     assert set(flat(state, open_tables)) == told
 
 
 @contextmanager
-def board(folder: Path, broker: Mosquitto) -> Iterator[None]:
+def board(folder: Path, broker: Mosquitto) -> Iterator[Daemon]:
     """`edged run` as the contract's examples expect it; the answers come from the sim."""
     daemon = Daemon(folder / "edged", broker)
     with daemon.config.open("a", encoding="utf-8") as settings:
@@ -242,21 +243,7 @@ def board(folder: Path, broker: Mosquitto) -> Iterator[None]:
     with daemon:
         online = f"mosquitto_sub -p {broker.port} -C 1 -W 30 -t {BOARD}/availability"
         assert run_bash(online, broker) == "online"
-        yield
-
-
-def ready_state(broker: Mosquitto) -> dict[str, Any]:
-    """Return the first state, the retained one or a later one, that names a model."""
-    command = [str(broker.programs.path("mosquitto_sub")), "-p", str(broker.port)]
-    command += ["-W", "60", "-t", f"{BOARD}/state"]
-    with subprocess.Popen(
-        command, env=broker.programs.environment(), stdout=subprocess.PIPE, text=True
-    ) as listener:
-        assert listener.stdout is not None
-        states = (json.loads(line) for line in listener.stdout)
-        found: dict[str, Any] = next(state for state in states if state["model"] is not None)
-        listener.terminate()
-    return found
+        yield daemon
 
 
 def examples(page: Path) -> Iterator[tuple[str, Any]]:

@@ -302,7 +302,7 @@ def test_a_prompt_over_the_granted_context_waits_for_more(daemon: Daemon) -> Non
 def test_an_expired_lease_starts_no_step_until_the_next_frame(daemon: Daemon) -> None:
     text = {"type": "string", "minLength": 200, "maxLength": 210}
     daemon.send(Limits(100_000, 8, 0.02), work("long", schema=text))
-    daemon.until_silent(0.3)
+    daemon.until_silent(0.1)
     assert "long" not in daemon.outcomes
     daemon.send(Limits(100_000, 8, 60.0))
     assert daemon.outcome("long").finish == "schema"

@@ -173,6 +173,9 @@ def test_a_model_over_the_memory_is_refused_with_the_numbers(tmp_path: Path) -> 
         engine={"kv_tokens": 8_388_608},
     )
     with engine_process(config, tmp_path) as engine:
+        daemon = Daemon.connect(engine)
+        daemon.until(Broken)
+        daemon.close()
         code, errors = engine.wait()
     assert code == EXIT_ENGINE_UNUSABLE
     assert "MiB are free" in errors

@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 
-from edged.config import Config
+from edged.config import Config, load
 from edged.engine.client import ABSENT_S_MAX, BACKOFF_S_MAX, EngineClient
 from edged.engine.patience import ENDS_MAX
 from edged.engine.processes import OwnProcesses
+from tests.engine_fixtures import Daemon, engine_process, write_config
 from tests.virtual_time import config_of
 from tools.simulation.engine import LOAD_S, Computed, preparer_of
 from tools.simulation.loop import VirtualLoop, run_virtually
@@ -265,6 +266,28 @@ def test_an_engine_of_a_command_ends_with_it_however_that_ends(tmp_path: Path) -
         engine = os.pidfd_open(int(parent.stdout.readline()))
         parent.kill()
     assert has_ended(engine)
+
+
+@pytest.mark.model
+def test_an_engine_that_came_too_late_ends_with_the_daemon_too(tmp_path: Path) -> None:
+    path = write_config(tmp_path, engine={"backend": "sim"})
+    settings = load(path)
+
+    async def play() -> int | None:
+        own = OwnProcesses(settings, path)
+        client = EngineClient(settings, path, processes=own)
+        life = asyncio.ensure_future(client.run())
+        async with asyncio.timeout(WAIT_S):
+            await client.events.get()
+        await own.start()  # as a daemon does that looks before the other's engine listens
+        life.cancel()
+        await asyncio.gather(life, return_exceptions=True)
+        return own.own_pid
+
+    with engine_process(path, tmp_path, options=["--spawned"]) as other:
+        Daemon.connect(other).close()
+        assert asyncio.run(play()) is None
+        assert other.wait()[0] == 0
 
 
 def has_ended(handle: int) -> bool:

@@ -13,8 +13,7 @@ import pytest
 
 from edged.live import EVERY_S, WATCH_S
 from tests.broker import Mosquitto
-from tests.daemon_fixture import BOARD, Asker, Daemon, long_answer, wait_until
-from tests.test_admin import edged
+from tests.daemon_fixture import BOARD, Asker, Daemon, edged, long_answer, wait_until
 
 pytestmark = [pytest.mark.broker, pytest.mark.model]
 
@@ -70,6 +69,7 @@ def test_work_is_seen_while_it_is_done_and_when_it_ended(broker: Mosquitto) -> N
         busy = figures(viewer, lambda one: one["queue"] == {"4": 1, "2": 3})
         assert busy["batch"]["running"] == 1
         assert figures(viewer, lambda one: one["tokens_per_s"]["decode"] > 0)
+        device.cancel("runs")
         done = figures(viewer, lambda one: len(one["last"]) >= 5)["last"]
         assert {one["id"] for one in done} >= {"runs", "waits-0", "waits-less"}
         assert {one["client"] for one in done} == {"dev"}
@@ -113,12 +113,12 @@ def test_a_watch_that_was_retained_moves_no_board(tmp_path: Path) -> None:
 
 
 def test_the_status_of_another_board_is_read_at_the_broker(board: Daemon) -> None:
-    wait_until(lambda: edged(board, "status", "--node", "edge-1").returncode == 0, "a state")
+    wait_until(lambda: edged(board, "status", "--node", "edge-1").code == 0, "a state")
     told = edged(board, "status", "--node", "edge-1", "--json")
     assert json.loads(told.stdout)["state"]["node"] == "edge-1"
 
 
 def test_a_board_that_never_was_has_no_status(board: Daemon) -> None:
     told = edged(board, "status", "--node", "edge-9")
-    assert told.returncode == 1
+    assert told.code == 1
     assert "edged/v1/dock/edge-9/state: nothing is retained there" in told.stderr

@@ -18,7 +18,7 @@ import pytest
 from edged import templates
 from edged.cases import SETS
 from edged.engine import child
-from edged.engine.frames import Limits, Work
+from edged.engine.frames import Broken, Limits, Work
 from edged.engine.ggml.proof import prove
 from edged.engine.ggml.sidecar import HEADERS, check_library
 from edged.errors import EngineUnusable
@@ -200,6 +200,9 @@ def test_a_device_that_crashes_in_its_trial_ends_the_load_with_a_sentence(
     monkeypatch.setenv(FAULT, "crash 0")
     config = engine_config(tmp_path / "npu", library, write_tiny_gguf(tmp_path / "m.gguf"))
     with engine_process(config, tmp_path / "npu") as engine:
+        daemon = Daemon.connect(engine)
+        daemon.until(Broken)
+        daemon.close()
         code, errors = engine.wait()
     assert (code, "SIGSEGV" in errors) == (69, True)
 

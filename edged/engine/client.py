@@ -373,17 +373,23 @@ class EngineClient:
         self.changed.set()
 
     async def _end_spawned(self) -> None:
-        """SIGTERM to an engine that some daemon spawned, then wait for its end."""
+        """SIGTERM to the engines that end with us, then wait for their end."""
         if self._writer is not None:
             self._writer.close()
-        pid, processes = self.state.pid, self._processes
-        if pid is None:
-            pid = processes.own_pid
-        elif not self._is_spawned:
-            return
-        if pid is None or pid == self._stuck_pid:
-            return
-        if not await processes.ended(pid, signal.SIGTERM, END_S_MAX):
-            log.error("engine %d did not end within %.0f s; killed", pid, END_S_MAX)
-            await processes.ended(pid, signal.SIGKILL, END_S_MAX)
-        await processes.reap(END_S_MAX)
+        pids = self._spawned()
+        for pid in pids:
+            if not await self._processes.ended(pid, signal.SIGTERM, END_S_MAX):
+                log.error("engine %d did not end within %.0f s; killed", pid, END_S_MAX)
+                await self._processes.ended(pid, signal.SIGKILL, END_S_MAX)
+        if pids:
+            await self._processes.reap(END_S_MAX)
+
+    def _spawned(self) -> list[int]:
+        """Return the engine that we started, which may not have come up, and the one we speak to.
+
+        Two where the engine of a killed daemon answered first: ours would serve on behind its end.
+        """
+        pids = dict.fromkeys(
+            [self._processes.own_pid, self.state.pid if self._is_spawned else None]
+        )
+        return [pid for pid in pids if pid is not None and pid != self._stuck_pid]
