@@ -21,6 +21,7 @@ from typing import TypeVar
 from edged.clock import BoardClock, MachineClock, SpoolClock
 from edged.disk import Fault, Reserve, fault_of, reserve_of
 from edged.errors import ConfigError, SpoolDamaged, SpoolUnwritable
+from edged.first_of import first_of
 from edged.spool_salvage import set_aside
 from edged.spool_table import Table
 
@@ -139,7 +140,7 @@ class SpoolFile:
             if self.problem:
                 await asyncio.sleep(self._pace.retry_s)
             else:
-                await self._written.wait()
+                await first_of(self._written.wait(), self._troubled.wait())
                 with suppress(TimeoutError):
                     async with asyncio.timeout(self._pace.tend_s):
                         await self._troubled.wait()

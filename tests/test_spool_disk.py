@@ -432,6 +432,23 @@ def test_care_empties_the_log(tmp_path: Path) -> None:
     in_spool(tmp_path, scenario)
 
 
+def test_an_idle_spool_whose_next_prompt_finds_no_room_goes_on_when_there_is_some(
+    tmp_path: Path,
+) -> None:
+    async def scenario(spool: Spool) -> None:
+        tending = asyncio.create_task(spool.keep_tending())
+        await fresh(spool, candidate())
+        await until(lambda: (tmp_path / "spool.db-wal").stat().st_size == 0)  # it waits for a write
+        database = spool._file._table._db
+        database.execute("PRAGMA max_page_count = 1")
+        assert reasons(await accept(spool, large("p0"))) == ["spool_full"]
+        database.execute("PRAGMA max_page_count = 1000000")
+        await until(lambda: not spool.problem)
+        tending.cancel()
+
+    in_spool(tmp_path, scenario, SMALL)
+
+
 def test_care_is_taken_after_a_write_and_an_idle_spool_sleeps(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with opened(tmp_path) as spool:
