@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from edged import config
 from edged.errors import ConfigError
@@ -68,6 +68,14 @@ def entry_at(entries: Sequence[config.ScheduledBudget], time_of_day: str) -> con
     """Return the entry in force at HH:MM: the latest one before, if need be of the day before."""
     begun = [entry for entry in entries if entry.at <= time_of_day]
     return max(begun or entries, key=lambda entry: entry.at)
+
+
+def until_entry_s(entries: Sequence[config.ScheduledBudget], local: datetime) -> float:
+    """Return the seconds until the next entry begins, also over a change of summer time."""
+    times = [datetime.strptime(entry.at, "%H:%M").time() for entry in entries]
+    days = (local.date(), local.date() + timedelta(days=1))
+    begins = (datetime.combine(day, time) for day in days for time in times)
+    return min(one.timestamp() for one in begins if one > local) - local.timestamp()
 
 
 def _of_entry(power: config.Power, entry: config.ScheduledBudget) -> InForce:

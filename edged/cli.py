@@ -303,6 +303,7 @@ def _restore_clocks(given: argparse.Namespace) -> int:
     from edged.board.sysfs import SYS
 
     settings = config.placed(config.load(given.config), given.state_dir, None)
-    done = restore_clocks(given.root or SYS, SavedClocks(settings.state_dir, boot_id()))
+    root = given.root or settings.power.sysfs or SYS
+    done = restore_clocks(root, SavedClocks(settings.state_dir, boot_id()))
     print("\n".join(done.sentences))
     return 1 if done.kept else 0

@@ -2,19 +2,20 @@
 
 In:  orders of the admin socket, the spool's clock, the configuration.     Out: the mode to
 dispatch, the budget to the governor, who ordered what to `state`.
-A run-time order goes before the schedule, and that before the configuration. Without a timed order
-and a schedule nothing ticks.
+A run-time order goes before the schedule, and that before the configuration. On an idle board a
+schedule ticks at its entries, a timed order every ten minutes, and nothing else does.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
-from edged.budgets import InForce, in_force
+from edged.budgets import InForce, in_force, until_entry_s
 from edged.clock import Record
 from edged.config import Config
 from edged.dispatch import Dispatch
@@ -88,17 +89,17 @@ class Helm:
         self._saving = asyncio.Lock()
         self._keep_clock_at_s = clock.now_s()
         self.budget = InForce(config.power.budget_w, config.power.peak_w)
+        power.begun = self._woken.set
         self._steer()
 
     async def run(self) -> None:
         """End orders in time, until cancelled."""
         while True:
             self._woken.clear()
-            try:
+            with suppress(TimeoutError):
                 async with asyncio.timeout(self._rest_s()):
                     await self._woken.wait()
-            except TimeoutError:
-                await self._look()
+            await self._look()
 
     def _rest_s(self) -> float | None:
         """Return the seconds until something is to be done; None: nothing but orders."""
@@ -106,9 +107,20 @@ class Helm:
         end_s = self._orders.next_end_s(now_s)
         if end_s is not None:
             rests += [end_s, max(0.0, self._keep_clock_at_s - now_s)]
-        if self._config.budget:  # the date may be set meanwhile: look on each minute
-            rests += [MINUTE_S - self._clock.record().instant.wall_s % MINUTE_S]
+        if self._config.budget:
+            rests += [self._schedule_rest_s()]
         return min(rests, default=None)
+
+    def _schedule_rest_s(self) -> float:
+        """Return the seconds until the schedule is looked at.
+
+        The date may be set at any time: while prompts run, and until the clock is right, that is
+        looked for on each minute. On an idle board the next prompt does.
+        """
+        local = self._local
+        if local is not None and self._power.is_resting:
+            return until_entry_s(self._config.budget, local)
+        return MINUTE_S - self._clock.record().instant.wall_s % MINUTE_S
 
     async def _look(self) -> None:
         """Let go of what is over, keep the clock of what is not, follow the schedule."""

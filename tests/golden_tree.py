@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pwd
 import sys
 import tempfile
 import termios
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -115,21 +117,48 @@ class Deaf:
         os.close(self._near)
 
 
+class Sealed:
+    """A file in memory that reads as it is and that nobody may write, root neither."""
+
+    def __init__(self, reads: str) -> None:
+        self._file = os.memfd_create("sealed", os.MFD_ALLOW_SEALING)
+        os.write(self._file, f"{reads}\n".encode())
+        seals = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
+        fcntl.fcntl(self._file, fcntl.F_ADD_SEALS, seals)
+
+    def take_place_of(self, path: Path) -> None:
+        """Be this file."""
+        path.unlink()
+        path.symlink_to(f"/proc/self/fd/{self._file}")
+
+    def close(self) -> None:
+        os.close(self._file)
+
+
 class Ear:
-    """Hears which files this process opens; an audit hook can be put on, never off."""
+    """Hears which files this process opens; an audit hook can be put on, never off.
+
+    Attributes:
+        opened: all of them.
+        by_main: those that the main thread opened, where an event loop runs.
+    """
 
     def __init__(self) -> None:
         self.opened: list[str] = []
+        self.by_main: list[str] = []
         self.is_open = False
         sys.addaudithook(self._hear)
 
     def _hear(self, event: str, arguments: tuple[object, ...]) -> None:
         if self.is_open and event == "open" and isinstance(arguments[0], str | Path):
             self.opened.append(str(arguments[0]))
+            if threading.current_thread() is threading.main_thread():
+                self.by_main.append(str(arguments[0]))
 
     @contextmanager
     def listening(self) -> Iterator[list[str]]:
         self.opened.clear()
+        self.by_main.clear()
         self.is_open = True
         try:
             yield self.opened

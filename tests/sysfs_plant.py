@@ -34,6 +34,7 @@ class SysfsPlant:
     Attributes:
         chip: in the supply; the counter tells joules.
         says_w: what the meter says in place of the truth; None: the truth.
+        gain: what it says of the truth: another shunt than its driver's.
         is_metering: whether the meter's file is written at all.
         heat_hz: the kernel's own cap of the big cores.
         obeys: whether clocks follow their caps.
@@ -44,6 +45,7 @@ class SysfsPlant:
     live: LiveBoard
     chip: str = CHIP
     says_w: float | None = None
+    gain: float = 1.0
     is_metering: bool = True
     heat_hz: float = math.inf
     obeys: bool = True
@@ -71,7 +73,8 @@ class SysfsPlant:
 
     def _meter(self) -> None:
         try:
-            watts_w = self.live.read().watts_w if self.says_w is None else self.says_w
+            true_w = self.gain * self.live.read().watts_w
+            watts_w = true_w if self.says_w is None else self.says_w
             folder = hwmon(self.root, self.chip)
         except (MeterLost, StopIteration):
             return  # before its first conversion; unplugged
@@ -82,22 +85,21 @@ class SysfsPlant:
 
     def _move_clocks(self) -> None:
         top = self.live.board.points[-1].clocks
-        try:
-            cpu_hz = min(self._cpu_hz(policy) for policy in POLICIES)
-            has_ddr = (self.root / DDR).exists()
-            ddr_hz = float((self.root / DDR / "max_freq").read_text()) if has_ddr else top.ddr_hz
-        except ValueError:
-            return  # the daemon writes just now
+        has_ddr = (self.root / DDR).exists()
+        cpu_hz, ddr_hz = top.cpu_hz, top.ddr_hz
         if self.obeys:
+            try:
+                cpu_hz = min(self._cpu_hz(policy) for policy in POLICIES)
+                ddr_hz = float((self.root / DDR / "max_freq").read_text()) if has_ddr else ddr_hz
+            except ValueError:
+                return  # the daemon writes just now
             self.live.set_clocks(Clocks(top.npu_hz, cpu_hz, ddr_hz))
-        running_hz = cpu_hz if self.obeys else top.cpu_hz
-        self._move_volts(running_hz)
+        self._move_volts(cpu_hz)
         for policy in POLICIES:
-            self._show(self.root / policy / "scaling_cur_freq", round(running_hz / 1e3))
+            self._show(self.root / policy / "scaling_cur_freq", round(cpu_hz / 1e3))
         if has_ddr:
             lowest_hz = RK3588.ddr[0].clock_hz  # where its governor goes while nothing runs
-            busy_hz = ddr_hz if self.obeys else top.ddr_hz
-            shown_hz = busy_hz if self.live.phase else lowest_hz
+            shown_hz = ddr_hz if self.live.phase else lowest_hz
             self._show(self.root / DDR / "cur_freq", round(shown_hz))
 
     def _move_volts(self, cpu_hz: float) -> None:

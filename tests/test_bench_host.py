@@ -27,13 +27,16 @@ from edged.bench.host.judge import Joules, Span, judged, read_record
 from edged.bench.host.load import Answered
 from edged.bench.host.plant import Chip, Constants, Plant, drawn, settled_w
 from edged.bench.host.referee import CHIP_ID, CpuClock, Served, clocked_s, lay_out
+from edged.bench.host.report import table
+from edged.bench.host.trial import Fixed, Governed, mean_w
 from edged.bench.power_judge import Truth
 from edged.board.meters.choose import Wish, choose_meter
 from edged.board.meters.dynamic import of_cores
+from edged.board.meters.powercap import PowercapMeter, find_zones
 from edged.config_tables import Engine, Node, Power
 from edged.power.outfit import outfit, parts_here
 from tests.broker import Mosquitto
-from tests.golden_tree import Ticks
+from tests.golden_tree import Ticks, tree
 from tests.memory import tmp_path as tmp_path
 
 ROOT = Path(__file__).parent.parent
@@ -213,6 +216,21 @@ def test_the_judge_counts_windows_over_and_under_the_limit() -> None:
     assert figures.under_share == 0
     assert judged(truth, Span(0.0, 20.0, 4.3)).under_share == 1
     assert judged(truth, Span(0.0, 40.0, 4.0)).peak_over_share > 0
+
+
+def test_watts_of_energy_counters_stand_beside_the_referee_s_and_say_that_they_are_measured(
+    tmp_path: Path,
+) -> None:
+    clock, zones = Ticks(), find_zones(tree(tmp_path, "x86"))
+    counters = PowercapMeter(zones, clock)
+    clock.step(40.0)
+    (zones[0].folder / "energy_uj").write_text(f"{261143328850 + 40 * 8_900_000}\n")
+    measured_w = mean_w(counters)
+    rival, run = Fixed(2.0, 100.0, (), {}), Governed(1, (), (), (), (measured_w, mean_w(None)))
+    assert measured_w == pytest.approx(8.9)
+    assert table(rival, [run])[-1] == "measured by this machine's energy counters: 8.9 to 8.9 W"
+    without = table(rival, [Governed(1, (), (), (), (None,))])[-1]
+    assert without.endswith("no watts were measured")
 
 
 def test_a_half_written_line_of_the_record_is_left_out(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 import tempfile
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edged import cli
 from edged.bench.power_estimate import BOARDS, Errors, Rig, errors, one_point, table
 from edged.board.soc import RK3588, Soc, on_cpu
 from edged.board.virtual.plant import drawn
@@ -53,6 +55,22 @@ def test_what_taught_it_is_estimated_within_its_band(seed: int) -> None:
     assert taught.corrected_w(again.estimated_w) == pytest.approx(
         again.true_w, rel=taught.error_share
     )
+
+
+@pytest.mark.slow
+def test_the_command_prints_the_errors_of_every_board_before_and_after_one_point(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "estimate.json"
+    words = ["bench", "power", "--estimate", "--plants", "1", "--json", str(file)]
+    assert cli.run(words) == 0
+    lines, told = capsys.readouterr().out.splitlines(), json.loads(file.read_text())
+    assert "nothing of this was measured on a board" in lines[0]
+    for soc, line in zip(BOARDS, lines[-len(BOARDS) :], strict=True):
+        (plant,) = told[soc.name]
+        assert line.startswith(f"{soc.name} ")
+        assert f"{plant['before']:.1%}" in line
+        assert f"{plant['after']:.1%}" in line
 
 
 def test_the_table_has_a_line_for_each_board(few: list[Errors]) -> None:

@@ -70,20 +70,19 @@ def test_a_shunt_that_is_wired_the_wrong_way_is_told() -> None:
 
 def test_a_meter_that_never_moves_is_stuck() -> None:
     doubt = Doubt(BOUNDS)
-    assert [fault(doubt, 24.0, at_s) for at_s in (0, 10, 29.9, 30, 100)] == [
-        None,
-        None,
-        None,
-        "stuck",
-        "stuck",
-    ]
+    found = [fault(doubt, 24.0, at_s) for at_s in (*range(30), 29.9, 30, 34, 39)]
+    assert found == [None] * 31 + ["stuck"] * 3
+
+
+def test_a_meter_that_nobody_read_meanwhile_is_not_stuck() -> None:
+    doubt = Doubt(BOUNDS)
+    assert [fault(doubt, 1.40625, at_s) for at_s in (0, 1, 3601, 3602)] == [None] * 4
 
 
 def test_a_stuck_meter_that_moves_again_is_believed() -> None:
     doubt = Doubt(BOUNDS)
-    fault(doubt, 4.0, 0)
-    assert fault(doubt, 4.0, 40) == "stuck"
-    assert fault(doubt, 4.1, 41) is None
+    assert [fault(doubt, 4.0, at_s) for at_s in range(31)][-1] == "stuck"
+    assert fault(doubt, 4.1, 31) is None
 
 
 @pytest.mark.parametrize(

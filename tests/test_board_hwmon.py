@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from edged.board.meters.averaging import SAMPLED_SHARE
+from edged.board.meters.averaging import SAMPLED_SHARE, SAMPLES
 from edged.board.meters.fault import MeterFault
 from edged.board.meters.hwmon import CHECK_AGAIN_S, Chip, HwmonMeter, find_chips
-from tests.golden_tree import BOARDS, Ticks, as_nobody, hwmon, metered, renumber, tree
+from tests.golden_tree import BOARDS, Deaf, Ticks, as_nobody, hwmon, metered, renumber, tree
 from tests.golden_tree import open_folder as open_folder
 from tests.memory import tmp_path as tmp_path
 
@@ -100,6 +100,27 @@ def test_a_longer_averaging_is_left_alone(tmp_path: Path) -> None:
     interval.write_text("563\n")
     assert meter(root).averaging.mean_s == 0.563
     assert interval.read_text() == "563\n"
+
+
+def test_a_chip_of_three_channels_is_asked_for_samples_where_its_interval_is_not_enough(
+    tmp_path: Path,
+) -> None:
+    root = metered(tmp_path, "nanopi_r6s")
+    folder, interval = hwmon(root, "ina3221"), Deaf("4")
+    interval.take_place_of(folder / "update_interval")
+    chip = meter(root)
+    assert (folder / "samples").read_text() == f"{SAMPLES[-1]}\n"
+    assert chip.averaging.why == "averages 4 ms, is read every 125 ms: what is between is missed"
+    assert chip.error_share == 0.02 + SAMPLED_SHARE
+    interval.close()
+
+
+def test_the_interval_of_a_chip_of_three_channels_is_raised_to_the_read_period(
+    tmp_path: Path,
+) -> None:
+    root = metered(tmp_path, "nanopi_r6s")
+    assert meter(root).averaging.covers_period
+    assert (hwmon(root, "ina3221") / "samples").read_text() == "1\n"  # more would be slower
 
 
 def test_an_averaging_that_cannot_be_raised_widens_the_error_band(tmp_path: Path) -> None:

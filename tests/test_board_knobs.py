@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edged.__main__ import main
 from edged.board.knobs.cap import Cap, find_caps
 from edged.board.knobs.kernel import LEFT_S, KernelKnobs
 from edged.board.knobs.restore import restore_clocks
@@ -147,6 +148,16 @@ def test_after_a_kill_the_command_gives_them_back(root: Path, state: Path) -> No
     assert f"{NPU}: restored" in done.stdout
     again = subprocess.run(command, capture_output=True, text=True, check=True)
     assert again.stdout == "no clock is capped by edged\n"
+
+
+def test_the_command_gives_back_the_clocks_of_the_configured_tree(
+    root: Path, state: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "edged.toml"
+    file.write_text(f'[node]\nstate_dir = "{state}"\n[power]\nsysfs = "{root}"\n')
+    KernelKnobs.discover(root, state).set_clocks(SLOW)
+    assert main(["restore-clocks", "--config", str(file)]) == 0
+    assert counts(root) == BEFORE
 
 
 def test_another_process_gives_them_back(root: Path, state: Path) -> None:

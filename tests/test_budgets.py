@@ -19,7 +19,15 @@ from hypothesis import strategies as st
 
 from edged.__main__ import main
 from edged.bench.power_judge import Span, judged
-from edged.budgets import APPLIED, NO_CLOCK, SET_ASIDE, InForce, entry_at, in_force
+from edged.budgets import (
+    APPLIED,
+    NO_CLOCK,
+    SET_ASIDE,
+    InForce,
+    entry_at,
+    in_force,
+    until_entry_s,
+)
 from edged.clock import Instant, Record
 from edged.config import Config, ScheduledBudget
 from edged.errors import AdminRefused
@@ -202,6 +210,67 @@ def test_the_schedule_is_followed_on_the_minute(tmp_path: Path) -> None:
             return seen_w
 
     assert run_virtually(play) == [6.0, 6.0, 3.0, 6.0]
+
+
+@given(
+    st.lists(TIMES, min_size=1, max_size=5, unique=True),
+    st.datetimes(datetime(2026, 1, 1), datetime(2026, 12, 30)),
+)
+def test_the_next_entry_is_the_first_moment_at_which_another_one_may_hold(
+    times: list[str], local: datetime
+) -> None:
+    entries = [ScheduledBudget(at=at, budget_w=1.0) for at in times]
+    rest_s = until_entry_s(entries, local)
+    later = datetime.fromtimestamp(local.timestamp() + rest_s)
+    assert 0 < rest_s <= 25 * 3600
+    assert f"{later:%H:%M}" in times
+    before = datetime.fromtimestamp(later.timestamp() - 0.001)
+    if before > local:
+        assert entry_at(entries, f"{before:%H:%M}") == entry_at(entries, f"{local:%H:%M}")
+
+
+@pytest.mark.model
+def test_an_idle_board_wakes_for_the_entries_of_its_schedule_alone(tmp_path: Path) -> None:
+    config = config_of(tmp_path).model_copy(update={"budget": with_schedule().budget})
+
+    async def play(loop: VirtualLoop) -> tuple[int, int, list[float]]:
+        async with (
+            board(loop, config, virtual_board(loop)) as one,
+            steered(config, one, BoardTime(loop)),
+        ):
+            await asyncio.sleep(120.0)
+            turns, seen_w = [loop.turns], []
+            for pause_s in (1600.0, 200.0):  # to 21:58 and to 22:02
+                await asyncio.sleep(pause_s)
+                turns.append(loop.turns)
+                seen_w.append(mean_limit_w(one))
+            return turns[1] - turns[0], turns[2] - turns[1], seen_w
+
+    none, some, seen_w = run_virtually(play)
+    assert seen_w == [6.0, 3.0]
+    assert none <= 2  # this test's own timer
+    assert none < some < 10
+
+
+@pytest.mark.model
+def test_a_clock_that_was_set_on_an_idle_board_counts_from_the_next_prompt_on(
+    tmp_path: Path,
+) -> None:
+    config = config_of(tmp_path).model_copy(update={"budget": with_schedule().budget})
+
+    async def play(loop: VirtualLoop) -> tuple[float, float]:
+        async with board(loop, config, virtual_board(loop)) as one:
+            clock = BoardTime(loop)
+            async with steered(config, one, clock):
+                await asyncio.sleep(120.0)
+                clock.offset_s += 3600.0
+                await asyncio.sleep(120.0)
+                before_w = mean_limit_w(one)
+                await one.accept(1)
+                await asyncio.sleep(0.5)
+                return before_w, mean_limit_w(one)
+
+    assert run_virtually(play) == (6.0, 3.0)
 
 
 @pytest.mark.model

@@ -206,8 +206,9 @@ def test_an_idle_board_wakes_for_nothing(tmp_path: Path) -> None:
     async def play(loop: VirtualLoop) -> tuple[float, float]:
         async with board(loop, config_of(tmp_path), virtual_board(loop)) as one:
             await asyncio.sleep(30.0)
-            last = one.power._last
+            last, turns = one.power._last, loop.turns
             await asyncio.sleep(3600.0)
+            assert loop.turns - turns <= 2  # this test's own timer
             assert last is not None
             assert one.power._last is last
             assert one.power.watts().mean_w == one.power.law.forecast.floor_w

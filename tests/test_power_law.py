@@ -144,6 +144,22 @@ def test_a_wrong_shunt_is_seen_although_the_board_was_never_idle() -> None:
     assert worst_w(board, 10.0) <= 1.01 * 4.0
 
 
+@pytest.mark.parametrize("factor", [0.1, 0.2, 0.3, 0.4])
+@pytest.mark.parametrize("from_s", [0.0, FAULT_S])
+def test_a_shunt_far_smaller_than_the_driver_s_is_named_and_the_limit_holds(
+    factor: float, from_s: float
+) -> None:
+    governor = law()
+    board, _ = simulate(
+        governor,
+        backlog(0.0),
+        fault=lambda now_s, power_w: factor * power_w if now_s >= from_s else power_w,
+    )
+    assert governor.source is Source.FORECAST
+    assert governor.why_source.startswith("wrong_shunt: ")
+    assert worst_w(board, 10.0) <= 1.01 * 4.0
+
+
 def test_a_meter_that_comes_back_is_believed_again() -> None:
     governor = law()
     simulate(governor, backlog(), fault=lambda now, watts: None if 20 < now < 40 else watts)

@@ -245,6 +245,20 @@ def test_another_shunt_than_the_configured_one_is_named_from_the_start(root: Pat
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("gain", [10.0, 0.2], ids=["ten times", "a fifth"])
+def test_a_shunt_of_another_size_than_the_driver_s_is_named_and_the_budget_holds(
+    root: Path, gain: float
+) -> None:
+    def solder(one: Trial) -> None:
+        one.plant.gain = gain
+
+    figures, _, late, watts = saturated(root, solder)
+    assert held(figures)
+    assert late.fault.startswith("wrong_shunt: ")
+    assert (watts.origin, "wrong_shunt: " in watts.standing.why) == ("estimated", True)
+
+
+@pytest.mark.slow
 def test_a_chip_that_gets_another_number_goes_on_being_read(root: Path) -> None:
     figures, _, late, watts = saturated(root, move)
     assert held(figures)
@@ -325,8 +339,10 @@ def test_a_clock_that_the_kernel_holds_lower_is_said_and_counted_on(root: Path) 
             await one.daemon.saturate(20.0)
             before = one.clocks
             one.plant.heat_hz = 1200e6
-            await one.daemon.saturate(25.0)
-            return one.figures(), one.hands, before, one.clocks
+            await one.daemon.saturate(22.2)  # two looks at the clocks, and the pace of the load
+            soon = one.hands, before, one.clocks
+            await one.daemon.saturate(45.0)
+            return one.figures(), *soon
 
     figures, hands, before, after = run_virtually(play)
     assert held(figures)

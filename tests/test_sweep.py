@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from edged.bench.power_judge import Figures
 from edged.board.knobs.kernel import KernelKnobs
 from edged.board.soc import RK3588, Clocks, on_cpu, operating_points
 from edged.board.use import Use
@@ -27,6 +28,7 @@ from edged.power.forecast import Phase
 from edged.power.gauge import PERIOD_S_MAX, Gauge
 from edged.power.law import Law
 from edged.power.outfit import Parts, estimate_here, outfit, parts_here
+from edged.power.shown import Watts
 from edged.power.table import FILE, Key, Table, save
 from edged.sweep import notes
 from edged.sweep.command import Against, planned, running, swept
@@ -39,7 +41,7 @@ from tests.golden_tree import tree
 from tests.memory import MEMORY
 from tests.memory import tmp_path as tmp_path
 from tests.sysfs_plant import SysfsPlant, sysfs_plant
-from tests.test_power_sysfs import FULL, found_config, unplug_chip
+from tests.test_power_sysfs import FULL, found_config, trial, unplug_chip
 from tests.virtual_time import NearEngine, VirtualLoop, config_of, run_virtually
 
 SOC = on_cpu(RK3588)
@@ -127,6 +129,7 @@ class Found:
     table: Table
     truth: Board
     caps: tuple[int, ...]
+    seed: int
 
 
 def calibrated(root: Path, seed: int = 0, wanted: Wanted = BRIEF) -> Found:
@@ -137,7 +140,7 @@ def calibrated(root: Path, seed: int = 0, wanted: Wanted = BRIEF) -> Found:
             taken = await one.sweep()
             plant = one.plant
         table, _ = table_of(taken.sights, taken.key, "dock-mini", "")
-        return Found(table, plant.live.board, plant.caps())
+        return Found(table, plant.live.board, plant.caps(), seed)
 
     return run_virtually(play)
 
@@ -326,6 +329,23 @@ def test_without_a_meter_the_margin_is_the_estimate_s_band_and_stays(
         law.choose(now_s)
         assert law._ledger.aim_w == pytest.approx(law.limits.mean_w * (1 - table.band))
     assert table.band == table.estimate.error_share
+
+
+def test_a_calibrated_board_without_a_meter_is_held_within_its_band(
+    root: Path, found: Found
+) -> None:
+    save(root.parent / "state" / FILE, found.table)
+
+    async def play(loop: VirtualLoop) -> tuple[Figures, Watts]:
+        async with trial(loop, root, found.seed, meter="estimate") as one:
+            await asyncio.sleep(10.0)
+            await one.daemon.saturate(70.0)
+            return one.figures(), one.daemon.power.watts()
+
+    figures, watts = run_virtually(play)
+    assert figures.windows_over_share == figures.peak_over_share == 0
+    assert figures.mean_w >= (1 - 2 * found.table.band) * watts.limits.mean_w
+    assert (watts.origin, watts.error_share) == ("estimated", found.table.band)
 
 
 def test_a_table_is_said_and_a_stale_one_is_said_and_not_used(root: Path, found: Found) -> None:

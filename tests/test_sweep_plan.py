@@ -52,6 +52,15 @@ def test_a_slow_meter_makes_stops_longer_and_fewer_and_the_seconds_say_so(period
     assert slow.left_s(0) >= len(slow.stops) * 2 * period_s
 
 
+def test_no_two_stops_have_the_same_words() -> None:
+    npu = Forecast(RK3588, operating_points(RK3588), Learned())
+    worth = [npu.points[place] for place in ladder(npu, 0.5, 0.45)]
+    words = [stop.words for stop in plan(worth, PERIOD_S_MAX, Wanted()).stops]
+    assert len({point.clocks.npu_hz for point in worth}) > 1
+    assert len(set(words)) == len(words)
+    assert max(map(len, words)) <= screen.NAME_CHARS
+
+
 def test_seconds_left_fall_to_nothing() -> None:
     todo = planned_for(PERIOD_S_MAX)
     left = [todo.left_s(done) for done in range(len(todo.stops) + 1)]

@@ -21,6 +21,7 @@ from edged.engine.client import Lost, Pulse
 from edged.engine.frames import Go, Ready, ToEngine, Wish
 from edged.engine.frames import Step as StepFrame
 from edged.power.account import Account, Counted
+from edged.power.beat import Beat
 from edged.power.budget import Budget, Source, Standing, State
 from edged.power.caps import Caps
 from edged.power.forecast import Step
@@ -34,8 +35,6 @@ from edged.power.shown import Watts as Watts
 log = logging.getLogger(__name__)
 
 CHOOSE_S = 1.0
-# Ticks go on so long after the last step: the floor is learned then.
-SETTLING_S = 15.0
 # Steps much shorter than this share a permit, so that asking costs little of them.
 BURST_S = 0.05
 # Before so many steps taught the paces, nobody is refused or held back by them.
@@ -86,6 +85,7 @@ class Governor:
     Attributes:
         account: where the joules went.
         changed: set when the state of the budget changes.
+        begun: called when work begins on a board that rested.
 
     Args:
         outfit: the board's parts and the law.
@@ -111,16 +111,17 @@ class Governor:
         self._wish: Wish | None = None
         self._again: asyncio.TimerHandle | None = None
         self._steps_left = 0
-        self._begun_s = self._heard_s = self._chosen_s = self._kept_s = clock()
+        self._begun_s = self._chosen_s = self._kept_s = clock()
         self._caps = Caps(outfit.parts.knobs, outfit.law, clock())
         self._gauge = Gauge(outfit.parts.meter or estimate)
         self._is_ready = False
         self._last: Reading | None = estimate.read()
         self._ticked_s = clock()
         self._kept = self._law.forecast.learned
-        self._woken = asyncio.Event()
+        self._beat = Beat(clock)
         self.account = account
         self.changed = asyncio.Event()
+        self.begun: Callable[[], None] = lambda: None
         engine.pulse = self.take
 
     async def run(self) -> None:
@@ -135,27 +136,19 @@ class Governor:
         try:
             while True:
                 await self._tick()
-                if self._clock() - self._heard_s < SETTLING_S:
-                    await asyncio.sleep(self._tick_s())
-                else:
-                    self._woken.clear()
-                    await self._woken.wait()
+                if await self._beat.rest(self._tick_s()):
+                    self.begun()
         finally:
             # On the loop: it ends now.
             self._keep()
             if self._engine.ends_with_us:
                 self._caps.release()
 
-    def wake(self) -> None:
-        """Something begins: tick again."""
-        self._heard_s = self._clock()
-        self._woken.set()
-
     # --- steps -------------------------------------------------------------------------------
 
     def take(self, pulse: Pulse) -> None:
         """Take what the engine says, at once: a step ended, or the next one is wished for."""
-        self.wake()
+        self._beat.wake()
         match pulse:
             case StepFrame():
                 self._end(pulse)
@@ -164,8 +157,10 @@ class Governor:
             case Ready():
                 self._is_ready = True
                 self._caps.forget()
+                self._beat.hurry()
             case Lost():
                 self._is_ready = False
+                self._beat.hurry()
                 self._ask(None)
 
     def _end(self, frame: StepFrame) -> None:
@@ -202,7 +197,7 @@ class Governor:
         steps = max(1, int(BURST_S / step_s))
         pause_s = law.pause_s(now_s, step, steps)
         if pause_s > 0:
-            self.wake()
+            self._beat.wake()
             self._engine.excuse()
             self._again = asyncio.get_running_loop().call_later(pause_s, self._try)
             return
@@ -232,7 +227,8 @@ class Governor:
             self.changed.set()
 
     async def _choose(self, now_s: float) -> None:
-        if now_s - self._chosen_s < CHOOSE_S:
+        is_hurried = self._beat.take_hurry()
+        if now_s - self._chosen_s < CHOOSE_S and not is_hurried:
             return
         law, self._chosen_s = self._law, now_s
         self._learn_idle(now_s)
@@ -255,12 +251,12 @@ class Governor:
 
     def _named(self) -> tuple[State, str, str]:
         """Return what `state` should tell at once when it changes."""
-        return self._law.standing.state, self._gauge.name, self._caps.problem
+        fault = self._gauge.told(self._law.why_source).partition(":")[0]
+        return self._law.standing.state, fault, self._caps.problem
 
     def _tick_s(self) -> float:
         """Return the meter's period while steps run, else a second."""
-        is_idle = self._clock() - self._heard_s > CHOOSE_S
-        if self._outfit.parts.meter is None or is_idle:
+        if self._outfit.parts.meter is None or not self._beat.is_busy:
             return PERIOD_S_MAX
         return self._gauge.period_s
 
@@ -278,6 +274,11 @@ class Governor:
         self._try()
 
     # --- what is shown -----------------------------------------------------------------------
+
+    @property
+    def is_resting(self) -> bool:
+        """Return whether nothing ran for a while, so that nothing ticks."""
+        return self._beat.is_resting
 
     @property
     def law(self) -> Law:
@@ -346,7 +347,8 @@ class Governor:
     @property
     def hands(self) -> Hands:
         """Return what is said of the meter and the clocks."""
-        return Hands(self._outfit.parts.told, self._gauge.fault, self._caps.told)
+        fault = self._gauge.told(self._law.why_source)
+        return Hands(self._outfit.parts.told, fault, self._caps.told)
 
     def watts(self) -> Watts:
         """Return what `state` says of the power."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edged.board.knobs.cap import mhz
 from edged.board.soc import Clocks, Point
 from edged.power.forecast import Phase
 
@@ -42,8 +41,8 @@ class Stop:
         """Return it in words."""
         if self.phase is None or self.clocks is None:
             return "idle"
-        clocks = self.clocks.by_domain
-        return f"{self.phase:7} cpu {mhz(clocks['cpu'])}, ddr {mhz(clocks['ddr'])}"
+        clocks = (f"{name} {hz / 1e6:.0f}" for name, hz in self.clocks.by_domain.items())
+        return f"{self.phase:7} {' '.join(clocks)} MHz"
 
 
 @dataclass(frozen=True, slots=True)

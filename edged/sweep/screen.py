@@ -12,7 +12,7 @@ from edged.sweep.plan import Plan, Stop
 from edged.sweep.sight import Sight
 
 BAR_CHARS = 40
-NAME_CHARS = 34
+NAME_CHARS = 38
 
 
 def left(seconds_s: float) -> str:

@@ -28,12 +28,15 @@ class Bounds:
             more than 50 W for such a board has slipped; a contract of the supply lowers it.
         stuck_s: equal to the last digit for so long is no measurement.
         stale_s: a reading may be so old beyond its averaging time.
+        apart_s: readings further apart say nothing of the time between: an idle board's meter is
+            not read, and shows the same idle watts an hour later.
     """
 
     least_w: float = 0.3
     most_w: float = 50.0
     stuck_s: float = 30.0
     stale_s: float = 1.0
+    apart_s: float = 5.0
 
 
 class Doubt:
@@ -42,7 +45,7 @@ class Doubt:
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
         self._last_w: float | None = None
-        self._since_s = 0.0
+        self._since_s = self._seen_s = 0.0
         self._outside = 0
 
     def judge(self, reading: Reading, now_s: float) -> Reading:
@@ -79,7 +82,9 @@ class Doubt:
         raise MeterFault("wrong_shunt", f"{what} again and again; {allowed}: the shunt {shunt}")
 
     def _judge_change(self, reading: Reading) -> None:
-        if reading.watts_w != self._last_w:
+        was_looked_at = reading.at_s - self._seen_s <= self._bounds.apart_s
+        self._seen_s = reading.at_s
+        if reading.watts_w != self._last_w or not was_looked_at:
             self._last_w, self._since_s = reading.watts_w, reading.at_s
         stuck_s = reading.at_s - self._since_s
         if stuck_s >= self._bounds.stuck_s:

@@ -6,7 +6,7 @@ In:  errors of the kernel.     Out: `MeterFault`, whose name and sentence go int
 from __future__ import annotations
 
 import errno
-from typing import Literal
+from typing import Literal, get_args
 
 from edged.errors import MeterLost
 
@@ -24,6 +24,7 @@ Fault = Literal[
     "wrong_shunt",
 ]
 
+FAULTS = frozenset(get_args(Fault))
 # Source: errno(3). ENXIO and EREMOTEIO: an I2C chip that does not acknowledge its address.
 _GONE = frozenset({errno.ENOENT, errno.ENODEV, errno.ENXIO, errno.ENOTDIR, errno.EREMOTEIO})
 _DENIED = frozenset({errno.EACCES, errno.EPERM})
