@@ -8,6 +8,7 @@ they hold no budget, the governor's forecast does.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,6 +20,9 @@ OFF_MIN, OFF_MAX = 0.25, 4.0
 COST_MIN = 1e-9
 # Before answers teach better, a token of the answer counts like so many of the prompt.
 ANSWER_WEIGHT = 5.0
+# What one answer may say of its client, at most; and so many clients are remembered.
+RATIO_MAX = 100.0
+CLIENTS_MAX = 1000
 # Of a first answer that nobody counted; the next ones teach better.
 UNCOUNTED_TOKENS = 100
 
@@ -84,3 +88,29 @@ class Costs:
 
 # Until an answer taught them, only their ratios mean anything: all clients are charged alike.
 JOULES = Costs(0.0005, 0.0025, 0.1)
+
+
+class Ratios:
+    """What each client's answers take of what such prompts are forecast to take.
+
+    One whose answers end early would else be charged for the longest that it may get, and another
+    whose answers do not would have more of the board.
+    """
+
+    def __init__(self) -> None:
+        self._ratios: OrderedDict[str, float] = OrderedDict()
+
+    def of(self, client: str) -> float:
+        """Return a client's ratio; 1 for one that nothing is known of."""
+        return self._ratios.get(client, 1.0)
+
+    def learn(self, client: str, forecast: float, measured: float) -> None:
+        """Take what an answer took; forecasts are off by factors, so factors are learned."""
+        if measured <= 0:
+            return
+        before = self.of(client)
+        off = min(RATIO_MAX, max(1 / RATIO_MAX, measured / (before * forecast)))
+        self._ratios[client] = before * off**LEARNED_SHARE
+        self._ratios.move_to_end(client)
+        if len(self._ratios) > CLIENTS_MAX:
+            self._ratios.popitem(last=False)

@@ -190,7 +190,7 @@ class Dispatch:
             is_ending = serial in self._ending or serial in self._ends
             if row is None or is_ending or row.deadline_s <= begins_s:
                 continue  # cancelled, or expired, during the commit
-            forecast_j = self.line.forecast_j(row)
+            forecast_j = self.line.charge_j(row)
             running = self._running[serial] = Running(row, job, now_s, forecast_j)
             if granted is not None and granted.sequences:
                 running.sequences, running.throttled = granted.sequences, granted.throttled

@@ -11,7 +11,7 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from edged.costs import JOULES, Costs, Counted
+from edged.costs import JOULES, Costs, Counted, Ratios
 from edged.grants import Grants, late_of
 from edged.places import places
 from edged.power.grant import Granted
@@ -69,6 +69,7 @@ class Line:
         self._grants = grants
         self._turns = Turns()
         self._joules = JOULES
+        self._ratios = Ratios()
         self._seconds: Costs | None = None
         self._told: dict[int, Told] = {}
         self.error_share: float | None = None
@@ -83,8 +84,12 @@ class Line:
         return Next(picked.serials, granted, queued.now_s)
 
     def forecast_j(self, counted: Counted) -> float:
-        """Return the joules that a prompt will take; so much its client's turn is charged with."""
+        """Return the joules that a prompt will take, whoever asks."""
         return self._joules.forecast(counted)
+
+    def charge_j(self, row: Row) -> float:
+        """Return the joules that a client's turn is charged with when its row starts."""
+        return self._joules.forecast(row) * self._ratios.of(row.client)
 
     def correct(self, row: Row, forecast_j: float, measured_j: float) -> None:
         """Give a client back what its row did not take, or charge what it took over."""
@@ -92,6 +97,7 @@ class Line:
 
     def learn(self, row: Row, measured_j: float, answer_s: float) -> None:
         """Take what a whole answer took, and how far off its device was told."""
+        self._ratios.learn(row.client, self._joules.forecast(row), measured_j)
         self._joules = self._joules.learned(row, measured_j)
         known = self._seconds
         self._seconds = Costs.of(row, answer_s) if known is None else known.learned(row, answer_s)
@@ -153,7 +159,7 @@ class Line:
         return expected_s(ahead, sequences, self._seconds.mean, self._seconds.forecast(row))
 
     def _queued(self) -> Queued:
-        return Queued(self._spool.clock.now_s(), self._turns, self._joules.forecast)
+        return Queued(self._spool.clock.now_s(), self._turns, self.charge_j)
 
 
 def expected_s(ahead: int, sequences: int, mean_s: float, own_s: float) -> float:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edged.costs import JOULES, OFF_MAX, Costs
+from edged.costs import CLIENTS_MAX, JOULES, OFF_MAX, RATIO_MAX, Costs, Ratios
 from tests.prompt_fixtures import row
 
 
@@ -42,3 +42,27 @@ def test_an_answer_that_took_nothing_teaches_nothing() -> None:
 def test_the_first_answer_teaches_what_it_took(prompt: int, answer: int, took_s: float) -> None:
     one = row(prompt_tokens=prompt, answer_tokens=answer)
     assert Costs.of(one, took_s).forecast(one) == pytest.approx(took_s)
+
+
+@given(st.floats(0.02, 50.0))
+def test_what_a_client_takes_of_its_forecasts_is_learned(ratio: float) -> None:
+    ratios = Ratios()
+    for _ in range(40):
+        ratios.learn("a", 3.0, 3.0 * ratio)
+    assert ratios.of("a") == pytest.approx(ratio, rel=0.05)
+    assert ratios.of("b") == 1.0
+
+
+@given(st.floats(-1.0, 1e9))
+def test_one_answer_does_not_teach_a_client_more_than_a_factor(measured_j: float) -> None:
+    ratios = Ratios()
+    ratios.learn("a", 1.0, measured_j)
+    assert 1 / RATIO_MAX < ratios.of("a") < RATIO_MAX
+
+
+def test_the_ratios_of_a_bounded_number_of_clients_are_remembered() -> None:
+    ratios = Ratios()
+    for number in range(CLIENTS_MAX + 1):
+        ratios.learn(f"c{number}", 1.0, 2.0)
+    assert ratios.of("c0") == 1.0
+    assert ratios.of("c1") > 1.0

@@ -111,9 +111,12 @@ def test_a_prompt_unacknowledged_at_a_kill_comes_again(tmp_path: Path) -> None:
 
 
 @BROKER
-def test_an_acknowledgement_of_an_earlier_connection_acknowledges_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+def test_an_acknowledgement_of_an_earlier_connection_acknowledges_nothing(
+    tmp_path: Path, protocol: str
+) -> None:
     async def scenario(broker: Mosquitto) -> None:
-        async with board(broker_config(broker)) as session:
+        async with board(broker_config(broker, protocol=protocol)) as session:
             await session.connected()
             earlier = await publish_and_take(broker, session, b"earlier")
             broker.stop()

@@ -41,6 +41,7 @@ pytestmark = pytest.mark.broker
 # Source: MQTT 5, 3.4: the PUBACK of packet 1; with a reason it would be longer.
 PUBACK = bytes([0x40, 2, 0, 1])
 SLOW = pytest.mark.slow
+BOTH = pytest.mark.parametrize("protocol", ["5", "3.1.1"])
 
 
 @pytest.fixture
@@ -98,7 +99,7 @@ def test_a_prompt_cut_in_the_middle_comes_again_whole(broker: Mosquitto) -> None
     finish(scenario())
 
 
-@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+@BOTH
 def test_a_prompt_whose_puback_was_lost_comes_again(broker: Mosquitto, protocol: str) -> None:
     async def scenario() -> None:
         async with faulty(broker, protocol=protocol) as (proxy, address):
@@ -136,10 +137,14 @@ def test_a_publish_whose_puback_was_lost_fails_and_the_broker_has_it(broker: Mos
     finish(scenario())
 
 
+@BOTH
 @pytest.mark.parametrize("fault", ["cut", "reset"])
-def test_an_idle_connection_that_ends_is_noticed_at_once(broker: Mosquitto, fault: str) -> None:
+def test_an_idle_connection_that_ends_is_noticed_at_once(
+    broker: Mosquitto, fault: str, protocol: str
+) -> None:
     async def scenario() -> None:
-        async with faulty(broker) as (proxy, address), board(address) as session:
+        behind = faulty(broker, protocol=protocol)
+        async with behind as (proxy, address), board(address) as session:
             await session.connected()
             getattr(proxy, fault)()
             await served_again(session)
@@ -167,13 +172,15 @@ def test_a_connection_cut_while_it_opens_is_tried_again(broker: Mosquitto, momen
     finish(scenario())
 
 
+@BOTH
 def test_a_burst_over_a_link_that_breaks_again_and_again_arrives_in_order(
-    broker: Mosquitto,
+    broker: Mosquitto, protocol: str
 ) -> None:
     lines = [b"prompt %03d" % number for number in range(120)]
 
     async def scenario() -> None:
-        async with faulty(broker) as (proxy, address), board(address) as session:
+        behind = faulty(broker, protocol=protocol)
+        async with behind as (proxy, address), board(address) as session:
             await session.connected()
             taken: list[bytes] = []
             with Device(broker) as device:
@@ -191,9 +198,13 @@ def test_a_burst_over_a_link_that_breaks_again_and_again_arrives_in_order(
 
 
 @SLOW
-def test_a_half_open_connection_is_noticed_within_two_keep_alives(broker: Mosquitto) -> None:
+@BOTH
+def test_a_half_open_connection_is_noticed_within_two_keep_alives(
+    broker: Mosquitto, protocol: str
+) -> None:
     async def scenario() -> None:
-        async with faulty(broker, keepalive_s=5) as (proxy, address), board(address) as session:
+        behind = faulty(broker, keepalive_s=5, protocol=protocol)
+        async with behind as (proxy, address), board(address) as session:
             await session.connected()
             proxy.vanish()
             with Device(broker) as device:

@@ -14,17 +14,19 @@ import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from edged.answers import Answers
 from edged.contract import Outbound
 from edged.engine.client import KILL_S_MAX
-from edged.engine.patience import HANG_S
+from edged.engine.patience import HANG_S, Patience
 from edged.mqtt import Delivery, Session
 from edged.rows import Letter
 from tools.simulation.devices import SCHEMA
 from tools.simulation.engine import CRASHES, HANGS
+from tools.simulation.meter import FAILURES, Failure
 from tools.simulation.observer import BOARD, CORRELATION, Asked
 from tools.simulation.seeds import run_seed
 from tools.simulation.wire import Message
@@ -90,11 +92,11 @@ def told_by_a_process(hash_seed: str) -> str:
 # What goes wrong in the tests below is written out, not drawn.
 
 
-def played(play: Callable[[World], Awaitable[None]]) -> Found:
+def played(play: Callable[[World], Awaitable[None]], *, is_metered: bool = False) -> Found:
     """Play on a board whose broker and engine are there; return what it showed."""
 
     async def whole(world: World) -> None:
-        world.is_metered = False
+        world.is_metered = is_metered
         await world.network.open()
         world.begin()
         await world.passing(5.0)
@@ -108,11 +110,13 @@ def played(play: Callable[[World], Awaitable[None]]) -> Found:
     return found
 
 
-def ask(world: World, id: str, text: str = "hello", **keys: object) -> Asked:
+def ask(
+    world: World, id: str, text: str = "hello", client: str = "tester", **keys: object
+) -> Asked:
     """Publish a prompt; return the books on it."""
     asked = world.observer.asked[id.encode()] = Asked(text)
     body = json.dumps({"prompt": text, **keys}).encode()
-    topic = f"{BOARD}/req/tester/{id}"
+    topic = f"{BOARD}/req/{client}/{id}"
     world.broker.publish(Message(topic, body, fields=((CORRELATION, id.encode()),)))
     return asked
 
@@ -229,6 +233,67 @@ def test_nonsense_in_the_place_of_an_answer_is_an_error() -> None:
     played(play)
 
 
+@pytest.mark.parametrize("failure", FAILURES)
+def test_a_meter_that_fails_is_not_believed_and_prompts_are_answered(failure: Failure) -> None:
+    async def play(world: World) -> None:
+        async def answered(id: str) -> None:
+            asked = ask(world, id, schema=LONG)
+            await world.passing(20.0)
+            assert asked.event == "done"
+
+        await answered("before")
+        assert power_of(world)["meter_fault"] is None
+        world.meter.failure = failure
+        for number in range(4):
+            await answered(f"p-{number}")
+        assert power_of(world)["meter_fault"] is not None
+        world.meter.failure = None
+        await answered("after")
+        await answered("and-told")
+        assert power_of(world)["meter_fault"] is None
+
+    played(play, is_metered=True)
+
+
+def power_of(world: World) -> dict[str, Any]:
+    """Return what the board last said of its power."""
+    state = json.loads(world.broker.retained[f"{BOARD}/state"].message.payload)
+    found: dict[str, Any] = state["power"]
+    return found
+
+
+@pytest.mark.parametrize(
+    "cheap",
+    [
+        pytest.param({"type": "string", "minLength": 50, "maxLength": 50}, id="shorter"),
+        pytest.param({"type": "string", "maxLength": 200}, id="shorter than forecast"),
+    ],
+)
+def test_clients_that_ask_all_the_time_get_the_same_joules(cheap: dict[str, object]) -> None:
+    schemas = {"dear": LONG, "cheap": cheap}
+
+    async def play(world: World) -> None:
+        asked = {
+            client: [ask(world, f"{client}-{n}", client=client, schema=schema) for n in range(60)]
+            for client, schema in schemas.items()
+        }
+        while sum(len(one.outcomes) for own in asked.values() for one in own) < 60:
+            await world.passing(0.1)
+        joules = {client: list(map(joules_of, own)) for client, own in asked.items()}
+        dearest_j = max(joules["dear"])
+        assert dearest_j > 3 * max(joules["cheap"])
+        assert all(0.0 in own for own in joules.values()), "both still ask"
+        # Four run at a time, and what the first of them take is not known yet.
+        assert abs(sum(joules["dear"]) - sum(joules["cheap"])) <= 5 * dearest_j
+
+    played(play)
+
+
+def joules_of(asked: Asked) -> float:
+    """Return the joules that a prompt's outcome tells; 0 without one."""
+    return sum(float(json.loads(body)["energy"]["j"]) for body in asked.outcomes)
+
+
 def test_a_prompt_that_is_cancelled_while_it_starts_is_not_computed() -> None:
     async def play(world: World) -> None:
         for number in range(25):
@@ -238,6 +303,20 @@ def test_a_prompt_that_is_cancelled_while_it_starts_is_not_computed() -> None:
             world.broker.publish(Message(topic, b""))
             await world.passing(2.0)
             assert asked.event in ("cancelled", "done")
+
+    played(play)
+
+
+def test_a_cancel_outlives_the_engine_that_was_to_obey_it() -> None:
+    async def play(world: World) -> None:
+        assert world.engines is not None
+        assert world.engines.current is not None
+        asked = ask(world, "asked", schema=LONG)
+        await world.passing(0.1)
+        world.engines.current.hang()
+        world.broker.publish(Message(f"{BOARD}/cancel/tester/asked", b""))
+        await world.passing(60.0)
+        assert (asked.event, asked.deaths) == ("cancelled", 1)
 
     played(play)
 
@@ -268,6 +347,11 @@ def test_a_second_outcome_of_one_prompt_is_seen(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(Answers, "letter", changing)
     assert "an outcome was published that is not in the spool" in violations(3)
+
+
+def test_a_healthy_engine_that_is_killed_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Patience, "limit_s", 0.0)
+    assert "a healthy engine was killed" in violations(3)
 
 
 def test_a_prompt_that_is_never_answered_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:

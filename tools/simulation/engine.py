@@ -63,6 +63,9 @@ class Watcher(Protocol):
     def ended(self, ids: Iterable[str]) -> None:
         """The engine, or its connection, ends with these in its batch."""
 
+    def killed_in_health(self) -> None:
+        """An engine that neither hangs nor stands still, and never did, is killed."""
+
 
 class _Collected(Outlet):
     """The engine's end of a socket, written after the step."""
@@ -130,6 +133,7 @@ class NearEngine:
 
     Attributes:
         garbles: so many of its next answers are nonsense.
+        has_failed: whether it ever hung or stood still.
     """
 
     def __init__(self, config: Config, pid: int, computed: Computed, watcher: Watcher) -> None:
@@ -141,6 +145,7 @@ class NearEngine:
         self._goes_on.set()
         self._steps_on.set()
         self.garbles = 0
+        self.has_failed = False
         self.has_ended = asyncio.Event()
         self._config = config
         self._computed = computed
@@ -193,10 +198,12 @@ class NearEngine:
 
     def hang(self) -> None:
         """Let no step come back any more."""
+        self.has_failed = True
         self._steps_on.clear()
 
     def freeze(self) -> None:
         """Stand still, as a process that is stopped."""
+        self.has_failed = True
         self._goes_on.clear()
 
     def thaw(self) -> None:

@@ -183,6 +183,10 @@ class Observer:
             if found is not None and found[0] in self.asked:
                 self.asked[found[0]].deaths += 1
 
+    def killed_in_health(self) -> None:
+        """An engine that did nothing wrong was killed: the next one has to load the model."""
+        self.violated("a healthy engine was killed")
+
     def _attempts(self, id: str) -> int:
         found = self._row("SELECT attempts FROM prompt WHERE serial = ?", int(id))
         return 0 if found is None else int(found[0])

@@ -80,14 +80,19 @@ class Engines:
         self.current.start()
 
     def kill(self, pid: int) -> str:
-        """End it, if anything can."""
-        if not self.cannot_end and self.current is not None:
-            self.current.end()
+        """End it, if anything can; the daemon does so to one that hangs."""
+        if self.current is not None and self._lives and not self.current.has_failed:
+            self._watcher.killed_in_health()
+        self._end()
         return ""
 
     def renew(self, pid: int) -> None:
         """End it: the daemon starts the next one."""
-        self.kill(pid)
+        self._end()
+
+    def _end(self) -> None:
+        if not self.cannot_end and self.current is not None:
+            self.current.end()
 
     async def gone(self, pid: int) -> None:
         """Wait until it has ended."""

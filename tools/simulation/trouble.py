@@ -118,10 +118,10 @@ async def fail_engines(world: World) -> None:
 
 
 async def lose_meter(world: World) -> None:
-    """The meter falls silent."""
-    world.meter.fault = "no such device"
+    """The meter falls silent, or tells what cannot be."""
+    world.meter.fail()
     await asyncio.sleep(world.chance.uniform(1, 60))
-    world.meter.fault = ""
+    world.meter.failure = None
 
 
 async def fill_disk(world: World) -> None:
@@ -278,7 +278,7 @@ async def _calm(world: World) -> None:
     world.network.weather.delay_s = 0.0
     await world.network.open()
     world.free_disk()
-    world.meter.fault = ""
+    world.meter.failure = None
     if world.engines is not None:
         world.engines.cannot_end = world.engines.keeps_failing = False
         if world.engines.current is not None and world.engines.current.is_sick:

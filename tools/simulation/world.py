@@ -22,6 +22,7 @@ from typing import Any
 
 import paho.mqtt.client as paho
 
+from edged.board.meters.doubt import Bounds, Doubted
 from edged.board.soc import KNOBS, SOCS
 from edged.board.virtual.live import LiveBoard
 from edged.board.virtual.plant import drawn
@@ -94,7 +95,7 @@ class World:
         self.disk = Disk()
         self.life: Life | None = None
         self.engines: Engines | None = None
-        self.meter = Meter()
+        self.meter = Meter(seed)
         self.is_metered = self.chance.random() < 0.25
         self.cut: Cut | None = None
         self.has_died = asyncio.Event()
@@ -222,7 +223,8 @@ class World:
             return Parts()
         live = LiveBoard(drawn(SOCS["rk3588"], 0), KNOBS, self.loop.time)
         self.meter.live = live
-        return Parts(live.board.plant.soc, self.meter, live, live.run)
+        doubted = Doubted(self.meter, Bounds(), self.loop.time)
+        return Parts(live.board.plant.soc, doubted, live, live.run)
 
     # What happens between two turns, and in the spool's thread.
 
