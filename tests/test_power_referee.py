@@ -2,8 +2,8 @@
 
 Goal: windows stay under the limit and use it, from an RK3588's figures and what the chip taught.
 Method: the law alone with steps of milliseconds, and the daemon's parts with a simulated engine
-whose chunks take a fifth of a second; the plant's own joules judge. Each budget holds for a while; a step
-is full load, a pause is none.
+whose chunks take a fifth of a second; the plant's own joules judge. Each budget holds for a while;
+a step is full load, a pause is none.
 """
 
 from __future__ import annotations
