@@ -16,11 +16,12 @@ from edged.bench.host.judge import Figures, Joules, Span, judged
 from edged.bench.host.plant import Chip, Plant, drawn
 from edged.bench.power_judge import SETTLED_S, Truth
 from edged.board.meters.conversions import Conversions
-from edged.board.soc import RK3588, operating_points
+from edged.board.soc import operating_points
 from edged.power.budget import Budget
 from edged.power.forecast import Forecast, Learned, Step
 from edged.power.governor import BURST_S
 from edged.power.law import Law, Settings
+from edged.power.outfit import STRANGER
 from edged.power.plausible import Metered
 
 LOOK_S, AVERAGING_S, READ_S = 0.02, 0.125, 0.1125
@@ -78,8 +79,8 @@ class Board:
         self._machine = Machine(seed)
         self._random = random.Random(f"bare {seed}")
         self._conversions = Conversions(AVERAGING_S)
-        points = operating_points(RK3588, frozenset())
-        forecast = Forecast(RK3588, points, Learned(), is_own=False)
+        points = operating_points(STRANGER, frozenset())
+        forecast = Forecast(STRANGER, points, Learned(), is_own=False)
         settings = Settings(board_known=False)
         self._law = Law(forecast, Budget(budget_w=budget_w).limits(), settings, 0.0)
         self._tick_s, self._choose_s, self._turn = 0.0, 1.0, 0

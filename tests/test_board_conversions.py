@@ -53,6 +53,31 @@ def test_what_the_means_add_up_to_is_what_was_drawn(length_s: float, cycle_s: fl
     assert told_j == pytest.approx(drawn_j, rel=0.03)
 
 
+@pytest.mark.parametrize("cycle_s", [1.0, 1.3])
+def test_equal_means_of_an_idle_board_lose_nobody_the_clock(cycle_s: float) -> None:
+    length_s, quantum_w = 0.14, 0.025
+    clock, last_w, offs_s = Conversions(TOLD_S), 0.0, []
+    for number in range(2, int(60.0 / READ_S)):
+        now_s = number * READ_S
+        ended = int(now_s / length_s)
+        start_j, end_j = (joules(one * length_s, cycle_s) for one in (ended - 1, ended))
+        shown_w = round((end_j - start_j) / length_s / quantum_w) * quantum_w
+        off_s = abs(clock.end_s(shown_w, now_s) - ended * length_s)
+        if shown_w != last_w and now_s > 10.0:
+            offs_s.append(off_s)
+        last_w = shown_w
+    assert max(offs_s) < length_s
+    assert sum(offs_s) / len(offs_s) < length_s / 3
+
+
+def test_another_figure_is_of_a_mean_that_ended_after_the_look_before() -> None:
+    clock = Conversions(TOLD_S)
+    for number in range(20):
+        clock.end_s(2.0 + number, number * TOLD_S)
+    clock.end_s(21.0, 20.5 * TOLD_S)  # still the last one, or one more that is equal
+    assert clock.end_s(9.0, 21.5 * TOLD_S) >= 20.5 * TOLD_S
+
+
 def test_a_mean_that_is_read_twice_ends_once() -> None:
     clock = Conversions(TOLD_S)
     clock.end_s(2.0, 0.0)

@@ -13,6 +13,7 @@ from edged.power.forecast import (
     GAIN_MIN,
     STRANGER_MAX,
     STRANGER_MIN,
+    TAUGHT_TICKS,
     Forecast,
     Learned,
     Phase,
@@ -127,3 +128,18 @@ def test_the_parts_of_a_pause_add_up_to_its_mean(pause_s: float) -> None:
         joules += power_w * (min(until_s, pause_s) - min(at_s, pause_s))
         at_s = until_s
     assert joules / pause_s == pytest.approx(forecast.paused_w(point, pause_s))
+
+
+def test_mixed_seconds_teach_a_phase_less_that_its_own_readings_taught() -> None:
+    forecast = Forecast(RK3588, POINTS, Learned(prefill_ticks=TAUGHT_TICKS))
+    forecast.learn_mixed(1.2 * (4.0 - forecast.floor_w) + forecast.floor_w, 4.0)
+    learned = forecast.learned
+    assert (learned.prefill_gain, learned.decode_gain) == pytest.approx((1.05, 1.1))
+
+
+def test_mixed_seconds_teach_both_phases_alike_where_both_were_taught() -> None:
+    taught = Learned(prefill_ticks=TAUGHT_TICKS, decode_ticks=TAUGHT_TICKS)
+    forecast = Forecast(RK3588, POINTS, taught)
+    forecast.learn_mixed(1.2 * (4.0 - forecast.floor_w) + forecast.floor_w, 4.0)
+    learned = forecast.learned
+    assert (learned.prefill_gain, learned.decode_gain) == pytest.approx((1.1, 1.1))

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edged.power.budget import Limits
-from edged.power.ledger import PAUSE_S_MAX, PAUSE_S_MIN, Ledger, Planned
+from edged.power.ledger import MORE_S_MIN, PAUSE_S_MAX, PAUSE_S_MIN, Ledger, Planned
 from edged.power.trace import Trace
 
 LIMITS = Limits(mean_w=4.0, window_s=10.0, peak_w=4.8, peak_window_s=1.0)
@@ -112,6 +112,34 @@ def test_no_peak_window_that_ends_with_a_step_is_over_its_limit(
     ends_s = [moment for moment in drawn._times_s if moment > LIMITS.peak_window_s]
     means_w = [drawn.joules_at(end) - drawn.joules_at(end - 1.0) for end in ends_s]
     assert max(means_w, default=0.0) <= 1.0001 * LIMITS.peak_w
+
+
+def test_a_long_step_waits_until_the_last_one_leaves_the_peak_s_window_and_no_longer() -> None:
+    limits = Limits(mean_w=3.5, window_s=10.0, peak_w=3.6, peak_window_s=1.0)
+    step_s, step_w, steps = 0.19, 9.0, 40
+    drawn = drive(Ledger(limits, now_s=0.0), [(step_s, step_w)] * steps, metered=True)
+    # So much of the step before may be in the same second.
+    shared_s = (limits.peak_w - PAUSED_W) / (step_w - PAUSED_W) - step_s
+    assert drawn.end_s <= steps * (1.02 - shared_s)
+
+
+def test_a_bunch_that_was_paused_is_not_paused_again_for_what_is_still_owed() -> None:
+    account = ledger()
+    account.expect(0.1, 4.8)  # 0.08 J over: as much again makes 0.16 J, earned in 0.067 s
+    owed, again = (Planned(0.1, 4.8, PAUSED_W, rested_s=rested_s) for rested_s in (0.0, BUNCH_S))
+    assert account.pause_s(0.1, owed, BUNCH_S) == BUNCH_S
+    assert account.pause_s(0.1, again, BUNCH_S) == pytest.approx(0.067, abs=0.001)
+
+
+@given(st.floats(0.0, 1.0), st.floats(0.001, 0.3))
+def test_a_pause_lasts_its_least_in_all_and_is_made_longer_by_moments(
+    rested_s: float, owed_j: float
+) -> None:
+    account = ledger()
+    account.expect(1.0, LIMITS.mean_w + owed_j)
+    pause_s = account.pause_s(1.0, Planned(0.1, 3.9, PAUSED_W, rested_s=rested_s), 0.0)
+    assert pause_s >= MORE_S_MIN
+    assert rested_s + pause_s >= PAUSE_S_MIN
 
 
 def rested(account: Ledger, paused_s: float) -> float:

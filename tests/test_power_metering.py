@@ -3,6 +3,8 @@ from __future__ import annotations
 import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edged.board.soc import RK3588, operating_points
 from edged.power.budget import Budget
@@ -59,3 +61,32 @@ def test_gains_come_right_where_no_reading_is_of_one_phase_alone(gain: float) ->
     for number in range(800):
         bench.tick(true_w + number % 2 / 100)
     assert bench.forecast_w == pytest.approx(true_w, rel=0.05)
+
+
+def test_watts_that_follow_a_step_late_are_charged_once() -> None:
+    bench, read_j = Bench(), 0.0
+    for number in range(160):
+        metered_w = (0.7, 1.3)[number % 2] * bench.forecast_w
+        bench.tick(metered_w)
+        read_j += metered_w * MEAN_S
+    charged_j = bench.ledger.joules_at(bench.ledger.metered_s) - bench.ledger.joules_at(0.0)
+    assert charged_j == pytest.approx(read_j, rel=0.04)
+
+
+def test_what_is_charged_beyond_the_readings_teaches_no_gain() -> None:
+    bench = Bench()
+    true_w = bench.forecast_w
+    for number in range(800):
+        bench.tick((0.6, 1.4)[number % 2] * true_w)
+    assert bench.forecast_w == pytest.approx(true_w, rel=0.02)
+
+
+@given(st.lists(st.floats(0.6, 1.6), min_size=1, max_size=60))
+def test_in_all_no_less_is_charged_than_was_read(shares: list[float]) -> None:
+    bench, read_j = Bench(), 0.0
+    for share in shares:
+        metered_w = share * bench.forecast_w
+        bench.tick(metered_w)
+        read_j += metered_w * MEAN_S
+        charged_j = bench.ledger.joules_at(bench.ledger.metered_s) - bench.ledger.joules_at(0.0)
+        assert charged_j >= read_j - 1e-9

@@ -62,6 +62,16 @@ def test_always_on_an_unknown_machine_is_blind() -> None:
     assert found.law.standing.state is State.BLIND
 
 
+def test_on_a_machine_that_nobody_knows_a_pause_is_forecast_to_cost_nothing() -> None:
+    forecast = outfit(config(), Parts(), None, clock).law.forecast
+    assert forecast.paused_w(forecast.points[0], 0.2) == pytest.approx(forecast.floor_w, rel=0.02)
+
+
+def test_on_a_known_board_a_pause_is_forecast_to_cost_what_its_memory_clock_does() -> None:
+    forecast = outfit(config(), Parts(on_cpu(RK3588)), None, clock).law.forecast
+    assert forecast.paused_w(forecast.points[0], 0.2) > 1.1 * forecast.floor_w
+
+
 def test_a_virtual_board_wants_the_simulated_engine() -> None:
     with pytest.raises(ConfigError, match=r'set engine\.backend = "sim"'):
         parts_here(config(engine={"virtual_board": "rk3588"}), clock)

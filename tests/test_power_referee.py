@@ -2,8 +2,8 @@
 
 Goal: windows stay under the limit and use it, from an RK3588's figures and what the chip taught.
 Method: the law alone with steps of milliseconds, and the daemon's parts with a simulated engine
-whose chunks take half a second; the plant's own joules judge. Each budget holds for a while; a step
-is full load, a pause is none.
+whose chunks take a fifth of a second; the plant's own joules judge. Each budget holds for a while;
+a step is full load, a pause is none.
 """
 
 from __future__ import annotations
@@ -114,4 +114,10 @@ def test_a_machine_of_another_form_stays_under_each_of_its_limits(
 ) -> None:
     found = figures(tmp_path, seed)
     assert [one.over_share for one in found] == [0.0, 0.0, 0.0]
-    assert all(one.mean_w > 0.85 * one.limit_w for one in found)
+    assert all(one.mean_w > 0.92 * one.limit_w for one in found)
+
+
+def test_with_chunks_of_a_fifth_of_a_second_the_lowest_limit_is_used(tmp_path: Path) -> None:
+    lowest = figures(tmp_path, 1)[-1]
+    assert lowest.limit_w == min(BUDGETS_W)
+    assert lowest.mean_w >= 0.95 * lowest.limit_w

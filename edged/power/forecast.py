@@ -24,6 +24,9 @@ BAND_WEIGHT = 0.02
 # A mean of mixed seconds counts half, and not where little ran: pauses have no gain.
 MIXED_WEIGHT = 0.5
 MIXED_ABOVE = 0.2
+# Of that a phase takes so much that readings of its own taught, where none taught the other one:
+# the error is rather the other's. Not none, since a step's own readings miss what follows it.
+MIXED_TAUGHT = 0.5
 # A gain further off than this is a broken meter or another board, not this one.
 GAIN_MIN, GAIN_MAX = 0.4, 2.5
 # Where the table is another machine's, its watts say little of this one's: a processor of 100 W.
@@ -241,12 +244,13 @@ class Forecast:
         above_w = expected_w - self.floor_w
         if above_w < MIXED_ABOVE * self.floor_w:
             return
-        scale = 1 + MIXED_WEIGHT * ((metered_w - self.floor_w) / above_w - 1)
-        now = self.learned
+        off, now = (metered_w - self.floor_w) / above_w - 1, self.learned
+        prefill_scale = 1 + _mixed_weight(now.prefill_ticks, now.decode_ticks) * off
+        decode_scale = 1 + _mixed_weight(now.decode_ticks, now.prefill_ticks) * off
         self.learned = replace(
             now,
-            prefill_gain=self._bounded(scale * now.prefill_gain),
-            decode_gain=self._bounded(scale * now.decode_gain),
+            prefill_gain=self._bounded(prefill_scale * now.prefill_gain),
+            decode_gain=self._bounded(decode_scale * now.decode_gain),
         )
 
     def _bounded(self, gain: float) -> float:
@@ -279,6 +283,12 @@ def _learned(gain: float, ratio: float, ticks: int) -> float:
     """Return the gain after one more tick: a running mean at first, then an EWMA."""
     weight = max(GAIN_WEIGHT, 1 / (ticks + 1))
     return gain * (1 + weight * (ratio - 1))
+
+
+def _mixed_weight(ticks: int, other_ticks: int) -> float:
+    """Return how far a phase's gain follows a mixed mean."""
+    is_taught_alone = ticks >= TAUGHT_TICKS > other_ticks
+    return MIXED_WEIGHT * (MIXED_TAUGHT if is_taught_alone else 1.0)
 
 
 def _scaled(pace: float, ratio: float) -> float:

@@ -255,6 +255,7 @@ class Law:
             power_w=power_w,
             paused_w=self.forecast.paused_w(point, self._bunch_s),
             doubt_w=self._doubt.share(step.phase) * (power_w - self.forecast.floor_w),
+            rested_s=now_s - self._last_step_end_s,
         )
         pause_s = self._ledger.pause_s(now_s, planned, self._bunch_s)
         self._paused_s += pause_s

@@ -18,6 +18,10 @@ from edged.power.trace import Trace
 # Pauses are bunched: worker threads that spin eat shorter ones; longer ones are felt.
 PAUSE_S_MIN = 0.05
 PAUSE_S_MAX = 0.5
+# A pause that lasts already may be made longer by as little: nothing spins any more.
+MORE_S_MIN = 0.02
+# The moment from which a step fits is sought to this.
+FIT_S = 0.004
 # The exact window ends this share of the limit above the aim: with both at one figure, each step
 # waits for the one that leaves the window, and a percent of the watts is never used.
 WINDOW_SLACK = 0.005
@@ -35,12 +39,19 @@ class Planned:
         length_s, power_w: its forecast.
         paused_w: what a pause before it draws.
         doubt_w: what steps may draw beyond their forecast, for all that is known.
+        rested_s: how long the pause lasts already.
     """
 
     length_s: float
     power_w: float
     paused_w: float
     doubt_w: float = 0.0
+    rested_s: float = 0.0
+
+    @property
+    def step_j(self) -> float:
+        """Return the joules of the step."""
+        return self.power_w * self.length_s
 
 
 class Ledger:
@@ -147,39 +158,60 @@ class Ledger:
         """Return how long to pause before a step may start; 0: it may.
 
         `bunch_s` is the pause that a debt is paid with, so that several steps can follow.
-        The answer is between `PAUSE_S_MIN` and `PAUSE_S_MAX`; ask again after it.
+        The answer is at most `PAUSE_S_MAX`, and a pause at least `PAUSE_S_MIN`; ask again after it.
         """
-        limits, aim_w, end_s = self._limits, self.aim_w, now_s + planned.length_s
-        now_j = self.joules_at(now_s)
-        end_j = now_j + planned.power_w * planned.length_s
+        aim_w = self.aim_w
         excess_j = max(0.0, (planned.power_w - aim_w) * planned.length_s)
         gained_w = max(aim_w - planned.paused_w, 1e-3)
-        bunch_j = gained_w * bunch_s
-        credit_j = self._credit(now_s, now_j, excess_j + bunch_j)
-        owed_j = max(
-            excess_j - credit_j,
-            end_j - self.joules_at(end_s - limits.window_s) - self._window_j,
-            self._peak_owed_j(end_s, end_j, planned),
-        )
-        if owed_j <= 0:
+        cap_j = excess_j + gained_w * bunch_s
+        owed_j = excess_j - self._credit(now_s, self.joules_at(now_s), cap_j)
+        fits_s = self._fits_s(now_s, planned)
+        if owed_j <= 0 and fits_s == 0:
             return 0.0
         # A debt of the credit is paid with a whole bunch, so that several steps can follow.
-        wanted_j = max(owed_j, bunch_j) if credit_j < excess_j else owed_j
-        return min(PAUSE_S_MAX, max(PAUSE_S_MIN, wanted_j / gained_w))
+        paid_s = max(owed_j / gained_w, bunch_s - planned.rested_s) if owed_j > 0 else 0.0
+        least_s = max(MORE_S_MIN, PAUSE_S_MIN - planned.rested_s)
+        return min(PAUSE_S_MAX, max(least_s, fits_s, paid_s))
 
-    def _peak_owed_j(self, end_s: float, end_j: float, planned: Planned) -> float:
+    def _fits_s(self, now_s: float, planned: Planned) -> float:
+        """Return the pause after which both windows have room for the step, or the longest.
+
+        What leaves a window meanwhile is known, so the moment is: room that a pause earns evenly
+        would come long before or after the last step leaves the peak's second.
+        """
+        if self._over_j(now_s, 0.0, planned) <= 0:
+            return 0.0
+        early_s, late_s = 0.0, PAUSE_S_MAX
+        while late_s - early_s > FIT_S:
+            middle_s = (early_s + late_s) / 2
+            if self._over_j(now_s, middle_s, planned) > 0:
+                early_s = middle_s
+            else:
+                late_s = middle_s
+        return late_s
+
+    def _over_j(self, now_s: float, pause_s: float, planned: Planned) -> float:
+        """Return by how much a window that ends with the step is over, after such a pause."""
+        end_s = now_s + pause_s + planned.length_s
+        end_j = self.joules_at(now_s) + planned.paused_w * pause_s + planned.step_j
+        mean_j = end_j - self.joules_at(end_s - self._limits.window_s) - self._window_j
+        return max(mean_j, self._peak_over_j(now_s, end_s, end_j, planned))
+
+    def _peak_over_j(self, now_s: float, end_s: float, end_j: float, planned: Planned) -> float:
         """Return by how much the peak window that ends with the step is over its limit."""
         window_s = self._limits.peak_window_s
         allowed_j = self.peak_aim_w * window_s
         if planned.length_s >= window_s:
             return planned.power_w * window_s - allowed_j
         start_s = end_s - window_s
-        start_j = self.joules_at(start_s)
-        doubted_j = planned.doubt_w * (end_s - max(start_s, self.metered_s))
+        start_j = self.joules_at(start_s) + planned.paused_w * max(0.0, start_s - now_s)
+        # What is not metered now: while a pause lasts the meter follows.
+        unmetered_s = min(window_s, now_s + planned.length_s - self.metered_s)
         # A doubt puts a step off as long as pauses make room; it forbids none that follows them.
-        step_j = planned.power_w * planned.length_s
-        avoidable_j = end_j - step_j - start_j - planned.paused_w * (window_s - planned.length_s)
-        return end_j - start_j - allowed_j + max(0.0, min(doubted_j, avoidable_j))
+        paused_j = planned.paused_w * (window_s - planned.length_s)
+        avoidable_j = end_j - planned.step_j - start_j - paused_j
+        doubted_j = max(0.0, min(planned.doubt_w * unmetered_s, avoidable_j))
+        return end_j - start_j - allowed_j + doubted_j
 
     def _credit(self, now_s: float, now_j: float, cap_j: float) -> float:
         """Return the unused joules, at most `cap_j`; what is over it is lost."""

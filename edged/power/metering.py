@@ -22,6 +22,10 @@ from edged.power.stretch import Stretch, almost_all
 QUIET_S = 4.0
 # A reading below the forecast by more than this is charged as this: no sudden headroom.
 CHARGED_SHARE = 0.9
+# Of what that added so much may still be taken off at the next reading: in half a second or never.
+LENT_KEPT = 0.7
+# A reading behind a longer gap is not of all of it: one between them was missed, or was equal.
+GAP_LENGTHS = 1.5
 # Where no reading of so many seconds was of one phase, their mean teaches both. The ledger keeps
 # so much of both traces whatever its window.
 MIXED_S = KEPT_S
@@ -63,6 +67,7 @@ class Metering:
         self._dating = Dating()
         self._mixed_s = ledger.metered_s
         self._was_pure = False
+        self._lent_j = self._added_j = 0.0
 
     def take(self, now_s: float, reading: Metered | None, ran: Ran) -> bool:
         """Take a tick; return whether its reading was used. None: the meter does not answer."""
@@ -87,15 +92,33 @@ class Metering:
     def _charge(self, reading: Metered, end_s: float, expected_w: float, ran: Ran) -> None:
         """Enter a usable reading into the ledger; learn from it."""
         ledger, length_s = self._ledger, reading.averaging_s
-        if end_s - ledger.metered_s > 2 * length_s:  # ticks were missed: it is not of that time
+        if end_s - ledger.metered_s > GAP_LENGTHS * length_s:
             ledger.meter_as_forecast(end_s - length_s)
-        charged_w = CHARGED_SHARE * least_w(ledger.forecast, end_s, length_s)
-        ledger.meter(end_s, max(reading.power_w, charged_w))
+        ledger.meter(end_s, self._charged_w(reading, end_s))
         if self._trust.is_trusted and self._trust.is_news:
             told_s = end_s + self._dating.lag_s
             self._learn(reading.power_w, expected_w, end_s - 1.5 * length_s, end_s, ran)
             self._dating.learn(ledger.forecast, reading.power_w, told_s, length_s)
             self._learn_mixed(end_s)
+
+    def _charged_w(self, reading: Metered, end_s: float) -> float:
+        """Return what a reading is charged as: at least nine tenths of the least that it can be of.
+
+        Watts rise and fall a little after the step: the reading of its begin is too low, the next
+        one too high by as much. So what is added to the one is taken off the other.
+        """
+        forecast, length_s = self._ledger.forecast, reading.averaging_s
+        covered_s = end_s - self._ledger.metered_s
+        if covered_s <= 0:
+            return reading.power_w
+        least_j = CHARGED_SHARE * least_w(forecast, end_s, length_s) * covered_s
+        read_j, expected_j = (
+            power_w * covered_s for power_w in (reading.power_w, mean_w(forecast, end_s, length_s))
+        )
+        added_j = max(least_j - read_j, -min(self._lent_j, max(0.0, read_j - expected_j)))
+        self._lent_j = LENT_KEPT * (self._lent_j + added_j)
+        self._added_j += added_j
+        return reading.power_w + added_j / covered_s
 
     def _learn(
         self, metered_w: float, expected_w: float, start_s: float, end_s: float, ran: Ran
@@ -119,6 +142,7 @@ class Metering:
         if 0 <= length_s < MIXED_S:
             return
         if length_s < 2 * MIXED_S and not self._was_pure:
-            metered_w = (ledger.joules_at(end_s) - ledger.joules_at(self._mixed_s)) / length_s
+            charged_j = ledger.joules_at(end_s) - ledger.joules_at(self._mixed_s)
+            metered_w = (charged_j - self._added_j) / length_s
             self._forecast.learn_mixed(metered_w, mean_w(ledger.forecast, end_s, length_s))
-        self._mixed_s, self._was_pure = end_s, False
+        self._mixed_s, self._was_pure, self._added_j = end_s, False, 0.0

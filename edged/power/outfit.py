@@ -38,6 +38,9 @@ from edged.power.table import Key, Recalled, Table, applied, recall
 
 # Without a meter the law still forecasts; nothing is held by a forecast of another board.
 STAND_IN = on_cpu(RK3588)
+# The same where neither board nor calibration is known: no Rockchip's memory clock lags behind its
+# steps there. Source: `edged bench power --pauses`: on x86-64 a pause takes under 1 ms of CPU.
+STRANGER = replace(STAND_IN, spin_s=0.001, ddr_tail_s=0.0)
 # Where llama.cpp computes on the big cores alone, the NPU's clock changes nothing.
 UNUSED = frozenset({"npu"})
 # What waits for a permit before each step.
@@ -246,7 +249,8 @@ def outfit(
     if parts.table is not None:
         points = applied(points, prior, parts.table)
     is_own = parts.soc is not None or parts.table is not None
-    forecast = Forecast(prior, points, learned, config.engine.chunk_tokens, is_own=is_own)
+    soc, chunk_tokens = prior if is_own else STRANGER, config.engine.chunk_tokens
+    forecast = Forecast(soc, points, learned, chunk_tokens, is_own=is_own)
     settings = _settings(config, parts, budget)
     return Outfit(parts, Law(forecast, budget.limits(), settings, clock()), budget, learned_file)
 
