@@ -37,6 +37,8 @@ class Unwatched:
 
     def ended(self, *_: Any) -> None: ...
 
+    def killed_in_health(self) -> None: ...
+
 
 def engines_of(config: Config) -> Engines:
     preparer = preparer_of(config)

@@ -17,7 +17,6 @@ from typing import Any
 
 import pytest
 
-from edged.admission import CancelOrder
 from edged.answers import Answers
 from edged.bench.power_judge import Figures, Span, judged
 from edged.board.soc import KNOBS, SOCS
@@ -255,7 +254,7 @@ def test_every_joule_is_an_answer_s_overhead_or_idle(tmp_path: Path) -> None:
                 await one.accept(number)
             await asyncio.sleep(2.0)
             row = next(row for row in one.spool.rows.values() if row.state is State.RUNNING)
-            await one.dispatch.cancel(CancelOrder(row.client, row.id, row.destination))
+            await one.dispatch.cancel([row])
             await asyncio.sleep(90.0)
             one.power.count()
             letters = await one.spool.letters(0, 999)
