@@ -97,12 +97,13 @@ async def hold_engine(world: World) -> None:
     engines = world.engines
     if engines is None or engines.current is None:
         return
+    held = engines.current
     engines.cannot_end = True
-    engines.current.hang()
+    held.hang()
     await asyncio.sleep(world.chance.uniform(20, 120))
     if world.engines is not None:
         world.engines.cannot_end = False
-        world.engines.kill(0)
+        held.end()  # not the one that may have taken its place
 
 
 async def fail_engines(world: World) -> None:
