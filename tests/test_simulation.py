@@ -274,17 +274,17 @@ def test_clients_that_ask_all_the_time_get_the_same_joules(cheap: dict[str, obje
 
     async def play(world: World) -> None:
         asked = {
-            client: [ask(world, f"{client}-{n}", client=client, schema=schema) for n in range(60)]
+            client: [ask(world, f"{client}-{n}", client=client, schema=schema) for n in range(130)]
             for client, schema in schemas.items()
         }
-        while sum(len(one.outcomes) for own in asked.values() for one in own) < 60:
+        while sum(len(one.outcomes) for own in asked.values() for one in own) < 120:
             await world.passing(0.1)
         joules = {client: list(map(joules_of, own)) for client, own in asked.items()}
         dearest_j = max(joules["dear"])
         assert dearest_j > 3 * max(joules["cheap"])
         assert all(0.0 in own for own in joules.values()), "both still ask"
-        # Four run at a time, and what the first of them take is not known yet.
-        assert abs(sum(joules["dear"]) - sum(joules["cheap"])) <= 5 * dearest_j
+        # Four run at a time, and what the first ten or so take is not known before they end.
+        assert abs(sum(joules["dear"]) - sum(joules["cheap"])) <= 12 * dearest_j
 
     played(play)
 
