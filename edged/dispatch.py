@@ -261,7 +261,6 @@ class Dispatch:
         settlements = {}
         for outcome in step.outcomes:
             running = self._running.pop(int(outcome.id), None)
-            self._engine.settle(outcome.id)
             if running is None:
                 self.strays(outcome)
             else:

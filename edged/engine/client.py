@@ -156,10 +156,6 @@ class EngineClient:
             self._heard_s = now_s
         self._in_flight.add(id)
 
-    def settle(self, id: str) -> None:
-        """The engine is done with `id`."""
-        self._in_flight.discard(id)
-
     async def measure(
         self, asks: Sequence[tuple[Prompt, str | None, Wire]], wait_s: float
     ) -> list[Measured | None]:
@@ -326,6 +322,8 @@ class EngineClient:
                 self._is_held = False
                 self._patience.stepped(frame.step_s)
                 if frame.outcomes:
+                    # Now, and not when it is stored: a full disk is no hang of the engine.
+                    self._in_flight.difference_update(outcome.id for outcome in frame.outcomes)
                     self._restarts.answered()
                 self.decode_s += frame.step_s if frame.only_decodes else 0.0
                 self.state = replace(self.state, npu_matmuls=frame.npu_matmuls)
