@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from edged.clock import BoardClock, MachineClock, SpoolClock
 from edged.disk import Fault, Reserve, fault_of, reserve_of
@@ -225,6 +225,7 @@ class SpoolFile:
     async def _call(self, work: Callable[[], T]) -> T:
         # Shielded: a transaction that has begun is never abandoned half-way.
         future = asyncio.get_running_loop().run_in_executor(self._thread, work)
+        future.add_done_callback(_heed)
         return await asyncio.shield(future)
 
     def _tell(self, problem: str) -> None:
@@ -239,3 +240,9 @@ class SpoolFile:
             self._troubled.clear()
         self.problem = problem
         self.changed.set()
+
+
+def _heed(done: asyncio.Future[Any]) -> None:
+    """Take note of an error whose waiter was cancelled; asyncio would print it with its stack."""
+    if not done.cancelled():
+        done.exception()
