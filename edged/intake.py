@@ -130,6 +130,8 @@ class Intake:
         """Make groups durable. This waits for no PUBACK: while it stands, none would be read."""
         while True:
             self._taken.put_nowait(await self._take(await self._read.get()))
+            # Not when they are acknowledged: over a link that went silent that takes a minute.
+            self._dispatch.wake()
 
     async def _acknowledge_groups(self) -> None:
         while True:
@@ -138,7 +140,6 @@ class Intake:
                 await self._acknowledge(group)
             except BrokerGone:
                 log.info("connection lost before %d PUBACKs", len(group.deliveries))
-            self._dispatch.wake()
 
     async def _acknowledge(self, group: _Group) -> None:
         if not await self._session.serves(group.deliveries[-1].connection):

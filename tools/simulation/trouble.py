@@ -273,6 +273,17 @@ async def _look(world: World) -> None:
             world.observer.check_deadlines()
 
 
+async def _settled(world: World, end_s: float) -> None:
+    """Wait until all was done for once, and then as long as the last words of a board may take."""
+    while not world.is_quiet and world.loop.time() < end_s:
+        if world.life is None:
+            world.begin()
+        await asyncio.sleep(LOOK_EVERY_S)
+    # What changed last is in `state` after 10 s, a connection that nobody heard of longer is made
+    # again within two keep alives and the longest back-off.
+    await asyncio.sleep(60.0)
+
+
 async def _calm(world: World) -> None:
     """End all faults; everything accepted gets its outcome, and what is retained is true."""
     world.cut = None
@@ -284,14 +295,11 @@ async def _calm(world: World) -> None:
         world.engines.cannot_end = world.engines.keeps_failing = False
         if world.engines.current is not None and world.engines.current.is_sick:
             world.engines.kill(0)
-    began_s = world.loop.time()
-    while not world.is_quiet and world.loop.time() - began_s < CALM_S_MAX:
-        if world.life is None:
-            world.begin()
-        await asyncio.sleep(LOOK_EVERY_S)
-    # What changed last is in `state` after 10 s, a connection that nobody heard of longer is made
-    # again within two keep alives and the longest back-off.
-    await asyncio.sleep(60.0)
+    end_s = world.loop.time() + CALM_S_MAX
+    await _settled(world, end_s)
+    # What the broker had kept behind a silent link came in that minute, perhaps.
+    while not world.is_quiet and world.loop.time() < end_s:
+        await _settled(world, end_s)
     world.observer.note("quiet", f"{world.observer.unfinished} unfinished")
     if not world.is_quiet:
         world.observer.violated(f"{world.observer.unfinished} rows have no delivered outcome")
