@@ -89,7 +89,7 @@ class Line:
 
     def charge_j(self, row: Row) -> float:
         """Return the joules that a client's turn is charged with when its row starts."""
-        return self._joules.forecast(row) * self._ratios.of(row.client)
+        return self.forecast_j(row) * self._ratios.of(row.client)
 
     def correct(self, row: Row, forecast_j: float, measured_j: float) -> None:
         """Give a client back what its row did not take, or charge what it took over."""
@@ -97,7 +97,7 @@ class Line:
 
     def learn(self, row: Row, measured_j: float, answer_s: float) -> None:
         """Take what a whole answer took, and how far off its device was told."""
-        self._ratios.learn(row.client, self._joules.forecast(row), measured_j)
+        self._ratios.learn(row.client, self.forecast_j(row), measured_j)
         self._joules = self._joules.learned(row, measured_j)
         known = self._seconds
         self._seconds = Costs.of(row, answer_s) if known is None else known.learned(row, answer_s)

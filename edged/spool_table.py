@@ -60,7 +60,8 @@ class Table:
     """
 
     def __init__(self, path: Path) -> None:
-        self._db, self.dropped = open_sound(path), 0  # outcomes that went for want of space
+        self._db = open_sound(path)
+        self.dropped = 0  # outcomes that went for want of space
         try:
             self.boot = self._count_boot()
             self.clock_record = self._clock_record()

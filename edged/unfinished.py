@@ -10,11 +10,15 @@ from __future__ import annotations
 
 import bisect
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from edged.rows import Row, State
 
+T = TypeVar("T")
+# When, and the row's serial.
+Place = tuple[float, int]
 # The client and the priority.
 Flow = tuple[str, int]
 
@@ -84,7 +88,7 @@ class Unfinished(Mapping[int, Row]):
         self._rows[row.serial] = row
         self._serials[row.client, row.id] = row.serial
         self._clients[row.client] += 1
-        _sort_in(self._deadlines, (row.deadline_s, row.serial))
+        _sort_in(self._deadlines, (row.deadline_s, row.serial), _itself)
         if row.state is State.RUNNING:
             self.running[row.serial] = row
         else:
@@ -145,11 +149,8 @@ class _Queue:
         self._suspects = 0
 
     def add(self, row: Row) -> None:
-        if self.rows and _place(row) < _place(self.rows[-1]):
-            bisect.insort(self.rows, row, key=_place)
-        else:  # the usual case, by far: whoever comes later has a later deadline
-            self.rows.append(row)
-        _sort_in(self._accepted, (row.accepted_s, row.serial))
+        _sort_in(self.rows, row, _place)
+        _sort_in(self._accepted, (row.accepted_s, row.serial), _itself)
         self._suspects += is_suspect(row)
 
     def drop(self, row: Row) -> None:
@@ -168,11 +169,15 @@ class _Queue:
         return FlowRows(rest, since_s, sum(map(is_suspect, rest)))
 
 
-def _sort_in(places: list[tuple[float, int]], place: tuple[float, int]) -> None:
-    if places and place < places[-1]:
-        bisect.insort(places, place)
-    else:  # the usual case here too
-        places.append(place)
+def _sort_in(sorted_items: list[T], item: T, place: Callable[[T], Place]) -> None:
+    if sorted_items and place(item) < place(sorted_items[-1]):
+        bisect.insort(sorted_items, item, key=place)
+    else:  # the usual case, by far: whoever comes later has a later deadline
+        sorted_items.append(item)
+
+
+def _itself(place: Place) -> Place:
+    return place
 
 
 def _place(row: Row) -> tuple[float, int]:

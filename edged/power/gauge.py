@@ -11,7 +11,7 @@ import asyncio
 import logging
 
 from edged.board.meter import Meter, Reading
-from edged.board.meters.fault import FAULTS, MeterFault
+from edged.board.meters.fault import FAULTS, MeterFault, name_of
 from edged.errors import MeterLost
 from edged.power.plausible import Metered
 
@@ -51,7 +51,7 @@ class Gauge:
     @property
     def name(self) -> str:
         """Return the fault's name without its figures; empty while the meter answers."""
-        return self.fault.partition(":")[0]
+        return name_of(self.fault)
 
     def told(self, doubt: str) -> str:
         """Return what is wrong with the meter: by its readings alone, else by who knows the board.
@@ -59,7 +59,7 @@ class Gauge:
         Args:
             doubt: what the law thinks of the meter, with a fault's name at its head if it has one.
         """
-        return self.fault or (doubt if doubt.partition(":")[0] in FAULTS else "")
+        return self.fault or (doubt if name_of(doubt) in FAULTS else "")
 
     @property
     def period_s(self) -> float:

@@ -17,6 +17,7 @@ from typing import Protocol
 
 from edged.board.meter import Origin, Reading
 from edged.board.meters.estimate import EstimateMeter
+from edged.board.meters.fault import name_of
 from edged.engine.client import Lost, Pulse
 from edged.engine.frames import Go, Ready, ToEngine, Wish
 from edged.engine.frames import Step as StepFrame
@@ -251,8 +252,7 @@ class Governor:
 
     def _named(self) -> tuple[State, str, str]:
         """Return what `state` should tell at once when it changes."""
-        fault = self._gauge.told(self._law.why_source).partition(":")[0]
-        return self._law.standing.state, fault, self._caps.problem
+        return self._law.standing.state, name_of(self.hands.fault), self._caps.problem
 
     def _tick_s(self) -> float:
         """Return the meter's period while steps run, else a second."""

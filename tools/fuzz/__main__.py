@@ -74,13 +74,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run; return 0, or 1 where a rule was broken."""
     given = _parser().parse_args(argv)
     chosen = [one for one in TARGETS if not given.target or one.name in given.target]
-    total = sum(one.share for one in chosen)
     if given.guided:
         return _guided(chosen, given)
     is_broken, memory = False, resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES_MAX, memory[1]))
-    for target in chosen:
-        inputs = max(1, round(given.inputs * target.share / total))
+    for target, inputs in _shared(given.inputs, chosen):
         began_s = time.perf_counter()
         count = run(target, inputs, given.seed)
         print(_line(target.name, count, time.perf_counter() - began_s), flush=True)
@@ -101,14 +99,17 @@ def _guided(chosen: Sequence[Target], given: argparse.Namespace) -> int:
     if not guided.is_available():
         print(guided.MISSING, file=sys.stderr)
         return 2
-    total = sum(one.share for one in chosen)
     broken = [
-        guided.run(
-            one.name, max(1, round(given.inputs * one.share / total)), given.seed, given.found
-        )
-        for one in chosen
+        guided.run(target.name, inputs, given.seed, given.found)
+        for target, inputs in _shared(given.inputs, chosen)
     ]
     return int(any(broken))
+
+
+def _shared(inputs: int, chosen: Sequence[Target]) -> list[tuple[Target, int]]:
+    """Return how many of the inputs each target gets."""
+    total = sum(one.share for one in chosen)
+    return [(one, max(1, round(inputs * one.share / total))) for one in chosen]
 
 
 def run(target: Target, inputs: int, seed: int) -> Count:

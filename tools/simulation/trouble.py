@@ -294,7 +294,7 @@ async def _calm(world: World) -> None:
     if world.engines is not None:
         world.engines.cannot_end = world.engines.keeps_failing = False
         if world.engines.current is not None and world.engines.current.is_sick:
-            world.engines.kill(0)
+            world.engines.current.end()
     end_s = world.loop.time() + CALM_S_MAX
     await _settled(world, end_s)
     # What the broker had kept behind a silent link came in that minute, perhaps.

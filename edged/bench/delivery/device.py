@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import queue
-import socket
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from edged.bench.delivery.broker import HOST
 from edged.errors import EngineUnusable
+from edged.mqtt.dial import send_at_once
 
 REPLY_S_MAX = 300.0
 OUTCOMES = ("done", "error", "expired", "cancelled", "superseded")
@@ -76,7 +76,8 @@ class Device:
         self._heard: queue.Queue[Heard] = queue.Queue()
         self._subscribed: queue.Queue[int] = queue.Queue()
         self._paho = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
-        self._paho.on_socket_open = _without_nagle
+        # Else a prompt waits 40 ms for the ACK of the PUBACK before it.
+        self._paho.on_socket_open = lambda _, __, link: send_at_once(link)
         self._paho.on_message = self._on_message
         self._paho.on_subscribe = lambda _, __, number, *___: self._subscribed.put(number)
 
@@ -135,11 +136,6 @@ class Device:
         now_s, payload = time.monotonic(), bytes(message.payload)
         correlation = getattr(message.properties, "CorrelationData", None)
         self._heard.put(Heard(message.topic, payload, message.retain, now_s, correlation))
-
-
-def _without_nagle(_: object, __: object, link: Any) -> None:
-    """Send each packet at once; else a prompt waits 40 ms for the ACK of the PUBACK before it."""
-    link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def is_event(*events: str) -> Callable[[Heard], bool]:

@@ -44,6 +44,11 @@ class MeterFault(MeterLost):
         self.why = why
 
 
+def name_of(sentence: str) -> str:
+    """Return the fault's name, which stands before its figures; empty without one."""
+    return sentence.partition(":")[0]
+
+
 def named(error: OSError | ValueError, of: str) -> MeterFault:
     """Return the fault behind an error of the kernel or a text that is no number."""
     if isinstance(error, OSError) and error.errno in _GONE:
