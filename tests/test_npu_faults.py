@@ -168,7 +168,6 @@ async def answered(client: EngineClient, one: Work) -> float:
         step = await event(client, Step)
         longest_s = max(longest_s, step.step_s)
         if step.outcomes:
-            client.settle(one.id)
             return longest_s
 
 
