@@ -51,6 +51,10 @@ class Booted:
         assert done.returncode == 0, (script, done.stdout, done.stderr)
         return done.stdout.strip()
 
+    def file(self, path: str) -> Path:
+        """Return where a file of the system is seen from outside; no link of it may be absolute."""
+        return Path(f"/proc/{self.leader}/root{path}")
+
     def main_pid(self, unit: str) -> str:
         """Return the process of a unit."""
         return self.show(unit, "MainPID")

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 import pytest
 
 from tests.booted_debian import ASK, BOOTS, Booted, answered, booted, wait_online
+from tests.golden_tree import tree
+from tests.sysfs_plant import CAPS
 
 pytestmark = BOOTS
 DAEMON, ENGINE = "edged.service", "edged-engine.service"
@@ -95,6 +97,23 @@ def test_a_daemon_that_makes_no_progress_is_replaced(board: Booted) -> None:
     assert "watchdog" in board.shell(f"journalctl -u {DAEMON} --no-pager | tail -50").lower()
 
 
+def test_the_clocks_of_a_killed_engine_are_given_back_by_its_unit_and_capped_when_it_is_back(
+    board: Booted,
+) -> None:
+    with capped(board) as full:
+        assert answered(board, "capped") == "done"
+        assert caps(board) != full
+        # The daemon would give them back too.
+        daemon, engine = board.main_pid(DAEMON), board.main_pid(ENGINE)
+        board.shell(f"kill -STOP {daemon}; kill -9 {engine}")
+        board.until(lambda: caps(board) == full, "the clocks are given back", 15)
+        board.shell(f"kill -CONT {daemon}")
+        board.until(lambda: caps(board) != full, "the next engine is capped")
+        assert answered(board, "capped-again") == "done"
+        board.shell(f"systemctl stop {ENGINE}")
+        board.until(lambda: caps(board) == full, "a stopped engine's clocks are given back")
+
+
 def test_a_broker_restart_is_lived_through(board: Booted) -> None:
     board.shell("systemctl restart mosquitto.service")
     assert answered(board, "after-broker") == "done"
@@ -158,6 +177,25 @@ def test_a_password_of_the_credential_store_reaches_the_daemon_and_nobody_else(
     assert (event, reads, kept.stdout) == ("done", ["secret\n", ""], "")
 
 
+# A board's meter and clocks as files, which both sandboxes let edged write as they do /sys.
+ON_A_BOARD = """
+chown -R edged:edged /srv/sys
+cp /etc/edged/edged.toml /run/good.toml
+sed -i -e 's,^# sysfs =.*,sysfs = "/srv/sys",' -e 's/^budget_w =.*/budget_w = 2.5/' \\
+    /etc/edged/edged.toml
+for unit in edged.service edged-engine.service; do
+    mkdir -p /run/systemd/system/$unit.d
+    printf '[Service]\\nReadWritePaths=/srv/sys\\n' > /run/systemd/system/$unit.d/tree.conf
+done
+systemctl daemon-reload
+systemctl restart edged.service edged-engine.service
+"""
+OFF_THE_BOARD = """
+cp /run/good.toml /etc/edged/edged.toml
+rm -r /run/systemd/system/edged.service.d /run/systemd/system/edged-engine.service.d /srv/sys
+systemctl daemon-reload
+systemctl restart edged.service edged-engine.service
+"""
 # A release two versions on, in which both units are to start next.
 OTHER_RELEASE = """
 mkdir -p /opt/other && cp -r /opt/edged/edged /opt/other/
@@ -188,6 +226,25 @@ def confined(board: Booted) -> dict[str, str]:
     engine = board.main_pid(ENGINE)
     held = board.shell(f"grep -E '^(NoNewPrivs|Seccomp):' /proc/{engine}/status")
     return {key: board.show(ENGINE, key) for key in keys} | {"confined": held}
+
+
+@contextmanager
+def capped(board: Booted) -> Iterator[list[str]]:
+    """Let edged find a board under a small budget for a while; yield its caps from before."""
+    tree(board.file("/srv/sys"), "orangepi_5", "orangepi_5.ina226")
+    full = caps(board)
+    board.shell(ON_A_BOARD)
+    try:
+        board.until(lambda: caps(board) != full, "the clocks are capped")
+        yield full
+    finally:
+        board.shell(OFF_THE_BOARD)
+        wait_online(board)
+
+
+def caps(board: Booted) -> list[str]:
+    """Return what the files of the clock limits say."""
+    return [(board.file("/srv/sys") / cap).read_text().strip() for cap in CAPS]
 
 
 def times_resident(board: Booted) -> int:
