@@ -118,6 +118,20 @@ def test_a_chip_that_the_other_driver_took_is_told(tmp_path: Path) -> None:
     assert any("SENSORS_INA2XX" in sentence for sentence in found.passed_over)
 
 
+@pytest.mark.parametrize("board", ["rock_5b", "mainline"])
+def test_a_driver_that_tells_no_shunt_is_said_to_leave_it_unchecked(
+    board: str, tmp_path: Path
+) -> None:
+    root = metered(tmp_path, board)
+    assert ", shunt not told by its driver, +-" in chosen(root).why
+    unchecked = "shunt not told by its driver, so power.shunt_ohm cannot be checked, "
+    assert unchecked in chosen(root, shunt_ohm=0.01).why
+
+
+def test_a_shunt_inside_the_chip_is_no_matter_of_its_driver(tmp_path: Path) -> None:
+    assert "shunt" not in chosen(metered(tmp_path, "rk3588j")).why
+
+
 def test_a_wrong_shunt_is_told_by_the_chosen_meter(tmp_path: Path) -> None:
     found = chosen(metered(tmp_path, "sige5"), shunt_ohm=0.01)
     with pytest.raises(MeterFault, match="wrong_shunt"):

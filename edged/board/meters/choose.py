@@ -36,6 +36,8 @@ BOARD, PROCESSOR = Bounds(), Bounds(least_w=0.05, most_w=1000.0)
 # Source: ina2xx.c, INA2XX_RSHUNT_DEFAULT, where the device tree is silent; many INA219 boards carry
 # ten times as much, and would read ten times too high.
 DRIVER_SHUNT_OHM = 0.01
+# Source: ina238.c, which takes the shunt from the device tree and shows it in no file.
+SHUNT_UNTOLD = frozenset({"ina228", "ina237", "ina238"})
 # Labels that say that a rail feeds the whole board. Our choice.
 INPUT_LABEL = re.compile(r"(?i)(^|[^a-z])(dc[-_ ]?in|vin|input|vcc[-_]?in|board|vbus|vdd[-_]?in)")
 
@@ -139,12 +141,20 @@ def _shunt(chip: Chip, wish: Wish) -> str:
     """Return what the driver reckons with, and whether anybody has said that it is so."""
     shunt_ohm = chip.shunt_ohm
     if shunt_ohm is None:
-        return ""
+        return _untold(chip, wish)
     is_silent = wish.shunt_ohm is None and shunt_ohm == DRIVER_SHUNT_OHM
     doubt = (
         " (also the driver's own default: power.shunt_ohm would confirm it)" if is_silent else ""
     )
     return f", shunt {shunt_ohm * 1e3:g} mOhm{doubt}"
+
+
+def _untold(chip: Chip, wish: Wish) -> str:
+    """Return why there is no shunt to be named, and that a configured one cannot be checked."""
+    if chip.name not in SHUNT_UNTOLD:
+        return ""  # it is inside the chip
+    unchecked = "" if wish.shunt_ohm is None else ", so power.shunt_ohm cannot be checked"
+    return f", shunt not told by its driver{unchecked}"
 
 
 def _picked(wish: Wish, chips: tuple[Chip, ...]) -> tuple[Chip, str] | _Passed:
