@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -96,22 +98,71 @@ def test_the_same_seed_leaves_the_same_disk(image: Path, tmp_path: Path) -> None
 
 def test_a_client_of_nbd_writes_flushes_and_reads(image: Path, tmp_path: Path) -> None:
     async def scenario() -> None:
-        disk, address = VolatileDisk(image), str(tmp_path / "disk.sock")
-        async with await asyncio.start_unix_server(Server(disk).serve, address):
-            reader, writer = await asyncio.open_unix_connection(address)
-            assert await negotiated(reader, writer) == SECTORS * SECTOR_BYTES
+        async with connected(Server(VolatileDisk(image)), tmp_path) as (reader, writer):
             await asked(reader, writer, (WRITE, 0, len(NEW)), NEW)
             assert sector(image, 0) == OLD
             await asked(reader, writer, (FLUSH, 0, 0))
             assert sector(image, 0) == NEW
             await asked(reader, writer, (READ, 0, 2 * SECTOR_BYTES))
             assert await reader.readexactly(2 * SECTOR_BYTES) == NEW + OLD
+
+    asyncio.run(scenario())
+
+
+def test_a_held_disk_stands_still_with_something_unflushed_until_it_is_released(
+    image: Path, tmp_path: Path
+) -> None:
+    async def scenario() -> None:
+        disk = VolatileDisk(image)
+        server = Server(disk)
+        async with connected(server, tmp_path) as (reader, writer):
+            held = asyncio.create_task(server.hold(2))
+            await asked(reader, writer, (FLUSH, 0, 0))  # leaves nothing unflushed
+            await asked(reader, writer, (WRITE, 0, len(NEW)), NEW)
+            assert not held.done()
+            await asked(reader, writer, (READ, 0, SECTOR_BYTES))
+            assert await reader.readexactly(SECTOR_BYTES) == NEW
+            assert await held == 1
+            flushed = asyncio.create_task(asked(reader, writer, (FLUSH, 0, 0)))
+            await asyncio.sleep(0)
+            assert sector(image, 0) == OLD
+            server.release()
+            await flushed
+            assert sector(image, 0) == NEW
+
+    asyncio.run(scenario())
+
+
+def test_a_disk_to_which_nothing_is_written_is_held_all_the_same_and_once(
+    image: Path, tmp_path: Path
+) -> None:
+    async def scenario() -> None:
+        server = Server(VolatileDisk(image))
+        async with connected(server, tmp_path) as (reader, writer):
+            assert await server.hold(1, within_s=0) == 0
+            server.release()
+            for _ in range(2):
+                await asked(reader, writer, (WRITE, 0, len(NEW)), NEW)
+
+    asyncio.run(scenario())
+
+
+@asynccontextmanager
+async def connected(
+    server: Server, folder: Path
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """Connect as QEMU does until the block ends."""
+    address = str(folder / "disk.sock")
+    async with await asyncio.start_unix_server(server.serve, address):
+        reader, writer = await asyncio.open_unix_connection(address)
+        assert await negotiated(reader, writer) == SECTORS * SECTOR_BYTES
+        try:
+            yield reader, writer
+        finally:
             writer.write(REQUEST.pack(REQUEST_MAGIC, 0, DISCONNECT, 18, 0, 0))
             assert await reader.read() == b""
             writer.close()
             await writer.wait_closed()
-
-    asyncio.run(scenario())
 
 
 async def negotiated(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> int:

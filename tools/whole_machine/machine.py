@@ -43,14 +43,19 @@ class Machine:
         self._disk: subprocess.Popen[str] | None = None
         self._qemu: subprocess.Popen[bytes] | None = None
 
+    def hold_disk(self, requests: int) -> None:
+        """Let the disk stand still after so many requests that left something unflushed."""
+        self._order(f"hold {requests}")
+        self._answer()
+
+    def release_disk(self) -> None:
+        """Let the disk serve again."""
+        self._order("release")
+
     def cut_image(self, target: Path, seed: int) -> Cut:
         """Write what the disk would hold if the power went now, or what it held when it went."""
-        assert self._disk is not None
-        assert self._disk.stdin is not None
-        assert self._disk.stdout is not None
-        self._disk.stdin.write(f"cut {target} {seed}\n")
-        self._disk.stdin.flush()
-        return Cut(**json.loads(self._disk.stdout.readline()))
+        self._order(f"cut {target} {seed}")
+        return Cut(**json.loads(self._answer()))
 
     def cut_power(self) -> None:
         """End the machine in the middle of whatever it does; its disk can still be looked at."""
@@ -74,8 +79,7 @@ class Machine:
             stdout=subprocess.PIPE,
             text=True,
         )
-        assert self._disk.stdout is not None
-        self._disk.stdout.readline()
+        self._answer()
         with self._console.open("ab") as log:
             self._qemu = subprocess.Popen(
                 self._command(),
@@ -97,6 +101,17 @@ class Machine:
         if self._disk is not None:
             self._disk.kill()
             self._disk.communicate()
+
+    def _order(self, words: str) -> None:
+        assert self._disk is not None
+        assert self._disk.stdin is not None
+        self._disk.stdin.write(f"{words}\n")
+        self._disk.stdin.flush()
+
+    def _answer(self) -> str:
+        assert self._disk is not None
+        assert self._disk.stdout is not None
+        return self._disk.stdout.readline()
 
     def _command(self) -> list[str]:
         """Return QEMU's command line: a console, a disk with a write cache, a network."""

@@ -24,7 +24,7 @@ from tools.crash.books import BookFile, Books, Struck
 from tools.crash.observer import Observer, pause
 from tools.crash.prompts import payload
 from tools.debian_unpack import UnpackError
-from tools.whole_machine.check import Found, check, known
+from tools.whole_machine.check import Found, Known, check, known
 from tools.whole_machine.image import Image, ImageError, build
 from tools.whole_machine.machine import Machine
 from tools.whole_machine.programs import ProgramError, Programs, provide
@@ -37,6 +37,8 @@ BOOT_S_MAX = 900.0
 AGAIN_S, AGAIN_GROWTH = 20.0, 1.5
 TRAFFIC_S_MAX = 8.0
 BURST, BURST_EVERY_S, BACKLOG_MAX = 4, 0.5, 40
+# A commit is a handful of writes with flushes between them.
+REQUESTS_MAX = 6
 GROUP, ALIVE, BOOTED = "power_cuts", "machine runs on", "machine boots again"
 
 
@@ -46,6 +48,7 @@ class Report:
 
     Attributes:
         cuts, reboots: so many; each reboot is a cut too.
+        dirty_cuts: cuts at which something was unflushed.
         unflushed, lost_sectors: sectors that no flush had reached at the cuts, and those of them
             that lost something.
         asked, accepted, outcomes: ids.
@@ -58,6 +61,7 @@ class Report:
     seconds: float = 0.0
     cuts: int = 0
     reboots: int = 0
+    dirty_cuts: int = 0
     unflushed: int = 0
     lost_sectors: int = 0
     asked: int = 0
@@ -125,9 +129,12 @@ class Cutter:
             self._settle(observer)
             for number in range(1, cuts + 1):
                 self._send(observer)
+                # What is heard from here on may or may not be on the disk.
+                before = observer.look(known)
+                machine.hold_disk(self._chance.randint(1, REQUESTS_MAX))
                 if number == cuts:
                     machine.cut_power()
-                self._cut(machine, observer, after)
+                self._cut(machine, observer, before, after)
         if cuts:
             self._image = replace(self._image, disk=after)
 
@@ -158,16 +165,17 @@ class Cutter:
         for number in range(first, first + BURST):
             observer.ask(f"p{number}", payload("sim", self._chance))
 
-    def _cut(self, machine: Machine, observer: Observer, after: Path) -> None:
+    def _cut(self, machine: Machine, observer: Observer, before: Known, after: Path) -> None:
         """Check what a cut leaves; where the machine is off, leave it in `after` too."""
-        # What is heard from here on may or may not be on the disk.
-        before = observer.look(known)
         seed = self._chance.randrange(2**32)
         checked = after.with_name("disk-checked.img")
         cut = machine.cut_image(checked, seed)
-        if not machine.runs:
+        if machine.runs:
+            machine.release_disk()
+        else:
             machine.cut_image(after, seed)  # the same again: checking plays the journal back
         self._report.cuts += 1
+        self._report.dirty_cuts += cut.unflushed > 0
         self._report.unflushed += cut.unflushed
         self._report.lost_sectors += cut.lost
         self._report.add(check(checked, self._programs, observer.client, before))

@@ -11,7 +11,8 @@ nothing that the guest's kernel had written: the host keeps it.
 
     python3 -m tools.whole_machine.volatile_disk IMAGE SOCKET
 
-takes one order on its standard input, any number of times: `cut FILE SEED`.
+takes orders on its standard input and answers with a line: `hold REQUESTS`, from when on the
+disk stands still in the middle of what a guest writes; `cut FILE SEED`; `release`, unanswered.
 
 Source: the NBD protocol, doc/proto.md of NetworkBlockDevice/nbd.
 """
@@ -43,6 +44,9 @@ ACK, INFO, UNSUPPORTED = 1, 3, 2**31 + 1
 EXPORT = struct.Struct(">HQH")
 FLAGS = 0b101
 
+# Where a guest writes nothing for so long, the disk is held with nothing in its cache.
+HOLD_S_MAX = 10.0
+
 REQUEST, REQUEST_MAGIC = struct.Struct(">IHHQQI"), 0x25609513
 REPLY, REPLY_MAGIC = struct.Struct(">IIQ"), 0x67446698
 READ, WRITE, DISCONNECT, FLUSH = 0, 1, 2, 3
@@ -69,6 +73,11 @@ class VolatileDisk:
         self._image = image
         self._file = os.open(image, os.O_RDWR)
         self._cache: dict[int, list[bytes]] = defaultdict(list)
+
+    @property
+    def unflushed(self) -> int:
+        """Return how many sectors have versions that no flush has reached."""
+        return len(self._cache)
 
     def read(self, offset: int, length: int) -> bytes:
         """Return what the guest wrote last."""
@@ -119,6 +128,28 @@ class Server:
 
     def __init__(self, disk: VolatileDisk) -> None:
         self._disk = disk
+        self._moves, self._stands = asyncio.Event(), asyncio.Event()
+        self._moves.set()
+        self._left = 0
+
+    async def hold(self, requests: int, within_s: float = HOLD_S_MAX) -> int:
+        """Stand still after so many requests that left something unflushed; return how much.
+
+        A commit writes, flushes and writes again: a cut at any other moment loses nothing. What is
+        asked from then on waits until `release`.
+        """
+        self._left = requests
+        self._stands.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                await self._stands.wait()
+        self._left = 0
+        self._moves.clear()
+        return self._disk.unflushed
+
+    def release(self) -> None:
+        """Serve again."""
+        self._moves.set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve a client to its end."""
@@ -151,9 +182,18 @@ class Server:
             if kind == DISCONNECT:
                 return
             sent = await reader.readexactly(length) if kind == WRITE else b""
+            await self._moves.wait()
             error, answer = self._carry_out(kind, offset, length, sent)
             writer.write(REPLY.pack(REPLY_MAGIC, error, handle) + answer)
             await writer.drain()
+            self._count()
+
+    def _count(self) -> None:
+        if self._left and self._disk.unflushed:
+            self._left -= 1
+            if not self._left:
+                self._moves.clear()
+                self._stands.set()
 
     def _carry_out(self, kind: int, offset: int, length: int, sent: bytes) -> tuple[int, bytes]:
         if offset % SECTOR_BYTES or length % SECTOR_BYTES or kind not in (READ, WRITE, FLUSH):
@@ -173,13 +213,18 @@ def _option_reply(option: int, kind: int, data: bytes = b"") -> bytes:
 
 async def serve(disk: VolatileDisk, address: str) -> None:
     """Serve a disk and obey standard input until it ends."""
-    server = await asyncio.start_unix_server(Server(disk).serve, address)
-    async with server:
+    server = Server(disk)
+    async with await asyncio.start_unix_server(server.serve, address):
         print("listening", flush=True)
         while order := (await asyncio.to_thread(sys.stdin.readline)).split():
-            _, target, seed = order
-            done = disk.cut(Path(target), random.Random(int(seed)))
-            print(json.dumps(asdict(done)), flush=True)
+            match order:
+                case ["hold", requests]:
+                    print(await server.hold(int(requests)), flush=True)
+                case ["cut", target, seed]:
+                    done = disk.cut(Path(target), random.Random(int(seed)))
+                    print(json.dumps(asdict(done)), flush=True)
+                case _:
+                    server.release()
 
 
 def main(arguments: Sequence[str]) -> int:
