@@ -22,13 +22,13 @@ from hypothesis import strategies as st
 
 from edged import cli, config
 from edged.bench.host import LABEL
-from edged.bench.host.duty import SHARE_MIN, SWEEP, Tried, at_limit
-from edged.bench.host.judge import Joules, Span, judged, read_record
+from edged.bench.host.duty import SHARE_MIN, SWEEP, Tried, at_limit, mean
+from edged.bench.host.judge import Joules, Record, Span, judged, lasting_w, read_record
 from edged.bench.host.load import Answered
 from edged.bench.host.plant import Chip, Constants, Plant, drawn, settled_w
 from edged.bench.host.referee import CHIP_ID, CpuClock, Served, clocked_s, lay_out
 from edged.bench.host.report import table
-from edged.bench.host.trial import Fixed, Governed, mean_w
+from edged.bench.host.trial import Cell, Governed, Outcome, mean_w
 from edged.bench.power_judge import Truth
 from edged.board.meters.choose import Wish, choose_meter
 from edged.board.meters.dynamic import of_cores
@@ -198,6 +198,20 @@ def test_where_nothing_fits_a_smaller_share_is_tried_next() -> None:
     assert SHARE_MIN <= at_limit(tried({0.5: 6.0}), 1, 1.0).share < 0.5
 
 
+def test_two_runs_of_nearly_one_share_stand_for_one_between_them() -> None:
+    both = [Tried(0.4, 40.0, {1: 3.8, 2: 9.0}), Tried(0.5, 60.0, {1: 4.4, 2: 9.0})]
+    one = mean(both, 1)
+    assert (one.share, one.tokens_s, one.worst_w[1]) == pytest.approx((0.45, 50.0, 4.1))
+
+
+@given(SEEDS, st.floats(0.05, 1.0))
+def test_a_load_that_goes_on_is_judged_by_a_plant_that_has_its_heat(seed: int, load: float) -> None:
+    times_s = [0.02 * number for number in range(1000)]
+    record = Record(times_s, [load * 2.0 * at_s for at_s in times_s], times_s)
+    lasting = lasting_w(record, Span(0.0, 16.0, 1.0), seed, full_cores=2.0)
+    assert lasting == pytest.approx(settled_w(drawn(seed), load), rel=2e-3)
+
+
 @given(st.floats(0, 10), st.floats(0, 10), st.floats(0.01, 10))
 def test_every_token_of_an_answer_counts_once(first_s: float, cut_s: float, ran_s: float) -> None:
     one = Answered(first_s, first_s + ran_s, 30)
@@ -226,20 +240,33 @@ def test_watts_of_energy_counters_stand_beside_the_referee_s_and_say_that_they_a
     clock.step(40.0)
     (zones[0].folder / "energy_uj").write_text(f"{261143328850 + 40 * 8_900_000}\n")
     measured_w = mean_w(counters)
-    rival, run = Fixed(2.0, 100.0, (), {}), Governed(1, (), (), (), (measured_w, mean_w(None)))
     assert measured_w == pytest.approx(8.9)
-    assert table(rival, [run])[-1] == "measured by this machine's energy counters: 8.9 to 8.9 W"
-    without = table(rival, [Governed(1, (), (), (), (None,))])[-1]
-    assert without.endswith("no watts were measured")
+    assert shown(measured_w, mean_w(None))[-1] == (
+        "measured by this machine's energy counters: 8.9 to 8.9 W"
+    )
+    assert shown(None)[-1].endswith("no watts were measured")
+
+
+def shown(*measured_w: float | None) -> list[str]:
+    """Return the table of runs with these measured watts and 3 tokens where the rival has 4."""
+    truth = Truth(Joules([0.0, 20.0], [0.0, 80.0]))
+    figures, other = judged(truth, Span(0.0, 20.0, 4.0)), Tried(0.5, 4.0, {1: 4.0})
+    runs = [Governed(figures, 3.0, "held: so", watts_w) for watts_w in measured_w]
+    cells = tuple(Cell(1, run, (other, other), other) for run in runs)
+    return table(Outcome(2.0, 100.0, (), cells))
+
+
+def test_the_table_says_what_share_of_the_best_fixed_duty_s_tokens_edged_has() -> None:
+    assert shown(None)[-2] == "of its tokens, median: 0.750"
 
 
 def test_a_half_written_line_of_the_record_is_left_out(tmp_path: Path) -> None:
     file = tmp_path / "truth"
-    file.write_text("1.0 0.5 2.0 3.0\n2.0 1.5 4.0 6.0\n3.0 2.")
+    file.write_text("1.0 0.5 3.0\n2.0 1.5 6.0\n3.0 2.")
     record = read_record(file)
     assert list(record.times_s) == [1.0, 2.0]
     assert record.cores(1.0, 2.0) == pytest.approx(1.0)
-    assert record.truth(1).joules(1.0, 2.0) == pytest.approx(3.0)
+    assert record.truth().joules(1.0, 2.0) == pytest.approx(3.0)
 
 
 def test_the_referee_shows_what_a_process_draws_and_ends_with_its_input(tmp_path: Path) -> None:
@@ -280,9 +307,10 @@ def test_edged_holds_the_referee_s_watts_with_a_real_engine(
     words = ["bench", "power", "--board", "host", "--quick", "--broker", address]
     assert cli.run([*words, "--json", str(file)]) == 0
     report = json.loads(file.read_text())
-    spans = report["seeds"][0]["spans"]
+    cells = report["cells"]
     assert capsys.readouterr().out.startswith(LABEL)
-    assert [span["limit_w"] for span in spans] == [4.0, 6.0]
-    assert [span["over_share"] for span in spans] == [0.0, 0.0]
-    assert all(span["tokens_s"] > 0 for span in spans)
-    assert all("no clock is set" in span["state"] for span in spans)
+    assert [cell["limit_w"] for cell in cells] == [4.0, 6.0]
+    assert [cell["over_share"] for cell in cells] == [0.0, 0.0]
+    assert all(cell["tokens_s"] > 0 for cell in cells)
+    assert all(around["tokens_s"] > 0 for cell in cells for around in cell["around"])
+    assert all("no clock is set" in cell["state"] for cell in cells)

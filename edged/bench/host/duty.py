@@ -17,7 +17,7 @@ from dataclasses import dataclass
 # Long against a step of milliseconds, short against the window of 10 s.
 PERIOD_S = 0.2
 # Shares that every search begins with: stopped, where there are no tokens, to never stopped.
-SWEEP = (0.0, 0.25, 0.5, 1.0)
+SWEEP = (0.0, 0.25, 0.5, 0.75, 1.0)
 SHARE_MIN = 0.02
 
 
@@ -80,4 +80,14 @@ def at_limit(tried: Sequence[Tried], seed: int, limit_w: float) -> Tried:
         low.share + part * (high.share - low.share),
         low.tokens_s + part * (high.tokens_s - low.tokens_s),
         {seed: limit_w},
+    )
+
+
+def mean(tried: Sequence[Tried], seed: int) -> Tried:
+    """Return what shares that are nearly the same gave on average, on one plant."""
+    count = len(tried)
+    return Tried(
+        sum(one.share for one in tried) / count,
+        sum(one.tokens_s for one in tried) / count,
+        {seed: sum(one.worst_w[seed] for one in tried) / count},
     )

@@ -13,12 +13,15 @@ from typing import Any
 
 import numpy as np
 
+from edged.bench.host.plant import HEAT_S, Plant, drawn
 from edged.bench.power_judge import SETTLED_S, Truth
 from edged.power.budget import PEAK_RATIO
 
 WINDOW_S, PEAK_WINDOW_S = 10.0, 1.0
 # A window holds where it is no more over its limit, and is saturated where it is no more under.
 OVER_MAX, UNDER_MIN = 1.02, 0.95
+# A plant has all but a fiftieth of its heat then.
+LASTING_S = 4 * HEAT_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +34,15 @@ class Joules:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What the referee wrote: moments, CPU seconds of the engine, joules of each plant."""
+    """What the referee wrote: moments, CPU seconds of the engine, joules of its plant."""
 
     times_s: Sequence[float]
     cpu_s: Sequence[float]
-    joules_of: Sequence[Sequence[float]]
+    joules: Sequence[float]
 
-    def truth(self, plant: int = 0) -> Truth:
-        """Return the energy of one plant."""
-        return Truth(Joules(self.times_s, self.joules_of[plant]))
+    def truth(self) -> Truth:
+        """Return the energy of the plant."""
+        return Truth(Joules(self.times_s, self.joules))
 
     def cores(self, start_s: float, end_s: float) -> float:
         """Return how many cores the engine kept busy between two moments."""
@@ -51,7 +54,7 @@ def read_record(file: Path) -> Record:
     """Return a referee's record; its last line may be half written."""
     lines = file.read_text(encoding="utf-8").rpartition("\n")[0].splitlines()
     columns = np.array([[float(word) for word in line.split()] for line in lines]).T
-    return Record(columns[0].tolist(), columns[1].tolist(), columns[2:].tolist())
+    return Record(*(column.tolist() for column in columns))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,3 +111,25 @@ def judged(truth: Truth, span: Span) -> Figures:
         under_share=float((means_w < UNDER_MIN * limit_w).mean()),
         peak_over_share=float((peaks_w > OVER_MAX * PEAK_RATIO * limit_w).mean()),
     )
+
+
+def lasting_w(record: Record, span: Span, seed: int, full_cores: float) -> float:
+    """Return the worst window of a plant, had a span's load gone on until its heat was there.
+
+    The load is played again and again to another plant than the one that ran, or to the same.
+    """
+    inside = [
+        place for place, at_s in enumerate(record.times_s) if span.settled_s <= at_s <= span.end_s
+    ]
+    steps_s = np.diff([record.times_s[place] for place in inside])
+    loads = np.diff([record.cpu_s[place] for place in inside]) / steps_s / full_cores
+    plant, now_s = Plant(drawn(seed), 0.0), 0.0
+    times_s, joules = [0.0], [0.0]
+    while now_s < LASTING_S:
+        for step_s, load in zip(steps_s.tolist(), loads.tolist(), strict=True):
+            now_s += step_s
+            plant.advance(now_s, load)
+            times_s.append(now_s)
+            joules.append(plant.joules)
+    warm_s = now_s - (span.end_s - span.settled_s)
+    return float(Truth(Joules(times_s, joules)).means_w(warm_s, now_s, WINDOW_S).max())

@@ -11,9 +11,13 @@ import itertools
 import json
 import os
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from edged.bench.host.beside import beside
+from edged.bench.host.judge import Span
 from edged.config import Config
 from edged.contract import EVENTS, Outbound
 from edged.errors import BrokerGone, EdgedError
@@ -64,12 +68,14 @@ class Load:
         self._numbers = itertools.count()
         self._answers: list[Answered] = []
 
-    def tokens(self, start_s: float, end_s: float) -> float:
-        """Return the output tokens between two moments, when all answers of that time have ended.
+    def tokens_s(self, span: Span) -> float:
+        """Return the output tokens per second of a span, settled, when all its answers have ended.
 
-        Of an answer that was under way at either moment its share of the time counts.
+        Of an answer that was under way at either end its share of the time counts.
         """
-        return sum(one.tokens_within(start_s, end_s) for one in self._answers)
+        start_s, end_s = span.settled_s, span.end_s
+        counted = sum(one.tokens_within(start_s, end_s) for one in self._answers)
+        return counted / (end_s - start_s)
 
     async def run(self) -> None:
         """Keep the board saturated until cancelled.
@@ -124,3 +130,11 @@ class Load:
             why = f"{event} {reply.get('reason', '')}: {reply.get('detail', '')}"
             raise EdgedError(f"the board did not answer a prompt of the benchmark: {why}")
         return False
+
+
+@asynccontextmanager
+async def loaded(settings: Config) -> AsyncIterator[Load]:
+    """Keep a board saturated until the block ends."""
+    load = Load(settings)
+    async with beside(load.run()):
+        yield load

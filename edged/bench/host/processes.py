@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any
 
 from edged import config
 from edged.admin.client import asked
-from edged.admin.wire import SetBudgetAsk, StatusAsk
+from edged.admin.wire import Ask, HoldAsk, ResumeAsk, SetBudgetAsk, StatusAsk
 from edged.bench.peers import ended
 from edged.bench.resident import as_toml
 from edged.errors import AdminUnreachable, EdgedError
@@ -46,12 +46,27 @@ class Daemon:
 
     async def set_budget(self, budget_w: float) -> None:
         """Change the budget as `edged budget` does, over the admin socket."""
-        await asyncio.to_thread(asked, self.settings, SetBudgetAsk(budget_w=budget_w))
+        await self._told(SetBudgetAsk(budget_w=budget_w))
+
+    async def pause(self) -> None:
+        """Have it start no prompt, and wait until none runs."""
+        await self._told(HoldAsk(command="pause"))
+        running = 1
+        while running:
+            running = (await self.state())["queue"]["running"]
+            await asyncio.sleep(LOOK_S)
+
+    async def resume(self) -> None:
+        """Have it start prompts again."""
+        await self._told(ResumeAsk())
+
+    async def _told(self, ask: Ask) -> None:
+        await asyncio.to_thread(asked, self.settings, ask)
 
 
 @asynccontextmanager
 async def daemon(
-    folder: Path, broker: tuple[str, int], power: dict[str, Any]
+    folder: Path, name: str, broker: tuple[str, int], power: dict[str, Any]
 ) -> AsyncIterator[Daemon]:
     """Run `edged run` with a state of its own until the block ends.
 
@@ -59,7 +74,7 @@ async def daemon(
         EdgedError: it ended, or its engine did not become ready; with the end of its log.
     """
     file, log = folder / "edged.toml", folder / "edged.log"
-    file.write_text(as_toml(_tables(folder, broker, power)), encoding="utf-8")
+    file.write_text(as_toml(_tables(folder, name, broker, power)), encoding="utf-8")
     # Under systemd the daemon would wait for an engine that another unit starts.
     environment = {key: word for key, word in os.environ.items() if key != "NOTIFY_SOCKET"}
     command = [sys.executable, "-m", "edged", "run", "--config", str(file)]
@@ -81,11 +96,11 @@ def lock_file(folder: Path) -> Path:
 
 
 def _tables(
-    folder: Path, broker: tuple[str, int], power: dict[str, Any]
+    folder: Path, name: str, broker: tuple[str, int], power: dict[str, Any]
 ) -> dict[str, dict[str, Any]]:
     host, port = broker
     return {
-        "node": {"site": "bench", "name": f"host-{os.getpid()}", "state_dir": str(folder)},
+        "node": {"site": "bench", "name": f"{name}-{os.getpid()}", "state_dir": str(folder)},
         "broker": {"host": host, "port": port},
         # Few answers under way at once: tokens are counted by whole answers.
         "model": {"sequences": SEQUENCES},
@@ -118,15 +133,15 @@ def _tail(log: Path) -> str:
 
 @asynccontextmanager
 async def referee(
-    truth: Path, lock: Path, full_cores: float, seeds: Sequence[int], tree: Path | None = None
+    truth: Path, lock: Path, full_cores: float, seed: int, tree: Path | None = None
 ) -> AsyncIterator[None]:
-    """Run a referee until the block ends; with a tree it shows the first seed's chip there.
+    """Run a referee until the block ends; with a tree it shows the plant's chip there.
 
     Raises:
         EdgedError: it did not start.
     """
     words = ["--truth", str(truth), "--lock", str(lock), "--full-cores", f"{full_cores:.6f}"]
-    words += [word for seed in seeds for word in ("--seed", str(seed))]
+    words += ["--seed", str(seed)]
     words += [] if tree is None else ["--tree", str(tree)]
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "edged.bench.host.referee", *words,

@@ -1,6 +1,6 @@
 """The referee: a process that makes watts of the engine's CPU seconds, and keeps the truth.
 
-In:  the kernel's CPU clock of the engine, whose pid the engine's lock file holds; seeds.
+In:  the kernel's CPU clock of the engine, whose pid the engine's lock file holds; a seed.
 Out: a folder laid out like /sys with a power chip in it, for edged; a file with the joules of each
 moment, for the judge. It ends when its standard input does.
 `python -m edged.bench.host.referee --help` names its arguments. edged sees the folder alone.
@@ -112,20 +112,20 @@ def main(arguments: list[str]) -> None:
     """Referee until standard input ends."""
     given = _given(arguments)
     now_s = time.monotonic()
-    plants = [Plant(drawn(seed), now_s) for seed in given.seed]
+    plant = Plant(drawn(given.seed), now_s)
     served = None
     if given.tree is not None:
-        chip = Chip(drawn(given.seed[0]), given.seed[0], DRIVER_MS / 1e3, now_s)
+        chip = Chip(drawn(given.seed), given.seed, DRIVER_MS / 1e3, now_s)
         served = Served(lay_out(given.tree), chip)
         served.take(now_s, 0.0)
     clock = CpuClock(given.lock)
     with given.truth.open("w", encoding="utf-8", buffering=1) as truth:
         print("ready", flush=True)
-        _run(clock, given.full_cores, plants, served, truth)
+        _run(clock, given.full_cores, plant, served, truth)
 
 
 def _run(
-    clock: CpuClock, full_cores: float, plants: list[Plant], served: Served | None, truth: TextIO
+    clock: CpuClock, full_cores: float, plant: Plant, served: Served | None, truth: TextIO
 ) -> None:
     last_s = time.monotonic()
     clock.passed_s()
@@ -134,21 +134,19 @@ def _run(
         used_s, now_s = clock.passed_s(), time.monotonic()
         load = used_s / (now_s - last_s) / full_cores
         last_s, cpu_total_s = now_s, cpu_total_s + used_s
-        for plant in plants:
-            plant.advance(now_s, load)
-        joules = " ".join(f"{plant.joules:.4f}" for plant in plants)
-        truth.write(f"{now_s:.4f} {cpu_total_s:.4f} {joules}\n")
+        plant.advance(now_s, load)
+        truth.write(f"{now_s:.4f} {cpu_total_s:.4f} {plant.joules:.4f}\n")
         if served is not None:
-            served.take(now_s, plants[0].joules)
+            served.take(now_s, plant.joules)
 
 
 def _given(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m edged.bench.host.referee")
     parser.add_argument("--lock", type=Path, required=True, help="the engine's lock file")
-    parser.add_argument("--truth", type=Path, required=True, help="written: s, CPU s, J per seed")
+    parser.add_argument("--truth", type=Path, required=True, help="written: s, CPU s, J")
     parser.add_argument("--full-cores", type=float, required=True, help="cores of full load")
-    parser.add_argument("--seed", type=int, action="append", required=True, help="of a plant")
-    parser.add_argument("--tree", type=Path, help="made: the first plant's chip as in /sys")
+    parser.add_argument("--seed", type=int, required=True, help="of the plant")
+    parser.add_argument("--tree", type=Path, help="made: the plant's chip as in /sys")
     return parser.parse_args(arguments)
 
 

@@ -11,12 +11,13 @@ import argparse
 import asyncio
 import json
 import os
+import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
 from edged.bench.host import LABEL
-from edged.bench.host.trial import Fixed, Governed, Plan, fixed, governed
+from edged.bench.host.trial import Cell, Outcome, Plan, play
 from edged.board.meters.powercap import PowercapMeter, find_zones
 from edged.board.sysfs import SYS, optional_text
 from edged.engine.threads import compute_threads
@@ -34,10 +35,10 @@ def run(given: argparse.Namespace) -> int:
     """
     plan = _plan(given)
     print(f"{LABEL}\n")
-    rival, runs = asyncio.run(_play(plan))
-    print("\n".join(table(rival, runs)))
+    outcome = asyncio.run(play(plan, _counters()))
+    print("\n".join(table(outcome)))
     if given.json:
-        report = as_json(plan, rival, runs)
+        report = as_json(plan, outcome)
         given.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     return 0
 
@@ -58,17 +59,12 @@ def _quick(plan: Plan) -> Plan:
         budgets_w=(4.0, 6.0),
         lead_s=15.0,
         idle_s=6.0,
+        again_s=4.0,
         span_s=14.0,
-        full_s=4.0,
+        full_s=6.0,
         tried_s=13.0,
-        sweep=(0.25, 0.5),
+        sweep=(0.0, 0.5),
     )
-
-
-async def _play(plan: Plan) -> tuple[Fixed, list[Governed]]:
-    rival = await fixed(plan)
-    runs = [await governed(plan, seed, rival.full_cores, _counters()) for seed in plan.seeds]
-    return rival, runs
 
 
 def _counters() -> PowercapMeter | None:
@@ -78,57 +74,65 @@ def _counters() -> PowercapMeter | None:
     return PowercapMeter(zones) if zones and is_readable else None
 
 
-def table(rival: Fixed, runs: Sequence[Governed]) -> list[str]:
+def table(outcome: Outcome) -> list[str]:
     """Return what was found as lines of text."""
-    lines = [
-        f"unthrottled: {rival.full_cores:.2f} cores busy, {rival.full_tokens_s:.0f} tokens/s",
+    ratios = [ratio(cell) for cell in outcome.cells]
+    return [
+        f"unthrottled: {outcome.full_cores:.2f} cores busy, {outcome.full_tokens_s:.0f} tokens/s",
         "seed  limit W  mean W  10 s means W  over %  under %  peaks over %  tokens/s"
-        "  best fixed duty  of its tokens",
+        "  best fixed duty  before, after  of its tokens",
+        *(_row(cell) for cell in outcome.cells),
+        f"of its tokens, median: {statistics.median(ratios):.3f}"
+        if ratios
+        else "no budget was run",
+        _measured(outcome.cells),
     ]
-    for one in runs:
-        for figures, tokens_s in zip(one.spans, one.tokens_s, strict=True):
-            other = rival.best[one.seed, figures.limit_w]
-            duty = f"{other.share:.3f}, {other.tokens_s:.0f}/s"
-            lines.append(
-                f"{one.seed:4d} {figures.limit_w:8.1f} {figures.mean_w:7.2f}   "
-                f"{figures.least_w:.2f} - {figures.worst_w:.2f} {100 * figures.over_share:7.2f} "
-                f"{100 * figures.under_share:8.2f} {100 * figures.peak_over_share:13.2f} "
-                f"{tokens_s:9.1f} {duty:>16} {tokens_s / other.tokens_s:14.3f}"
-            )
-    return [*lines, _measured(runs)]
 
 
-def _measured(runs: Sequence[Governed]) -> str:
-    watts = [one for run in runs for one in run.measured_w if one is not None]
+def ratio(cell: Cell) -> float:
+    """Return edged's tokens as a share of those of the best fixed duty around it."""
+    return cell.governed.tokens_s / cell.best.tokens_s
+
+
+def _row(cell: Cell) -> str:
+    figures, best = cell.governed.figures, cell.best
+    duty = f"{best.share:.3f}, {best.tokens_s:.0f}/s"
+    around = ", ".join(f"{one.tokens_s:.0f}" for one in cell.around)
+    return (
+        f"{cell.seed:4d} {figures.limit_w:8.1f} {figures.mean_w:7.2f}   "
+        f"{figures.least_w:.2f} - {figures.worst_w:.2f} {100 * figures.over_share:7.2f} "
+        f"{100 * figures.under_share:8.2f} {100 * figures.peak_over_share:13.2f} "
+        f"{cell.governed.tokens_s:9.1f} {duty:>16} {around:>14} {ratio(cell):14.3f}"
+    )
+
+
+def _measured(cells: Sequence[Cell]) -> str:
+    found = [cell.governed.measured_w for cell in cells]
+    watts = [one for one in found if one is not None]
     if not watts:
         return "this machine has no energy counters that may be read: no watts were measured"
     return f"measured by this machine's energy counters: {min(watts):.1f} to {max(watts):.1f} W"
 
 
-def as_json(plan: Plan, rival: Fixed, runs: Sequence[Governed]) -> dict[str, Any]:
+def as_json(plan: Plan, outcome: Outcome) -> dict[str, Any]:
     """Return the report; watts are the referee's but for `measured_w`."""
     return {
         "label": LABEL,
         "machine": {"cores": os.cpu_count(), "threads": compute_threads()},
         "plan": asdict(plan),
-        "unthrottled": {"cores": rival.full_cores, "tokens_s": rival.full_tokens_s},
-        "tried": [asdict(one) for one in rival.tried],
-        "seeds": [{"seed": one.seed, "spans": _spans(rival, one)} for one in runs],
+        "unthrottled": {"cores": outcome.full_cores, "tokens_s": outcome.full_tokens_s},
+        "sweep": [asdict(one) for one in outcome.sweep],
+        "cells": [_as_json(cell) for cell in outcome.cells],
     }
 
 
-def _spans(rival: Fixed, one: Governed) -> list[dict[str, Any]]:
-    found = []
-    for place, figures in enumerate(one.spans):
-        other, tokens_s = rival.best[one.seed, figures.limit_w], one.tokens_s[place]
-        found.append(
-            figures.as_json()
-            | {
-                "tokens_s": tokens_s,
-                "best_fixed_duty": {"share": other.share, "tokens_s": other.tokens_s},
-                "ratio": tokens_s / other.tokens_s,
-                "state": one.told[place],
-                "measured_w": one.measured_w[place],
-            }
-        )
-    return found
+def _as_json(cell: Cell) -> dict[str, Any]:
+    return cell.governed.figures.as_json() | {
+        "seed": cell.seed,
+        "tokens_s": cell.governed.tokens_s,
+        "best_fixed_duty": {"share": cell.best.share, "tokens_s": cell.best.tokens_s},
+        "around": [asdict(one) for one in cell.around],
+        "ratio": ratio(cell),
+        "state": cell.governed.told,
+        "measured_w": cell.governed.measured_w,
+    }
