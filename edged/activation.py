@@ -22,7 +22,7 @@ from edged.errors import AdminRefused, ConfigError, EngineLost, EngineUnusable, 
 from edged.examination import Examination, example_of, held_out, problem_of
 from edged.models.installed import find_model, shipped_digests, templates_dir
 from edged.site import Site, site_of
-from edged.spool import Spool
+from edged.spool.queue import Spool
 from edged.store.about import ABOUT, Evaluation, Kind, read_about
 from edged.store.chosen import takes, with_choice
 from edged.store.register import STARTS_MAX, Result, Slot, Trial

@@ -23,8 +23,8 @@ from edged.engine.frames import Measured, Message, OnCap, Prompt, Sampling, Wire
 from edged.errors import Refusal
 from edged.power.grant import Granted
 from edged.requests import fingerprint, given_id, read_request, readable_id
-from edged.rows import Candidate, Job
 from edged.site import Site
+from edged.spool.rows import Candidate, Job
 from edged.templates import Template
 from edged.topics import Address, is_id, is_publishable, matches
 

@@ -25,7 +25,7 @@ from edged.contract import (
 )
 from edged.engine.frames import Outcome
 from edged.errors import Refusal
-from edged.rows import Job, Letter, Row, Settlement
+from edged.spool.rows import Job, Letter, Row, Settlement
 
 # A refusal or a repeated outcome is of use for as long as a device may still wait for it.
 REFUSAL_EXPIRY_S = 300

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edged.rows import Job, Row
+from edged.spool.rows import Job, Row
 
 
 @dataclass(slots=True)

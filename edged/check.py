@@ -12,11 +12,11 @@ from pathlib import Path
 
 from edged import config
 from edged.access import access_warnings
-from edged.budgets import check_schedule
 from edged.engine.ggml.sidecar import check_library
 from edged.engine.loadable import loadable
 from edged.engine.processor import check_processor
 from edged.models.installed import Installed
+from edged.orders.budgets import check_schedule
 from edged.power.kept import FILE, Kept
 from edged.power.outfit import Parts, outfit, parts_here
 from edged.site import site_of

@@ -18,7 +18,7 @@ from edged import config, journal
 from edged.admin.command_line import add_commands
 from edged.bench.command_line import add_bench
 from edged.errors import ConfigError, EngineUnusable
-from edged.store_command_line import add_store_commands
+from edged.store.command_line import add_store_commands
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -260,7 +260,7 @@ def _ask(given: argparse.Namespace) -> int:
 
 
 def _eval(given: argparse.Namespace) -> int:
-    from edged.evaluation import evaluate, fit_confidence
+    from edged.evaluation.run import evaluate, fit_confidence
     from edged.store.chosen import in_force
 
     settings = in_force(config.load(given.config))
@@ -268,7 +268,7 @@ def _eval(given: argparse.Namespace) -> int:
         print(fit_confidence(settings, given.config, given.fit_confidence, given.wire))
         return 0
     if given.injection:
-        from edged.injection import attack
+        from edged.evaluation.injection import attack
 
         found = attack(settings, given.config)
         print(found.as_json() if given.json else found.as_text())
@@ -279,7 +279,7 @@ def _eval(given: argparse.Namespace) -> int:
 
 
 def _config(_: argparse.Namespace) -> int:
-    from edged.example import example
+    from edged.config.example import example
 
     print(example(), end="")
     return 0

@@ -19,7 +19,6 @@ from edged.activation import Activation
 from edged.admin.server import AdminServer, admin_listener
 from edged.answers import Answers
 from edged.board.use import use_of
-from edged.budgets import check_schedule
 from edged.clock import BoardClock, MachineClock
 from edged.config import Config
 from edged.diary import Diary
@@ -28,23 +27,24 @@ from edged.engine.client import EngineClient
 from edged.engine.processes import Processes
 from edged.errors import BrokerGone, ConfigError, SpoolDamaged
 from edged.exposition import Exposition
-from edged.helm import Helm
 from edged.intake import Intake
 from edged.live import Live
 from edged.lock import only_holder
 from edged.metrics import Metrics
 from edged.mqtt import Session, Will
-from edged.orders import FILE as ORDERS_FILE
-from edged.orders import OrdersFile
+from edged.orders.budgets import check_schedule
+from edged.orders.helm import Helm
+from edged.orders.kept import FILE as ORDERS_FILE
+from edged.orders.kept import OrdersFile
+from edged.orders.remote import Remote
 from edged.outbox import Outbox
 from edged.power.account import Account, from_note
 from edged.power.governor import Governor
 from edged.power.kept import FILE, Kept
 from edged.power.outfit import Outfit, Parts, estimate_here, outfit, parts_here
-from edged.remote import Remote
 from edged.service import Service
 from edged.site import Site, site_of
-from edged.spool import Spool
+from edged.spool.queue import Spool
 from edged.status import Status, availability
 from edged.store.chosen import in_force
 from edged.time_floor import FILE as TIME_FILE

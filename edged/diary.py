@@ -19,7 +19,7 @@ from edged.errors import Refusal
 from edged.journal import Event, about
 from edged.live_figures import Ended
 from edged.metrics import Metrics
-from edged.rows import Letter, Row, Settlement
+from edged.spool.rows import Letter, Row, Settlement
 
 log = logging.getLogger(__name__)
 

@@ -26,15 +26,15 @@ from edged.grants import Grants
 from edged.journal import Event, about
 from edged.line import Line, Outlook
 from edged.mqtt import Session
-from edged.orders import Mode
+from edged.orders.kept import Mode
 from edged.outbox import Outbox
 from edged.power.account import Moment, as_note
 from edged.power.governor import Governor, Grant
 from edged.power.grant import Granted
 from edged.quota import Quotas, Use
-from edged.rows import Job, Row, Settlement, State, work_of
 from edged.scheduler import URGENT_OVER, Room
-from edged.spool import Spool
+from edged.spool.queue import Spool
+from edged.spool.rows import Job, Row, Settlement, State, work_of
 
 log = logging.getLogger(__name__)
 

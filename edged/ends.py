@@ -13,7 +13,7 @@ import itertools
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 
-from edged.rows import Row
+from edged.spool.rows import Row
 
 # As large as the groups of prompts: what else wants the disk has its turn in between.
 GROUP_MAX = 64

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from edged.errors import Refusal
 from edged.line import Line
 from edged.quota import NOTHING, Quotas, Use
-from edged.rows import Candidate, Fresh, Verdict
-from edged.spool import Spool
+from edged.spool.queue import Spool
+from edged.spool.rows import Candidate, Fresh, Verdict
 
 # Where nobody knows yet how long an answer takes.
 UNKNOWN_RETRY_S = 30.0

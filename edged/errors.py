@@ -7,8 +7,8 @@
       Refusal          contract, admission, engine intake -> intake: publishes `refused`
       EngineLost       engine/client    -> daemon: requeue what ran, start the engine again
       BrokerGone       mqtt             -> mqtt: reconnects; work already spooled goes on
-      SpoolUnwritable  spool_file       -> spool: refuses prompts, tries outcomes again
-      SpoolDamaged     spool_file       -> __main__: prints it, exit 74; the next start recovers
+      SpoolUnwritable  spool.file       -> spool: refuses prompts, tries outcomes again
+      SpoolDamaged     spool.file       -> __main__: prints it, exit 74; the next start recovers
       MeterLost        board meters     -> power/governor: the forecast speaks, `state` says why
       KnobRefused      board knobs      -> power/caps: pauses hold the watts, `state` says why
       AdminRefused     admin, helm      -> admin/server: answers with reason and detail; a command

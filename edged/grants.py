@@ -14,7 +14,7 @@ from edged.engine.client import EngineClient
 from edged.power.governor import Governor, Grant
 from edged.power.grant import Ask, Granted
 from edged.scheduler import Queued, next_rows
-from edged.unfinished import Flow, FlowRows
+from edged.spool.unfinished import Flow, FlowRows
 
 # So many waiting rows are forecast, those that start next, each time that one can start.
 FORECAST_ROWS = 32

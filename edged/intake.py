@@ -36,10 +36,10 @@ from edged.engine.frames import Measured
 from edged.entry import Entry
 from edged.errors import BrokerGone, Refusal
 from edged.mqtt import Delivery, Session
-from edged.orders import Mode
-from edged.rows import Answered, Candidate, Conflict, Fresh, Full, Known, Row, Verdict
+from edged.orders.kept import Mode
 from edged.site import Site
-from edged.spool import Spool
+from edged.spool.queue import Spool
+from edged.spool.rows import Answered, Candidate, Conflict, Fresh, Full, Known, Row, Verdict
 
 log = logging.getLogger(__name__)
 

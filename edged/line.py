@@ -15,9 +15,9 @@ from edged.costs import JOULES, Costs, Counted, Ratios
 from edged.grants import Grants, late_of
 from edged.places import places
 from edged.power.grant import Granted
-from edged.rows import Row, State
 from edged.scheduler import Queued, Room, pick
-from edged.spool import Spool
+from edged.spool.queue import Spool
+from edged.spool.rows import Row, State
 from edged.turns import Turns
 
 # Weight of the newest answer in the mean error of what devices were told.

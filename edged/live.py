@@ -17,7 +17,7 @@ from edged.contract import Inbound, Outbound
 from edged.diary import Diary
 from edged.live_figures import Batch, LiveFigures, LivePower, Pace
 from edged.mqtt import Session
-from edged.spool import Spool
+from edged.spool.queue import Spool
 from edged.topics import Topics
 
 WATCH_S = 10.0

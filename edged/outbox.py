@@ -14,8 +14,8 @@ from edged.answers import Answers
 from edged.diary import Diary
 from edged.errors import BrokerGone
 from edged.mqtt import Session
-from edged.rows import Letter
-from edged.spool import Spool
+from edged.spool.queue import Spool
+from edged.spool.rows import Letter
 
 log = logging.getLogger(__name__)
 

@@ -13,10 +13,10 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from edged.rows import Row, State
 from edged.scheduler import Queued
+from edged.spool.rows import Row, State
+from edged.spool.unfinished import Flow, FlowRows, flow_of
 from edged.turns import Turn, age
-from edged.unfinished import Flow, FlowRows, flow_of
 
 # So many rows that wait are counted one by one: about half a millisecond.
 COUNTED_ROWS = 128

@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from edged.config_tables import Quota
+from edged.config.tables import Quota
 
 MINUTE_S = 60.0
 # A share of a bucket that only the rounding of its seconds can be short of.

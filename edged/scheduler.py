@@ -12,9 +12,9 @@ import itertools
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
-from edged.rows import Row
+from edged.spool.rows import Row
+from edged.spool.unfinished import Flow, FlowRows, flows_of, is_suspect
 from edged.turns import Queue, Turns, aged
-from edged.unfinished import Flow, FlowRows, flows_of, is_suspect
 
 # So many may be in the engine over its room, each more urgent than one that then sits out. The
 # engine has sequence ids to spare for them as long as no more than 8 template roots are in use;

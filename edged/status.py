@@ -19,21 +19,21 @@ from edged.board.sysfs import SYS
 from edged.board.thermal import hottest_c
 from edged.contract import Outbound
 from edged.diary import Diary
-from edged.disk import prompt_bytes
 from edged.dispatch import Dispatch
 from edged.engine.client import EngineClient
 from edged.engine.state import EngineState
 from edged.errors import BrokerGone
 from edged.first_of import first_of
-from edged.helm import Helm
 from edged.intake import Intake
 from edged.metrics import Figures
 from edged.mqtt import Session
-from edged.orders import Mode
+from edged.orders.helm import Helm
+from edged.orders.kept import Mode
 from edged.power.governor import Governor
 from edged.service import Service
 from edged.site import Site
-from edged.spool import Spool
+from edged.spool.disk import prompt_bytes
+from edged.spool.queue import Spool
 from edged.topics import Topics
 
 STATE_EVERY_S = 10.0

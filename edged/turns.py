@@ -20,8 +20,8 @@ import heapq
 from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
 
-from edged.rows import Row
-from edged.unfinished import Flow, FlowRows, flow_of
+from edged.spool.rows import Row
+from edged.spool.unfinished import Flow, FlowRows, flow_of
 
 # A flow at the default priority, 5, passes all fresh ones of priority 9 after the default ttl,
 # 300 s: so what waits for its usual deadline hardly ever delays the most urgent ones.

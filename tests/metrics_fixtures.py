@@ -18,7 +18,7 @@ from edged.engine.frames import Outcome, Prompt
 from edged.errors import Refusal
 from edged.metrics import BoardCollector, Figures, Metrics
 from edged.power.account import Joules
-from edged.rows import Job, Letter, Row, Settlement
+from edged.spool.rows import Job, Letter, Row, Settlement
 from tests.prompt_fixtures import row
 
 needs_promtool = pytest.mark.skipif(

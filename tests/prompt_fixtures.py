@@ -8,7 +8,7 @@ from typing import Any
 
 from edged.contract import Destination
 from edged.engine.frames import Prompt
-from edged.rows import Candidate, Job, Row, Settlement, State
+from edged.spool.rows import Candidate, Job, Row, Settlement, State
 
 DONE = Settlement("done", 200, b'{"event":"done"}')
 

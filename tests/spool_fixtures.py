@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 from edged import config
-from edged.rows import Candidate, Fresh, Row, Settlement, Verdict
-from edged.spool import Spool
-from edged.spool_file import Pace
+from edged.spool.file import Pace
+from edged.spool.queue import Spool
+from edged.spool.rows import Candidate, Fresh, Row, Settlement, Verdict
 
 LIMITS = config.Spool()
 # So that a test need not wait; the rules are the same.

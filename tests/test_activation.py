@@ -84,7 +84,7 @@ def lasting(
 
 @pytest.fixture(autouse=True)
 def _commands_look_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edged.store_commands.LOOK_S", 0.05)
+    monkeypatch.setattr("edged.store.commands.LOOK_S", 0.05)
 
 
 def done(daemon: Daemon, *words: str) -> str:

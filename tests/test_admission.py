@@ -15,8 +15,8 @@ from edged.contract import REASONS, Inbound
 from edged.engine.frames import Measured, Message, Sampling, Wire
 from edged.errors import Refusal
 from edged.inputs import InputMap
-from edged.rows import Candidate
 from edged.site import Site
+from edged.spool.rows import Candidate
 from edged.templates import Template
 from edged.topics import Topics
 

@@ -13,7 +13,7 @@ from edged.calibration import Calibration, Curve, Curves
 from edged.contract import EVENTS, REASONS, Destination, Outbound, Reply, encode, status_of
 from edged.engine.frames import FieldScore, Outcome, Prompt
 from edged.errors import Refusal
-from edged.rows import Job, Letter, Row, Settlement
+from edged.spool.rows import Job, Letter, Row, Settlement
 from tests.prompt_fixtures import row
 
 ANSWERS = Answers("edge-1")

@@ -33,7 +33,7 @@ from edged.bench.power_judge import Truth
 from edged.board.meters.choose import Wish, choose_meter
 from edged.board.meters.dynamic import of_cores
 from edged.board.meters.powercap import PowercapMeter, find_zones
-from edged.config_tables import Engine, Node, Power
+from edged.config.tables import Engine, Node, Power
 from edged.power.outfit import outfit, parts_here
 from tests.broker import Mosquitto
 from tests.golden_tree import Ticks, tree

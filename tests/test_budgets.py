@@ -19,7 +19,10 @@ from hypothesis import strategies as st
 
 from edged.__main__ import main
 from edged.bench.power_judge import Span, judged
-from edged.budgets import (
+from edged.clock import Instant, Record
+from edged.config import Config, ScheduledBudget
+from edged.errors import AdminRefused
+from edged.orders.budgets import (
     APPLIED,
     NO_CLOCK,
     SET_ASIDE,
@@ -28,11 +31,8 @@ from edged.budgets import (
     in_force,
     until_entry_s,
 )
-from edged.clock import Instant, Record
-from edged.config import Config, ScheduledBudget
-from edged.errors import AdminRefused
-from edged.helm import KEEP_CLOCK_S, Helm
-from edged.orders import BudgetOrder, Orders, OrdersFile, Term
+from edged.orders.helm import KEEP_CLOCK_S, Helm
+from edged.orders.kept import BudgetOrder, Orders, OrdersFile, Term
 from tests.test_power_daemon import LEAD_S, Board, board, note_in, virtual_board
 from tests.virtual_time import VirtualLoop, config_of, run_virtually
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from edged import config
-from edged.config_range import allowed
+from edged.config.example import example, keys, markdown_table
+from edged.config.ranges import allowed
 from edged.errors import ConfigError
-from edged.example import example, keys, markdown_table
 
 
 def write(folder: Path, text: str) -> Path:

@@ -11,7 +11,7 @@ from edged.diary import Diary
 from edged.errors import Refusal
 from edged.journal import Event
 from edged.metrics import Metrics
-from edged.rows import Letter
+from edged.spool.rows import Letter
 from tests.metrics_fixtures import ANSWERS, answered
 
 

@@ -20,8 +20,8 @@ import pytest
 from pydantic import BaseModel
 
 from edged import cli, config, contract, requests, templates
+from edged.config.example import markdown_table
 from edged.engine.schema import ANNOTATIONS, KEYWORDS
-from edged.example import markdown_table
 from edged.live_figures import LiveFigures
 from edged.table_form import TableForm
 from edged.topics import Topics, matches
@@ -143,7 +143,7 @@ def test_the_contract_names_every_schema_keyword() -> None:
 
 def test_the_architecture_lists_the_layers() -> None:
     rows = table(ROOT / "docs" / "architecture.md", "Who may import whom")
-    told = [tuple(re.findall(r"`(\w+)`", row["modules of `edged`"])) for row in rows]
+    told = [tuple(re.findall(r"`([\w.]+)`", row["modules of `edged`"])) for row in rows]
     assert told == [tuple(name or "edged" for name in names) for names in LAYERS]
 
 

@@ -10,10 +10,10 @@ import pytest
 
 from edged import config
 from edged.calibration import Calibration, Curve, Curves
-from edged.cases import Case, in_forms, marked, read_cases, read_rows
 from edged.engine.frames import FieldScore, Outcome, Ready, Wire
 from edged.errors import ConfigError
-from edged.evaluation import ALL, Report, scored
+from edged.evaluation.cases import Case, in_forms, marked, read_cases, read_rows
+from edged.evaluation.run import ALL, Report, scored
 from edged.templates import Template, load
 
 TEMPLATES = load(Path(__file__).parent.parent / "edged/models/dock-mini/templates")

@@ -12,7 +12,7 @@ from edged import calibration, config
 from edged.__main__ import main
 from edged.calibration import Asked
 from edged.engine.frames import Sampling, Wire
-from edged.fitting import ROWS_MIN
+from edged.evaluation.fitting import ROWS_MIN
 from edged.models.installed import find_model
 from edged.templates import Template, load
 from tests.engine_fixtures import write_config

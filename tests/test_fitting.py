@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edged.calibration import Curves, confidence
-from edged.cases import Case, Mark
 from edged.engine.frames import FieldScore, Outcome, Wire
-from edged.fitting import ROWS_MIN, cross_validated, fit
-from edged.reliability import Judged, calibration_error
+from edged.evaluation.cases import Case, Mark
+from edged.evaluation.fitting import ROWS_MIN, cross_validated, fit
+from edged.evaluation.reliability import Judged, calibration_error
 from edged.templates import load
 
 TEMPLATES = load(Path(__file__).parent.parent / "edged/models/dock-mini/templates")

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from edged.engine.gguf_file import GgufHeader
 from edged.errors import EngineUnusable
-from edged.rows import Job
+from edged.spool.rows import Job
 from tools.fuzz import daemon, guided
 from tools.fuzz.__main__ import TARGETS, main, run
 from tools.fuzz.mutate import LENGTH_MAX, mutated

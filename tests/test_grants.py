@@ -12,7 +12,7 @@ from edged.admission import check_grant
 from edged.engine.frames import Prompt
 from edged.errors import Refusal
 from edged.power.grant import Granted
-from edged.rows import Job, State
+from edged.spool.rows import Job, State
 from tests.test_power_daemon import Board, board, virtual_board
 from tests.virtual_time import VirtualLoop, config_of, run_virtually
 

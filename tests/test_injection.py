@@ -10,9 +10,9 @@ import jsonschema
 import pytest
 
 from edged import config
-from edged.cases import Case, answered, read_rows
 from edged.engine.frames import Outcome
-from edged.injection import ALL, ATTACKS, ROWS, attacked, effects, first_rows
+from edged.evaluation.cases import Case, answered, read_rows
+from edged.evaluation.injection import ALL, ATTACKS, ROWS, attacked, effects, first_rows
 from edged.templates import load
 
 MODEL = Path(__file__).parent.parent / "edged/models/dock-mini"

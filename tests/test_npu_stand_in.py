@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 
 from edged import templates
-from edged.cases import SETS
 from edged.engine import child
 from edged.engine.frames import Broken, Limits, Work
 from edged.engine.ggml.proof import prove
 from edged.engine.ggml.sidecar import HEADERS, check_library
 from edged.errors import EngineUnusable
+from edged.evaluation.cases import SETS
 from tests.engine_fixtures import Daemon, EngineProcess, engine_process, work, write_config
 from tests.npu_fixtures import (
     FAULT,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from edged.admin.commands import seconds
 from edged.admin.screen import duration
-from edged.orders import BudgetOrder, Mode, ModeOrder, Orders, OrdersFile, Term
+from edged.orders.kept import BudgetOrder, Mode, ModeOrder, Orders, OrdersFile, Term
 
 LENGTHS = st.floats(1, 1e6)
 MOMENTS = st.floats(0, 1e9)

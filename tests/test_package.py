@@ -22,7 +22,7 @@ import pytest
 from packaging.version import Version
 
 from edged import config
-from edged.spool_schema import SCHEMA_VERSION
+from edged.spool.schema import SCHEMA_VERSION
 from tests.device_trees import programs
 from tests.firmware_roots import armbian
 from tests.package_fixtures import EPOCH_S, PYTHON, build, contents_of, edged_wheel, is_whole
@@ -364,7 +364,7 @@ class TestEngineCode:
         assert digest(tmp_path, f"edged/{module}.py") == before
 
     @pytest.mark.parametrize(
-        "file", ["engine/worker.py", "config.py", "models/dock-mini/model.toml"]
+        "file", ["engine/worker.py", "config/file.py", "models/dock-mini/model.toml"]
     )
     def test_a_change_of_the_engine_changes_it(
         self, file: str, before: str, tmp_path: Path

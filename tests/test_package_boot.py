@@ -34,7 +34,7 @@ CHANGES: dict[str, dict[str, str]] = {
     "this": {},
     "daemon": {"edged/daemon.py": "# another daemon\n"},
     "engine": {"edged/engine/worker.py": "# another engine\n"},
-    "schema": {"edged/spool_schema.py": 'SCHEMA_VERSION = 3\n_STEPS[2] = "SELECT 1;"\n'},
+    "schema": {"edged/spool/schema.py": 'SCHEMA_VERSION = 3\n_STEPS[2] = "SELECT 1;"\n'},
 }
 
 

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from edged import places as module
 from edged.places import COUNTED_ROWS, places
-from edged.rows import Row, State
 from edged.scheduler import Queued
+from edged.spool.rows import Row, State
+from edged.spool.unfinished import Unfinished
 from edged.turns import Turn, Turns
-from edged.unfinished import Unfinished
 from tests.prompt_fixtures import row
 
 NOW_S = 50.0

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from edged.rows import Settlement
-from edged.spool import Spool
+from edged.spool.queue import Spool
+from edged.spool.rows import Settlement
 from tests.prompt_fixtures import candidate
 from tests.spool_fixtures import fresh, in_spool
 from tools.crash.books import Books, Heard, digest_of

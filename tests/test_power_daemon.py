@@ -35,8 +35,8 @@ from edged.power.budget import BLIND_DUTY, Standing
 from edged.power.governor import Governor
 from edged.power.kept import FILE, Kept
 from edged.power.outfit import Parts, estimate_here, outfit
-from edged.rows import Candidate, Job, State
-from edged.spool import Spool
+from edged.spool.queue import Spool
+from edged.spool.rows import Candidate, Job, State
 from tests.virtual_time import NearEngine, VirtualLoop, config_of, run_virtually
 
 # The whole daemon runs in each of them.

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edged.reliability import Judged, auroc, calibration_error, error_at, reliability
+from edged.evaluation.reliability import Judged, auroc, calibration_error, error_at, reliability
 
 JUDGED = st.lists(
     st.builds(Judged, st.sampled_from([0.1, 0.25, 0.5, 0.75, 0.9, 0.99]), st.booleans()),

@@ -19,7 +19,7 @@ from edged import config
 from edged.admin.client import asked
 from edged.admin.wire import StatusAsk
 from edged.errors import AdminRefused
-from edged.remote_orders import ActivateCommand, is_outcome, read_command
+from edged.orders.command_topics import ActivateCommand, is_outcome, read_command
 from edged.topics import COMMANDS, Command, Topics, What
 from tests.broker import Mosquitto
 from tests.daemon_fixture import BOARD, Asker, Daemon, long_answer

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edged.rows import Row, State
 from edged.scheduler import URGENT_OVER, Queued, Room, next_rows, pick
+from edged.spool.rows import Row, State
+from edged.spool.unfinished import Unfinished
 from edged.turns import Turns
-from edged.unfinished import Unfinished
 from tests.prompt_fixtures import row
 
 NOW_S = 50.0

@@ -23,7 +23,7 @@ from edged.contract import Outbound
 from edged.engine.client import KILL_S_MAX
 from edged.engine.patience import HANG_S, Patience
 from edged.mqtt import Delivery, Session
-from edged.rows import Letter
+from edged.spool.rows import Letter
 from tools.simulation.devices import SCHEMA
 from tools.simulation.engine import CRASHES, HANGS
 from tools.simulation.meter import FAILURES, Failure

@@ -23,7 +23,8 @@ from edged import config
 from edged.contract import Destination
 from edged.engine.frames import Message, Prompt, Sampling
 from edged.errors import ConfigError
-from edged.rows import (
+from edged.spool.queue import Spool
+from edged.spool.rows import (
     Answered,
     Candidate,
     Conflict,
@@ -35,7 +36,6 @@ from edged.rows import (
     Settlement,
     State,
 )
-from edged.spool import Spool
 from tests.memory import MEMORY
 from tests.memory import tmp_path as tmp_path
 from tests.prompt_fixtures import DONE, candidate
@@ -693,8 +693,8 @@ import asyncio, sys
 from pathlib import Path
 from tests.prompt_fixtures import candidate
 from edged import config
-from edged.rows import Settlement
-from edged.spool import Spool
+from edged.spool.rows import Settlement
+from edged.spool.queue import Spool
 
 async def main():
     spool = Spool(Path(sys.argv[1]), config.Spool(), lambda row: Settlement("x", 1, b""))

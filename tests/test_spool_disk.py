@@ -19,7 +19,9 @@ from typing import Any
 import pytest
 
 from edged import config
-from edged.disk import (
+from edged.engine.frames import Prompt
+from edged.errors import ConfigError
+from edged.spool.disk import (
     LOG_PAGES,
     OUTCOME_BYTES_MAX,
     PAGE_BYTES,
@@ -28,11 +30,9 @@ from edged.disk import (
     fault_of,
     outcome_bytes,
 )
-from edged.engine.frames import Prompt
-from edged.errors import ConfigError
-from edged.rows import Candidate, Full, Job, Settlement, Verdict
-from edged.spool import Spool
-from edged.spool_table import FREE_PAGES_KEPT
+from edged.spool.queue import Spool
+from edged.spool.rows import Candidate, Full, Job, Settlement, Verdict
+from edged.spool.table import FREE_PAGES_KEPT
 from tests.memory import tmp_path as tmp_path
 from tests.prompt_fixtures import DONE, candidate
 from tests.spool_fixtures import (

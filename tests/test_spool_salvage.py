@@ -28,8 +28,8 @@ from hypothesis import strategies as st
 from edged import config
 from edged.engine.frames import Prompt
 from edged.errors import SpoolDamaged
-from edged.rows import Answered, Job, Settlement, State
-from edged.spool import Spool
+from edged.spool.queue import Spool
+from edged.spool.rows import Answered, Job, Settlement, State
 from tests.memory import MEMORY
 from tests.memory import tmp_path as tmp_path
 from tests.prompt_fixtures import DONE, candidate
@@ -418,7 +418,7 @@ DIED = 9
 OPEN_AND_DIE = f"""
 import os, sys
 from pathlib import Path
-from edged.spool_salvage import open_sound
+from edged.spool.salvage import open_sound
 
 left = int(sys.argv[2])
 

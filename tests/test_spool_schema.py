@@ -16,13 +16,13 @@ from pathlib import Path
 
 import pytest
 
-from edged import spool_table
 from edged.bench.delivery.spool_view import fill
 from edged.engine.frames import Prompt
 from edged.errors import ConfigError
-from edged.rows import Job, State
-from edged.spool import Spool
-from edged.spool_schema import SCHEMA_VERSION, open_database
+from edged.spool import table
+from edged.spool.queue import Spool
+from edged.spool.rows import Job, State
+from edged.spool.schema import SCHEMA_VERSION, open_database
 from tests.memory import tmp_path as tmp_path
 from tests.prompt_fixtures import DONE, candidate
 from tests.spool_fixtures import LIMITS, SOON, fresh, in_spool, needs_mount, small_disk
@@ -176,12 +176,12 @@ async def nothing(spool: Spool) -> None:
 
 def statements() -> Iterator[str]:
     """Yield every SQL statement in the spool's table, its names filled in."""
-    tree = ast.parse(Path(spool_table.__file__).read_text(encoding="utf-8"))
+    tree = ast.parse(Path(table.__file__).read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and node.args:
             text = ast.unparse(node.args[0])
             if re.match(r"f?['\"](SELECT|INSERT|UPDATE|DELETE) ", text):
-                yield eval(text, vars(spool_table))
+                yield eval(text, vars(table))
 
 
 def test_no_statement_reads_a_whole_table(tmp_path: Path) -> None:

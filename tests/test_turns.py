@@ -8,9 +8,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edged.rows import Row
+from edged.spool.rows import Row
+from edged.spool.unfinished import Flow, flow_of, flows_of
 from edged.turns import AGE_S, DEBTS_MAX, Queue, Turn, Turns
-from edged.unfinished import Flow, flow_of, flows_of
 from tests.prompt_fixtures import row
 
 FOREVER_S = 1e9

@@ -7,8 +7,8 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edged.rows import Row, State
-from edged.unfinished import Unfinished, flow_of, flows_of
+from edged.spool.rows import Row, State
+from edged.spool.unfinished import Unfinished, flow_of, flows_of
 from tests.prompt_fixtures import row
 
 NOW_S = 50.0

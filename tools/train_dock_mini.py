@@ -125,7 +125,7 @@ def _install(args: argparse.Namespace) -> None:
 
 def _calibrate(args: argparse.Namespace) -> None:
     from edged import config
-    from edged.evaluation import fit_confidence
+    from edged.evaluation.run import fit_confidence
     from tools.dock_mini import calibration_rows
 
     rows_dir = args.work / "calibration"

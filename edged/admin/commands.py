@@ -27,7 +27,7 @@ from edged.admin.wire import (
     StatusAsk,
 )
 from edged.errors import AdminRefused
-from edged.orders import FOR_S_MAX
+from edged.orders.kept import FOR_S_MAX
 from edged.topics import Topics
 
 # `--wait` looks this often.

@@ -33,8 +33,8 @@ from edged.admin.wire import (
 )
 from edged.config import Config
 from edged.errors import AdminRefused
-from edged.helm import Helm
-from edged.orders import Mode
+from edged.orders.helm import Helm
+from edged.orders.kept import Mode
 from edged.unix_socket import listening
 
 log = logging.getLogger(__name__)

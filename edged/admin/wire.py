@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from edged.errors import AdminReason, AdminRefused
 from edged.misfits import misfits
-from edged.orders import Seconds, Watts
+from edged.orders.kept import Seconds, Watts
 from edged.store.about import Kind
 from edged.store.register import Slot
 

@@ -14,13 +14,13 @@ from pathlib import Path
 
 from edged import config
 from edged.bench.delivery.spool_view import fill
-from edged.disk import fault_of
 from edged.engine.gguf_file import read_header
 from edged.engine.memory import check_fits
 from edged.errors import ConfigError, EngineUnusable, SpoolDamaged
-from edged.rows import Job
 from edged.site import site_of
-from edged.spool_table import Table
+from edged.spool.disk import fault_of
+from edged.spool.rows import Job
+from edged.spool.table import Table
 from tools.fuzz.target import Target
 
 

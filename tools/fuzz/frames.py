@@ -27,7 +27,7 @@ from edged.engine.protocol import Foreign
 from edged.engine.schema import Lengths
 from edged.engine.sim import N_VOCAB, SimVocabulary
 from edged.errors import AdminRefused, EngineLost, Refusal
-from edged.rows import Job, Row, State, work_of
+from edged.spool.rows import Job, Row, State, work_of
 from tools.fuzz.target import Target
 
 SCHEMA_BYTES_MAX = 4096

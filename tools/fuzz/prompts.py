@@ -19,8 +19,8 @@ from edged.contract import Inbound, Outbound
 from edged.engine.frames import Work, decode, encode
 from edged.errors import Refusal
 from edged.mqtt import packets
-from edged.rows import Job, Row, queued_row, work_of
 from edged.site import Site, site_of
+from edged.spool.rows import Job, Row, queued_row, work_of
 from edged.topics import is_id, is_publishable, matches
 from tools.fuzz.target import Target
 

@@ -78,10 +78,10 @@ def scripts(contents: Contents, root: Path) -> dict[str, str]:
     Raises:
         PackageError: the tree does not say which schema its spool has.
     """
-    source = (root / contents.site / "edged" / "spool_schema.py").read_text(encoding="utf-8")
+    source = (root / contents.site / "edged" / "spool" / "schema.py").read_text(encoding="utf-8")
     schema = _SCHEMA.search(source)
     if schema is None:
-        raise PackageError("edged/spool_schema.py has no line `SCHEMA_VERSION = N`; write it so")
+        raise PackageError("edged/spool/schema.py has no line `SCHEMA_VERSION = N`; write it so")
     told = {"@SPOOL_SCHEMA@": schema[1], "@PYTHON@": f"python{contents.python}"}
     return {name: _filled(ROOT / "debian" / name, told) for name in SCRIPTS}
 

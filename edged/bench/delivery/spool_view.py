@@ -17,8 +17,8 @@ from edged import config
 from edged.answers import Answers
 from edged.contract import Destination
 from edged.engine.frames import Prompt
-from edged.rows import Candidate, Fresh, Job, Row, Settlement
-from edged.spool import Spool
+from edged.spool.queue import Spool
+from edged.spool.rows import Candidate, Fresh, Job, Row, Settlement
 
 # Rows of one commit while a spool is filled.
 GROUP_ROWS = 2000

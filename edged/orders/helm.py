@@ -15,12 +15,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
-from edged.budgets import InForce, in_force, until_entry_s
 from edged.clock import Record
 from edged.config import Config
 from edged.dispatch import Dispatch
 from edged.errors import AdminRefused, ConfigError
-from edged.orders import BudgetOrder, Mode, ModeOrder, Orders, OrdersFile, Term
+from edged.orders.budgets import InForce, in_force, until_entry_s
+from edged.orders.kept import BudgetOrder, Mode, ModeOrder, Orders, OrdersFile, Term
 from edged.power.budget import Budget, checked
 from edged.power.governor import Governor
 

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic.fields import FieldInfo
 
 from edged import config
-from edged.config_range import allowed
+from edged.config.ranges import allowed
 
 _TABLES: tuple[tuple[str, type[config.Section]], ...] = (
     ("node", config.Node),

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from edged import config
-from edged.cases import SETS, Case, answered, read_rows
 from edged.engine.frames import Outcome
 from edged.errors import ConfigError
+from edged.evaluation.cases import SETS, Case, answered, read_rows
 from edged.models.installed import templates_dir
 
 # Of each template's set, the first ones.

@@ -14,29 +14,28 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, Field, Strict, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
-from edged.config_npu import CoreMask as CoreMask
-from edged.config_npu import Npu as Npu
-from edged.config_npu import Rkllm as Rkllm
-from edged.config_npu import Rknn as Rknn
-from edged.config_range import allowed, plain_types
-from edged.config_tables import WHOLE_CONTEXTS, Id
-from edged.config_tables import Admin as Admin
-from edged.config_tables import Broker as Broker
-from edged.config_tables import Client as Client
-from edged.config_tables import Engine as Engine
-from edged.config_tables import Input as Input
-from edged.config_tables import KvType as KvType
-from edged.config_tables import Metrics as Metrics
-from edged.config_tables import Model as Model
-from edged.config_tables import Node as Node
-from edged.config_tables import Plug as Plug
-from edged.config_tables import Power as Power
-from edged.config_tables import Quota as Quota
-from edged.config_tables import Requests as Requests
-from edged.config_tables import ScheduledBudget as ScheduledBudget
-from edged.config_tables import Section as Section
-from edged.config_tables import Spool as Spool
-from edged.config_tables import Store as Store
+from edged.config.npu import Npu, Rkllm, Rknn
+from edged.config.ranges import allowed, plain_types
+from edged.config.tables import (
+    WHOLE_CONTEXTS,
+    Admin,
+    Broker,
+    Client,
+    Engine,
+    Id,
+    Input,
+    Metrics,
+    Model,
+    Node,
+    Plug,
+    Power,
+    Quota,
+    Requests,
+    ScheduledBudget,
+    Section,
+    Spool,
+    Store,
+)
 from edged.errors import ConfigError
 
 

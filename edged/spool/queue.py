@@ -3,7 +3,7 @@
 In:  candidates from admission, settlements from dispatch, PUBACKs from the outbox.
 Out: verdicts, unfinished rows to the scheduler, letters to the outbox.
 Every public coroutine is one transaction, fsynced when it returns (WAL, synchronous=FULL).
-`spool_file` runs it in a thread and deals with the disk; `rows` mirrors the unfinished rows for the
+`file` runs it in a thread and deals with the disk; `rows` mirrors the unfinished rows for the
 event loop.
 Does not know: MQTT, tokens, watts.
 """
@@ -19,10 +19,21 @@ from pathlib import Path
 from edged import config
 from edged.clock import BoardClock, MachineClock, SpoolClock
 from edged.errors import SpoolUnwritable
-from edged.rows import Candidate, Fresh, Full, Job, Known, Letter, Row, Settlement, State, Verdict
-from edged.spool_file import Pace, SpoolFile
-from edged.spool_table import Table
-from edged.unfinished import Unfinished
+from edged.spool.file import Pace, SpoolFile
+from edged.spool.rows import (
+    Candidate,
+    Fresh,
+    Full,
+    Job,
+    Known,
+    Letter,
+    Row,
+    Settlement,
+    State,
+    Verdict,
+)
+from edged.spool.table import Table
+from edged.spool.unfinished import Unfinished
 
 log = logging.getLogger(__name__)
 

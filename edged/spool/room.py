@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from edged.disk import PAGE_BYTES
+from edged.spool.disk import PAGE_BYTES
 
 # What an insert may add beside its job: the other columns, and splits at each level of the table
 # and its four indexes, two pages each in trees of six levels.

@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from edged.clock import BoardClock, MachineClock, SpoolClock
-from edged.disk import Fault, Reserve, fault_of, reserve_of
 from edged.errors import ConfigError, SpoolDamaged, SpoolUnwritable
 from edged.first_of import first_of
-from edged.spool_salvage import set_aside
-from edged.spool_table import Table
+from edged.spool.disk import Fault, Reserve, fault_of, reserve_of
+from edged.spool.salvage import set_aside
+from edged.spool.table import Table
 
 T = TypeVar("T")
 

@@ -21,7 +21,7 @@ from edged.activation import whom
 from edged.admin.client import asked
 from edged.admin.wire import ActivateAsk, Ask, RollbackAsk, StatusAsk
 from edged.errors import AdminUnreachable, StoreRefused
-from edged.evaluation import evaluate
+from edged.evaluation.run import evaluate
 from edged.store.about import Kind
 from edged.store.bundle import Bundle, read_bundle
 from edged.store.carried import check_carried

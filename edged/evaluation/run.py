@@ -15,12 +15,12 @@ from typing import Any
 
 from edged import calibration, config, templates
 from edged.calibration import Asked, Calibration, Confidence, confidence
-from edged.cases import SETS, Choice, Mark, answered, in_forms, read_cases, read_rows
 from edged.engine.frames import Ready, Sampling
 from edged.errors import ConfigError
-from edged.fitting import FOLDS, ROWS_MIN, cross_validated, fit
+from edged.evaluation.cases import SETS, Choice, Mark, answered, in_forms, read_cases, read_rows
+from edged.evaluation.fitting import FOLDS, ROWS_MIN, cross_validated, fit
+from edged.evaluation.reliability import BINS, Judged, reliability
 from edged.models.installed import templates_dir
-from edged.reliability import BINS, Judged, reliability
 
 # What all templates are together, in the report; no template has a space in its name.
 ALL = "all templates"

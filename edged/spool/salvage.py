@@ -23,8 +23,8 @@ from urllib.parse import quote
 
 from edged.durable import sync_folder
 from edged.errors import SpoolDamaged
-from edged.rows import State
-from edged.spool_schema import HEAD, TEXTS, open_database
+from edged.spool.rows import State
+from edged.spool.schema import HEAD, TEXTS, open_database
 
 log = logging.getLogger(__name__)
 

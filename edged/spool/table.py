@@ -15,8 +15,9 @@ from typing import Any, TypeVar
 from edged import config
 from edged.clock import Instant, Record
 from edged.contract import Destination
-from edged.disk import LOG_PAGES, prompt_bytes
-from edged.rows import (
+from edged.spool.disk import LOG_PAGES, prompt_bytes
+from edged.spool.room import Room, free_pages
+from edged.spool.rows import (
     Answered,
     Candidate,
     Conflict,
@@ -31,8 +32,7 @@ from edged.rows import (
     Verdict,
     queued_row,
 )
-from edged.spool_room import Room, free_pages
-from edged.spool_salvage import open_sound
+from edged.spool.salvage import open_sound
 
 T = TypeVar("T")
 

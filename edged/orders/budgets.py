@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from edged import config
 from edged.errors import ConfigError
-from edged.orders import BudgetOrder, Term
+from edged.orders.kept import BudgetOrder, Term
 from edged.power.budget import Budget, budget_of, checked
 
 APPLIED = "applied"

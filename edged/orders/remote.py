@@ -15,10 +15,8 @@ import logging
 from edged.activation import Activation
 from edged.contract import Inbound, Outbound
 from edged.errors import AdminRefused, BrokerGone
-from edged.helm import Helm
 from edged.mqtt import Session
-from edged.orders import Mode
-from edged.remote_orders import (
+from edged.orders.command_topics import (
     ActivateCommand,
     BudgetCommand,
     Done,
@@ -26,6 +24,8 @@ from edged.remote_orders import (
     is_outcome,
     read_command,
 )
+from edged.orders.helm import Helm
+from edged.orders.kept import Mode
 from edged.store.about import Kind
 from edged.store.register import Result, Trial
 from edged.topics import Command, Topics

@@ -24,8 +24,8 @@ from edged.calibration import (
     log_odds,
     sum_log_p,
 )
-from edged.cases import Mark
 from edged.engine.frames import Wire
+from edged.evaluation.cases import Mark
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]

@@ -1,6 +1,6 @@
 """The tables of the configuration that only boards with an NPU have.
 
-In:  values of a TOML file.     Out: frozen tables, as those of `config_tables`.
+In:  values of a TOML file.     Out: frozen tables, as those of `tables`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, Strict, StringConstraints
 
-from edged.config_tables import File, Section
+from edged.config.tables import File, Section
 
 # Source: RKNPU2 backends for ggml read: rk-llama.cpp, unimatrix099, pty819, Mojo24x7, anand34577.
 VARIABLES = re.compile(r"(RKNPU|GGML_RKNPU2|ORK)_[A-Z0-9_]+")

@@ -106,48 +106,48 @@ def _add_slot(parser: argparse.ArgumentParser, otherwise: str) -> None:
 
 
 def _list(given: argparse.Namespace) -> int:
-    from edged.store_commands import show
+    from edged.store.commands import show
 
     return show(given)
 
 
 def _verify(given: argparse.Namespace) -> int:
-    from edged.store_commands import verify
+    from edged.store.commands import verify
 
     return verify(given)
 
 
 def _verify_bundle(given: argparse.Namespace) -> int:
-    from edged.store_commands import verify_bundle
+    from edged.store.commands import verify_bundle
 
     return verify_bundle(given)
 
 
 def _install(given: argparse.Namespace) -> int:
-    from edged.store_commands import install
+    from edged.store.commands import install
 
     return install(given)
 
 
 def _activate(given: argparse.Namespace) -> int:
-    from edged.store_commands import activate
+    from edged.store.commands import activate
 
     return activate(given)
 
 
 def _rollback(given: argparse.Namespace) -> int:
-    from edged.store_commands import roll_back
+    from edged.store.commands import roll_back
 
     return roll_back(given)
 
 
 def _import(given: argparse.Namespace) -> int:
-    from edged.store_commands import import_model
+    from edged.store.commands import import_model
 
     return import_model(given)
 
 
 def _test(given: argparse.Namespace) -> int:
-    from edged.store_commands import test_templates
+    from edged.store.commands import test_templates
 
     return test_templates(given)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from edged.rows import Row, State
+from edged.spool.rows import Row, State
 
 T = TypeVar("T")
 # When, and the row's serial.

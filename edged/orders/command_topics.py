@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from edged.errors import AdminReason, AdminRefused
 from edged.misfits import misfits
-from edged.orders import Mode, Seconds, Watts
+from edged.orders.kept import Mode, Seconds, Watts
 from edged.topics import Command, What, is_id
 
 

@@ -10,8 +10,8 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from edged.disk import LOG_PAGES, PAGE_BYTES, Fault, fault_of
 from edged.errors import ConfigError, SpoolDamaged
+from edged.spool.disk import LOG_PAGES, PAGE_BYTES, Fault, fault_of
 
 log = logging.getLogger(__name__)
 
