@@ -99,8 +99,10 @@ def _tables(
     folder: Path, name: str, broker: tuple[str, int], power: dict[str, Any]
 ) -> dict[str, dict[str, Any]]:
     host, port = broker
+    # A client hears the answers of every board of a site.
+    site, board = f"bench-{name}", f"{name}-{os.getpid()}"
     return {
-        "node": {"site": "bench", "name": f"{name}-{os.getpid()}", "state_dir": str(folder)},
+        "node": {"site": site, "name": board, "state_dir": str(folder)},
         "broker": {"host": host, "port": port},
         # Few answers under way at once: tokens are counted by whole answers.
         "model": {"sequences": SEQUENCES},
