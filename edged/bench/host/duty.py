@@ -16,8 +16,8 @@ from dataclasses import dataclass
 
 # Long against a step of milliseconds, short against the window of 10 s.
 PERIOD_S = 0.2
-# Shares that every search begins with: stopped, where there are no tokens, to never stopped.
-SWEEP = (0.0, 0.25, 0.5, 0.75, 1.0)
+# Shares that every search begins with. With much smaller ones the daemon takes a stop for a hang.
+SWEEP = (0.1, 0.25, 0.5, 0.75, 1.0)
 SHARE_MIN = 0.02
 
 

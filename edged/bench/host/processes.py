@@ -44,6 +44,15 @@ class Daemon:
         answer = await asyncio.to_thread(asked, self.settings, StatusAsk())
         return answer.state or {}
 
+    def check_engine(self) -> None:
+        """See that the engine is the one that was there at the start.
+
+        Raises:
+            EdgedError: it is not: whatever was measured of that one says nothing.
+        """
+        if int(lock_file(self.settings.state_dir).read_text()) != self.engine_pid:
+            raise EdgedError("the engine ended in the middle of the run, and another one began")
+
     async def set_budget(self, budget_w: float) -> None:
         """Change the budget as `edged budget` does, over the admin socket."""
         await self._told(SetBudgetAsk(budget_w=budget_w))

@@ -63,7 +63,7 @@ def _quick(plan: Plan) -> Plan:
         span_s=14.0,
         full_s=6.0,
         tried_s=13.0,
-        sweep=(0.0, 0.5),
+        sweep=(0.2, 0.6),
     )
 
 

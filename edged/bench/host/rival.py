@@ -51,7 +51,11 @@ class Rival:
         self.sweep = tuple([await self.at(share, tried_s) for share in sweep])
 
     async def at(self, share: float, for_s: float) -> Tried:
-        """Run a share for a while, more than a window and the time to settle."""
+        """Run a share for a while, more than a window and the time to settle.
+
+        Raises:
+            EdgedError: the engine was taken for hung, and another one is not stopped by signals.
+        """
         span = await self._run(share, for_s)
         record = read_record(self._truth)
         tried = Tried(share, self._load.tokens_s(span), self._worst_w(record, span))
@@ -79,6 +83,7 @@ class Rival:
         # At full speed, so that the answers under way have ended and count.
         self._duty.share = 1.0
         await self._board.pause()
+        self._board.check_engine()
         return span
 
     def _worst_w(self, record: Record, span: Span) -> dict[int, float]:

@@ -41,10 +41,10 @@ class Plan:
     budgets_w: tuple[float, ...] = (4.0, 6.0, 3.0)
     lead_s: float = 60.0
     idle_s: float = 10.0
-    again_s: float = 14.0
-    span_s: float = 40.0
+    again_s: float = 12.0
+    span_s: float = 30.0
     full_s: float = 12.0
-    tried_s: float = 16.0
+    tried_s: float = 14.0
     sweep: tuple[float, ...] = SWEEP
 
 
