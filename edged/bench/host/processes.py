@@ -50,7 +50,7 @@ class Daemon:
         Raises:
             EdgedError: it is not: whatever was measured of that one says nothing.
         """
-        if int(lock_file(self.settings.state_dir).read_text()) != self.engine_pid:
+        if _engine_pid(self.settings.state_dir) != self.engine_pid:
             raise EdgedError("the engine ended in the middle of the run, and another one began")
 
     async def set_budget(self, budget_w: float) -> None:
@@ -94,7 +94,7 @@ async def daemon(
     settings = config.load(file)
     try:
         await _ready(process, settings, log)
-        yield Daemon(settings, int(lock_file(folder).read_text()))
+        yield Daemon(settings, _engine_pid(folder))
     finally:
         await ended(process)
 
@@ -102,6 +102,10 @@ async def daemon(
 def lock_file(folder: Path) -> Path:
     """Return the file that holds the engine's pid."""
     return folder / "engine.lock"
+
+
+def _engine_pid(folder: Path) -> int:
+    return int(lock_file(folder).read_text())
 
 
 def _tables(
