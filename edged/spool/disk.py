@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
-from enum import Enum
+from enum import Enum, StrEnum
 from pathlib import Path
 
 # SQLite's log is folded into the file, and used again from its start, at this length.
@@ -21,6 +21,16 @@ OUTCOME_SHARE = 0.1
 ROOM_BYTES = 2**20
 # Outcomes mostly fit where their prompts' texts stood: more than this would lie idle.
 OUTCOME_BYTES_MAX = 64 * 2**20
+
+
+class Sync(StrEnum):
+    """When a commit is safe from a power cut; a crash of the daemon takes neither.
+
+    Source: sqlite.org/pragma.html#pragma_synchronous, of a database with a log.
+    """
+
+    NOW = "FULL"  # before it returns
+    LATER = "NORMAL"  # with the next commit that is synced now
 
 
 class Fault(Enum):

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 from edged.clock import BoardClock, MachineClock, SpoolClock
 from edged.errors import ConfigError, SpoolDamaged, SpoolUnwritable
 from edged.first_of import first_of
-from edged.spool.disk import Fault, Reserve, fault_of, reserve_of
+from edged.spool.disk import Fault, Reserve, Sync, fault_of, reserve_of
 from edged.spool.salvage import set_aside
 from edged.spool.table import Table
 
@@ -98,9 +98,9 @@ class SpoolFile:
         """Return what `work` finds."""
         return await self._insist(lambda: self._tried(lambda: work(self._table)))
 
-    async def write(self, work: Callable[[Table], T]) -> T:
-        """Run `work` as one transaction; return once it is durable, however long that takes."""
-        found = await self._insist(lambda: self._transacted(work))
+    async def write(self, work: Callable[[Table], T], sync: Sync = Sync.NOW) -> T:
+        """Run `work` as one transaction; return once it is committed, however long that takes."""
+        found = await self._insist(lambda: self._transacted(work, sync))
         self._written.set()
         return found
 
@@ -199,8 +199,8 @@ class SpoolFile:
         if not await self._call(self._reserve.give_up):
             await asyncio.sleep(self._pace.retry_s)
 
-    async def _transacted(self, work: Callable[[Table], T]) -> T:
-        return await self._tried(lambda: self._table.transact(work, self.clock.record()))
+    async def _transacted(self, work: Callable[[Table], T], sync: Sync = Sync.NOW) -> T:
+        return await self._tried(lambda: self._table.transact(work, self.clock.record(), sync))
 
     async def _tried(self, work: Callable[[], T]) -> T:
         """Run `work` in the spool's thread.

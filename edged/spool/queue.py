@@ -2,7 +2,9 @@
 
 In:  candidates from admission, settlements from dispatch, PUBACKs from the outbox.
 Out: verdicts, unfinished rows to the scheduler, letters to the outbox.
-Every public coroutine is one transaction, fsynced when it returns (WAL, synchronous=FULL).
+Every public coroutine is one transaction, fsynced when it returns. Not so `delivered`, and `start`
+without a streamed prompt, whose chunks number its starts: a power cut that takes them back has an
+outcome told, or a prompt run, once more.
 `file` runs it in a thread and deals with the disk; `rows` mirrors the unfinished rows for the
 event loop.
 Does not know: MQTT, tokens, watts.
@@ -19,6 +21,7 @@ from pathlib import Path
 from edged import config
 from edged.clock import BoardClock, MachineClock, SpoolClock
 from edged.errors import SpoolUnwritable
+from edged.spool.disk import Sync
 from edged.spool.file import Pace, SpoolFile
 from edged.spool.rows import (
     Candidate,
@@ -145,7 +148,8 @@ class Spool:
 
     async def start(self, serials: Sequence[int]) -> dict[int, Job]:
         """Mark rows as running; return the jobs of those whose text can be read."""
-        jobs = await self._file.write(lambda table: table.start(serials))
+        sync = Sync.NOW if any(self._rows[serial].stream for serial in serials) else Sync.LATER
+        jobs = await self._file.write(lambda table: table.start(serials), sync)
         self._set(serials, lambda row: replace(row, state=State.RUNNING))
         return jobs
 
@@ -188,7 +192,7 @@ class Spool:
 
     async def delivered(self, claimed: Mapping[int, bool]) -> None:
         """Mark outcomes as acknowledged by the broker; `claimed` False: nobody subscribed."""
-        await self._file.write(lambda table: table.delivered(claimed))
+        await self._file.write(lambda table: table.delivered(claimed), Sync.LATER)
 
     async def settled(self, client: str, id: str) -> Letter | None:
         """Return the outcome of (client, id), while it is kept."""

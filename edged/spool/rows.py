@@ -8,11 +8,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from edged.contract import Destination
 from edged.engine.frames import OnCap, Prompt, Sampling, Wire, Work
+
+# What `row_of` and `letter_of` make of a query's columns, in their order.
+ROW_COLUMNS = (
+    "serial, client, id, state, topic, correlation, accepted_s, deadline_s, "
+    "deadline_certain, priority, stream, receipt, replace_key, attempts, restarts, "
+    "iif(json_valid(job), json_extract(job, '$.prompt_tokens'), NULL), "
+    "iif(json_valid(job), json_extract(job, '$.answer_tokens'), NULL)"
+)
+LETTER_COLUMNS = "serial, client, id, event, status, outcome, topic, correlation, settled_s"
 
 
 class State(StrEnum):
@@ -223,4 +233,42 @@ def work_of(row: Row, job: Job) -> Work:
         priority=row.priority,
         wire=job.wire,
         on_cap=job.on_cap,
+    )
+
+
+def row_of(columns: tuple[Any, ...]) -> Row:
+    """Return a row from its columns, `ROW_COLUMNS`."""
+    serial, client, id, state, topic, correlation, *rest = columns
+    accepted_s, deadline_s, certain, priority, stream, receipt, replace_key, *counts = rest
+    tries, starts, prompt_tokens, answer_tokens = counts
+    return Row(
+        serial=serial,
+        client=client,
+        id=id,
+        state=State(state),
+        destination=Destination(topic, correlation),
+        accepted_s=accepted_s,
+        deadline_s=deadline_s,
+        deadline_certain=bool(certain),
+        priority=priority,
+        stream=bool(stream),
+        receipt=bool(receipt),
+        replace=replace_key,
+        attempts=tries,
+        restarts=starts,
+        prompt_tokens=prompt_tokens,
+        answer_tokens=answer_tokens,
+    )
+
+
+def letter_of(columns: tuple[Any, ...]) -> Letter:
+    """Return a letter from its columns, `LETTER_COLUMNS`."""
+    serial, client, id, event, status, outcome, topic, correlation, settled_s = columns
+    return Letter(
+        serial=serial,
+        client=client,
+        id=id,
+        settlement=Settlement(event, status, bytes(outcome)),
+        destination=Destination(topic, correlation),
+        settled_s=settled_s,
     )

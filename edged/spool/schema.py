@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 from edged.errors import ConfigError, SpoolDamaged
-from edged.spool.disk import LOG_PAGES, PAGE_BYTES, Fault, fault_of
+from edged.spool.disk import LOG_PAGES, PAGE_BYTES, Fault, Sync, fault_of
 
 log = logging.getLogger(__name__)
 
@@ -90,8 +90,8 @@ _PRAGMAS = (
     # Of a new file; an older one gets it in `_compact`.
     "auto_vacuum=INCREMENTAL",
     "journal_mode=WAL",
-    # Source: sqlite.org/pragma.html: FULL syncs the WAL at each commit; NORMAL does not.
-    "synchronous=FULL",
+    # Of what is not said otherwise: see `disk.Sync`.
+    f"synchronous={Sync.NOW}",
     # Erased prompts are overwritten, not only unlinked.
     "secure_delete=ON",
     f"wal_autocheckpoint={LOG_PAGES}",

@@ -15,9 +15,11 @@ from typing import Any, TypeVar
 from edged import config
 from edged.clock import Instant, Record
 from edged.contract import Destination
-from edged.spool.disk import LOG_PAGES, prompt_bytes
+from edged.spool.disk import LOG_PAGES, Sync, prompt_bytes
 from edged.spool.room import Room, free_pages
 from edged.spool.rows import (
+    LETTER_COLUMNS,
+    ROW_COLUMNS,
     Answered,
     Candidate,
     Conflict,
@@ -30,7 +32,9 @@ from edged.spool.rows import (
     Settlement,
     State,
     Verdict,
+    letter_of,
     queued_row,
+    row_of,
 )
 from edged.spool.salvage import open_sound
 
@@ -41,14 +45,6 @@ PURGE_ROWS = 256
 # Free pages that stay in the file for the next prompts; what is over goes back to the disk.
 FREE_PAGES_KEPT = LOG_PAGES
 VACUUM_PAGES = 256
-
-_ROW = (
-    "serial, client, id, state, topic, correlation, accepted_s, deadline_s, "
-    "deadline_certain, priority, stream, receipt, replace_key, attempts, restarts, "
-    "iif(json_valid(job), json_extract(job, '$.prompt_tokens'), NULL), "
-    "iif(json_valid(job), json_extract(job, '$.answer_tokens'), NULL)"
-)
-_LETTER = "serial, client, id, event, status, outcome, topic, correlation, settled_s"
 
 
 class Table:
@@ -83,8 +79,9 @@ class Table:
         """Fold the log into the file and empty it: it holds texts of prompts that are erased."""
         self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
 
-    def transact(self, work: Callable[[Table], T], record: Record) -> T:
-        """Run `work` and keep the clock, both or neither; durable on return."""
+    def transact(self, work: Callable[[Table], T], record: Record, sync: Sync = Sync.NOW) -> T:
+        """Run `work` and keep the clock, both or neither; durable on return if synced now."""
+        self._db.execute(f"PRAGMA synchronous={sync}")
         with self._db:  # commits; rolls back what is still open, also when the commit fails
             self._db.execute("BEGIN IMMEDIATE")
             result = work(self)
@@ -183,28 +180,29 @@ class Table:
         """Return the rows without an outcome, in arrival order."""
         # Where it has counted, SQLite would walk over all rows in their order, to save the sorting.
         found = self._db.execute(
-            f"SELECT {_ROW} FROM prompt INDEXED BY prompt_state "
+            f"SELECT {ROW_COLUMNS} FROM prompt INDEXED BY prompt_state "
             "WHERE state IN ('queued', 'running') ORDER BY serial"
         )
-        return [_row(columns) for columns in found]
+        return [row_of(columns) for columns in found]
 
     def letters(self, after: int, at_most: int) -> list[Letter]:
         """Return settled, undelivered outcomes with serials over `after`, oldest first."""
         found = self._db.execute(
-            f"SELECT {_LETTER} FROM prompt WHERE state = 'settled' AND serial > ? "
+            f"SELECT {LETTER_COLUMNS} FROM prompt WHERE state = 'settled' AND serial > ? "
             "ORDER BY serial LIMIT ?",
             (after, at_most),
         )
-        return [_letter(columns) for columns in found]
+        return [letter_of(columns) for columns in found]
 
     def letter(self, client: str, id: str) -> Letter | None:
         """Return the outcome of (client, id), delivered or not."""
         found = self._one(
-            f"SELECT {_LETTER} FROM prompt WHERE client = ? AND id = ? AND outcome IS NOT NULL",
+            f"SELECT {LETTER_COLUMNS} FROM prompt "
+            "WHERE client = ? AND id = ? AND outcome IS NOT NULL",
             client,
             id,
         )
-        return None if found is None else _letter(found)
+        return None if found is None else letter_of(found)
 
     def _accept(
         self,
@@ -288,10 +286,11 @@ class Table:
         if candidate.replace is None:
             return []
         found = self._db.execute(
-            f"SELECT {_ROW} FROM prompt WHERE client = ? AND replace_key = ? AND state = 'queued'",
+            f"SELECT {ROW_COLUMNS} FROM prompt "
+            "WHERE client = ? AND replace_key = ? AND state = 'queued'",
             (candidate.client, candidate.replace),
         )
-        return [_row(columns) for columns in found.fetchall()]
+        return [row_of(columns) for columns in found.fetchall()]
 
     def _insert(self, candidate: Candidate, now_s: float, room: Room) -> Row | None:
         """Return the new row; None, and nothing happened: its client has that id already."""
@@ -326,9 +325,9 @@ class Table:
         return queued_row(candidate, serial, now_s)
 
     def _row(self, serial: int) -> tuple[Row, str]:
-        found = self._one(f"SELECT {_ROW}, fingerprint FROM prompt WHERE serial = ?", serial)
+        found = self._one(f"SELECT {ROW_COLUMNS}, fingerprint FROM prompt WHERE serial = ?", serial)
         assert found is not None
-        return _row(found[:-1]), found[-1]
+        return row_of(found[:-1]), found[-1]
 
     def _count_boot(self) -> int:
         found = self._one("UPDATE boot SET count = count + 1 WHERE one = 1 RETURNING count")
@@ -362,39 +361,3 @@ class Table:
 def _is_plain(candidate: Candidate) -> bool:
     """Return whether nothing but its own id can stand in the way of a prompt."""
     return candidate.replace is None and not (candidate.board_given and candidate.duplicate)
-
-
-def _row(columns: tuple[Any, ...]) -> Row:
-    serial, client, id, state, topic, correlation, *rest = columns
-    accepted_s, deadline_s, certain, priority, stream, receipt, replace_key, *counts = rest
-    tries, starts, prompt_tokens, answer_tokens = counts
-    return Row(
-        serial=serial,
-        client=client,
-        id=id,
-        state=State(state),
-        destination=Destination(topic, correlation),
-        accepted_s=accepted_s,
-        deadline_s=deadline_s,
-        deadline_certain=bool(certain),
-        priority=priority,
-        stream=bool(stream),
-        receipt=bool(receipt),
-        replace=replace_key,
-        attempts=tries,
-        restarts=starts,
-        prompt_tokens=prompt_tokens,
-        answer_tokens=answer_tokens,
-    )
-
-
-def _letter(columns: tuple[Any, ...]) -> Letter:
-    serial, client, id, event, status, outcome, topic, correlation, settled_s = columns
-    return Letter(
-        serial=serial,
-        client=client,
-        id=id,
-        settlement=Settlement(event, status, bytes(outcome)),
-        destination=Destination(topic, correlation),
-        settled_s=settled_s,
-    )

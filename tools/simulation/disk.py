@@ -13,11 +13,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from edged.spool.disk import LOG_PAGES, PAGE_BYTES
+
 SPOOL = "spool.db"
 LOG = "spool.db-wal"
 # The log's index is never durable, and space that is kept is kept again.
 _NOT_COPIED = ("spool.db-shm", "spool.reserve")
 _PAGES = 1_000_000
+# What SQLite says of a connection whose commits are synced later.
+# Source: sqlite.org/pragma.html, synchronous.
+_NORMAL = 1
 
 
 class Disk:
@@ -60,6 +65,15 @@ class Disk:
         self.is_full = False
         self._limit()
 
+    def is_synced(self, folder: Path) -> bool:
+        """Return whether a power cut would leave all of the log."""
+        try:
+            found = self._connection and self._connection.execute("PRAGMA synchronous").fetchone()
+        except sqlite3.ProgrammingError:
+            return True  # its daemon has ended, and folded the log in
+        # A log of that length was folded into the file, and synced before.
+        return found != (_NORMAL,) or len(log_of(folder)) >= LOG_PAGES * PAGE_BYTES
+
     def _limit(self) -> None:
         pages = 1 if self.is_full else _PAGES
         if self._connection is not None:
@@ -85,7 +99,7 @@ def log_of(folder: Path) -> bytes:
 
 
 def tear(folder: Path, before: bytes, chance: random.Random) -> None:
-    """Leave of a commit what a power cut in its middle leaves: the first part of what it wrote."""
+    """Leave the first part of what was logged after `before`, as a cut in its middle does."""
     after = log_of(folder)
     start = next(
         (at for at, pair in enumerate(zip(before, after, strict=False)) if pair[0] != pair[1]),

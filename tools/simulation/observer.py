@@ -35,13 +35,18 @@ HUNG_LATE_S_MAX = 60.0
 
 @dataclass
 class Asked:
-    """What one device asked for, and what it heard. Each has a correlation of its own."""
+    """What one device asked for, and what it heard. Each has a correlation of its own.
+
+    Attributes:
+        chunks: of a streamed answer, by attempt and number.
+    """
 
     text: str
     is_durable: bool = False
     refusals: int = 0
     deaths: int = 0
     outcomes: set[bytes] = field(default_factory=set)
+    chunks: dict[tuple[int, int], bytes] = field(default_factory=dict)
     event: str = ""
 
     @property
@@ -121,6 +126,10 @@ class Observer:
             asked.is_durable = True
             if row is None:
                 self.violated(f"{key!r} was called accepted and is not in the spool")
+        if event == "chunk":
+            number = (reply["attempt"], reply["seq"])
+            if asked.chunks.setdefault(number, body) != body:
+                self.violated(f"{key!r} has two chunks {number[1]} of its attempt {number[0]}")
         if not EVENTS[event][1]:
             return
         asked.outcomes.add(body)

@@ -69,12 +69,16 @@ class Life:
 
 @dataclass
 class Cut:
-    """Where the next daemon is to be cut off: after so many turns of the loop, or in a commit."""
+    """Where the next daemon is to be cut off: after so many turns of the loop, or in a commit.
+
+    Attributes:
+        sure: the spool's log as far as the cut leaves it whole; None: all of it.
+    """
 
     turns: int | None = None
     jobs: int | None = None
     is_power: bool = False
-    before: bytes = b""
+    sure: bytes | None = None
 
 
 class World:
@@ -157,8 +161,8 @@ class World:
         self.observer.note("crash", f"power={is_power}")
         self.network.cut()
         copy = disks.copied(life.folder, self._place(self._lives + 1))
-        if self.cut is not None and self.cut.before:
-            disks.tear(copy, self.cut.before, self.chance)
+        if self.cut is not None and self.cut.sure is not None:
+            disks.tear(copy, self.cut.sure, self.chance)
         self._leave(life, copy)
         if is_power and self.engines is not None:
             if self.engines.current is not None:
@@ -237,19 +241,31 @@ class World:
             self.crash(is_power=cut.is_power)
 
     def _job(self, run: Callable[[], object]) -> float:
-        """Run what belongs in a thread, unless the power goes in its middle."""
+        """Run what belongs in a thread; a cut may leave the first part of it."""
         if self._jobs_until_full is not None:
             self._jobs_until_full -= 1
             if self._jobs_until_full <= 0:
                 self._jobs_until_full = None
                 self.disk.fill()
         cut, life = self.cut, self.life
-        if cut is not None and cut.jobs is not None and life is not None:
-            cut.jobs -= 1
-            if cut.jobs <= 0:
-                cut.before, cut.turns, cut.jobs = disks.log_of(life.folder), 1, None
-        run()
+        if cut is None or life is None:
+            run()
+        else:
+            self._cut_job(run, cut, life.folder)
         return self.chance.uniform(0.0, COMMIT_S_MAX) ** 2 / COMMIT_S_MAX
+
+    def _cut_job(self, run: Callable[[], object], cut: Cut, folder: Path) -> None:
+        """Run a job before a cut, perhaps the last one, and know what the cut will leave of it."""
+        if cut.jobs is not None:
+            cut.jobs -= 1
+        is_last = cut.jobs is not None and cut.jobs <= 0
+        if is_last:
+            cut.turns, cut.jobs = 1, None
+        if cut.sure is None and (is_last or cut.is_power):
+            cut.sure = disks.log_of(folder)
+        run()
+        if cut.is_power and not is_last and self.disk.is_synced(folder):
+            cut.sure = disks.log_of(folder)
 
     def fill_disk(self, jobs: int) -> None:
         """Let the disk be full from the n-th job of a thread on."""
