@@ -94,6 +94,17 @@ def test_a_prompt_without_a_reply_and_one_with_two_ends_are_counted() -> None:
     assert (told["step_s"], told["load_share"]) == (0.02, 1.5)
 
 
+def test_what_the_board_itself_says_of_the_urgent_ones_is_told_beside_what_the_device_saw() -> None:
+    told = figures(Overload(20.0, 30.0, ALONE, books([0.149] * 300, a=reply("done"), b=REFUSAL)))
+    assert told["urgent_loaded"] == {
+        "samples": 300,
+        "median_s": 0.149,
+        "p99_s": 0.149,
+        "told_median_s": 0.3,
+        "told_p99_s": 0.3,
+    }
+
+
 def test_memory_that_grows_is_told_and_what_it_takes_at_first_is_not() -> None:
     assert growth_share([10, 20, 50, 50, 50, 50, 50, 50]) == 0.0
     grown = [50 + number for number in range(40)]
