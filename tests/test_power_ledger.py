@@ -188,6 +188,27 @@ def test_an_hour_of_idle_earns_about_one_step_and_no_more() -> None:
     assert started * 0.1 * (8.0 - LIMITS.mean_w) <= 0.4 + (LIMITS.mean_w - PAUSED_W) * BUNCH_S
 
 
+@pytest.mark.parametrize("bunch_s", [0.05, 0.18, BUNCH_S])
+def test_what_two_readings_put_back_is_not_lost_however_short_the_pauses_are(
+    bunch_s: float,
+) -> None:
+    account, planned = ledger(), Planned(0.05, 8.0, PAUSED_W)
+    account.expect(1.0, LIMITS.mean_w)
+    account.meter(1.0, LIMITS.mean_w)
+    account.pause_s(1.0, planned, bunch_s)  # no credit and no debt yet
+    for now_s in (1.14, 1.28):
+        account.expect(now_s, LIMITS.mean_w)
+        account.meter(now_s, PAUSED_W)
+        account.pause_s(now_s, planned, bunch_s)
+    earned_j = 0.28 * (LIMITS.mean_w - PAUSED_W)
+    step_j = planned.length_s * (planned.power_w - LIMITS.mean_w)
+    now_s, started = 1.28, 0
+    while account.pause_s(now_s, planned, bunch_s) == 0:
+        now_s, started = now_s + planned.length_s, started + 1
+        account.expect(now_s, planned.power_w)
+    assert started == int(earned_j / step_j)
+
+
 def test_a_cut_starts_a_fresh_ledger_that_owes_nothing() -> None:
     account = Ledger(Limits(6.0, 10.0, 7.2, 1.0), now_s=0.0)
     for number in range(1, 20):

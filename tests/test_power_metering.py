@@ -70,7 +70,7 @@ def test_watts_that_follow_a_step_late_are_charged_once() -> None:
         bench.tick(metered_w)
         read_j += metered_w * MEAN_S
     charged_j = bench.ledger.joules_at(bench.ledger.metered_s) - bench.ledger.joules_at(0.0)
-    assert charged_j == pytest.approx(read_j, rel=0.04)
+    assert charged_j == pytest.approx(read_j, rel=0.005)
 
 
 def test_what_is_charged_beyond_the_readings_teaches_no_gain() -> None:

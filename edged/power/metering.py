@@ -22,7 +22,8 @@ from edged.power.stretch import Stretch, almost_all
 QUIET_S = 4.0
 # A reading below the forecast by more than this is charged as this: no sudden headroom.
 CHARGED_SHARE = 0.9
-# Of what that added so much may still be taken off at the next reading: in half a second or never.
+# What that added may be taken off at the next reading, and of the rest so much at the one after: in
+# half a second or never.
 LENT_KEPT = 0.7
 # A reading behind a longer gap is not of all of it: one between them was missed, or was equal.
 GAP_LENGTHS = 1.5
@@ -116,7 +117,7 @@ class Metering:
             power_w * covered_s for power_w in (reading.power_w, mean_w(forecast, end_s, length_s))
         )
         added_j = max(least_j - read_j, -min(self._lent_j, max(0.0, read_j - expected_j)))
-        self._lent_j = LENT_KEPT * (self._lent_j + added_j)
+        self._lent_j = LENT_KEPT * (self._lent_j + min(0.0, added_j)) + max(0.0, added_j)
         self._added_j += added_j
         return reading.power_w + added_j / covered_s
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
@@ -74,6 +75,7 @@ class Observer:
         self._clock = clock
         self._machine = machine
         self._digest = hashlib.sha256()
+        self._ended_s: dict[int, float] = {}
         self._path: Path | None = None
         self._spool: sqlite3.Connection | None = None
 
@@ -188,6 +190,7 @@ class Observer:
     def ended(self, ids: Iterable[str]) -> None:
         """The engine or its connection ended with these in the batch."""
         for id in ids:
+            self._ended_s[int(id)] = self._clock()
             found = self._row("SELECT correlation FROM prompt WHERE serial = ?", int(id))
             if found is not None and found[0] in self.asked:
                 self.asked[found[0]].deaths += 1
@@ -211,8 +214,10 @@ class Observer:
             "SELECT serial, state, deadline_s FROM prompt WHERE state IN ('queued', 'running')"
         ):
             allowed_s = LATE_S_MAX if state == "queued" else HUNG_LATE_S_MAX
-            if deadline_s + allowed_s < now_s:
-                late_s = now_s - deadline_s
+            late_s = now_s - deadline_s
+            # Queued again a moment ago: until then its engine may have been hung.
+            again_s = self._clock() - self._ended_s.get(serial, -math.inf)
+            if late_s > allowed_s and again_s > LATE_S_MAX:
                 self.violated(f"row {serial} is {state} {late_s:.1f} s after its deadline")
 
     @property
