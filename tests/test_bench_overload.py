@@ -119,9 +119,10 @@ def test_memory_that_grows_is_told_and_what_it_takes_at_first_is_not() -> None:
 @pytest.mark.slow
 @pytest.mark.broker
 @pytest.mark.model
-def test_all_of_it_small(tmp_path: Path) -> None:
+@pytest.mark.parametrize("even", [[], ["--even-disk"]], ids=["disk", "even disk"])
+def test_all_of_it_small(tmp_path: Path, even: list[str]) -> None:
     file = tmp_path / "overload.json"
-    arguments = ["--overload", "--quick", "--json", str(file), "--folder", str(tmp_path)]
+    arguments = ["--overload", "--quick", "--json", str(file), "--folder", str(tmp_path), *even]
     done = subprocess.run(
         [sys.executable, "-m", "edged", "bench", "delivery", *arguments],
         capture_output=True,

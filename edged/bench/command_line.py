@@ -71,6 +71,11 @@ def _add_bench_delivery(kinds: _Commands[argparse.ArgumentParser]) -> None:
         action="store_true",
         help="only this: 150 %% of what the board can answer, for ten minutes",
     )
+    parser.add_argument(
+        "--even-disk",
+        action="store_true",
+        help="with --overload: state in memory, each sync takes 10 ms",
+    )
     parser.add_argument("--folder", type=Path, help="on the disk to measure (default: $TMPDIR)")
     parser.add_argument("--quick", action="store_true", help="little of all: a trial, no figures")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures")

@@ -100,13 +100,13 @@ class Overload:
     loaded: Books
 
 
-def overload(folder: Path, port: int, lasting: Lasting) -> Overload:
-    """Measure on one board.
+def overload(folder: Path, port: int, lasting: Lasting, preload: Path | None = None) -> Overload:
+    """Measure on one board, with a library that goes before its libc if there is one.
 
     Raises:
         EngineUnusable: it does not become ready, or answers next to nothing.
     """
-    with Board(folder, port, TABLES) as board, Device(port) as device:
+    with Board(folder, port, TABLES, preload) as board, Device(port) as device:
         board.wait_until_ready()
         device.listen(f"{board.topic}/res/+/+")
         capacity_per_s = _capacity_per_s(_Part(board, device, "capacity"), lasting.capacity_s)
