@@ -25,9 +25,9 @@ FIT_S = 0.004
 # The exact window ends this share of the limit above the aim: with both at one figure, each step
 # waits for the one that leaves the window, and a percent of the watts is never used.
 WINDOW_SLACK = 0.005
-# Unused joules are kept for as long a pause as this at least. Two readings go by in it: what they
-# put back, a shallower bucket loses.
-CREDIT_S_MIN = 0.36
+# The bucket of unused joules holds at least what such a pause earns. Readings go by in it: what
+# they put back, a shallower one loses. At 0.6 s chunks of a fifth of a second meet in the peak.
+CREDIT_S_MIN = 0.5
 # Most that can be owed, as a share of a full window.
 DEBT_SHARE = 0.05
 # So much of the forecast is kept beyond the window, for ticks that come late.
@@ -166,7 +166,7 @@ class Ledger:
         aim_w = self.aim_w
         excess_j = max(0.0, (planned.power_w - aim_w) * planned.length_s)
         gained_w = max(aim_w - planned.paused_w, 1e-3)
-        cap_j = excess_j + gained_w * max(bunch_s, CREDIT_S_MIN)
+        cap_j = max(excess_j + gained_w * bunch_s, gained_w * CREDIT_S_MIN)
         owed_j = excess_j - self._credit(now_s, self.joules_at(now_s), cap_j)
         fits_s = self._fits_s(now_s, planned)
         if owed_j <= 0 and fits_s == 0:
