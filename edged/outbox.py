@@ -1,14 +1,14 @@
 """The way out: every outcome is published until the broker has acknowledged it.
 
 In:  settled rows of the spool.     Out: PUBLISH at QoS 1; rows marked delivered on PUBACK.
-At most a window of outcomes is under way; the spool holds the rest. After a broken connection
-whatever has no PUBACK is published again: devices may see an outcome twice, always the same bytes.
+At most a window of outcomes is under way; the spool holds the rest. None waits for the PUBACK of
+another one, nor for the disk to know of it. After a broken connection whatever has no PUBACK is
+published again: devices may see an outcome twice, always the same bytes.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 
 from edged.answers import Answers
 from edged.diary import Diary
@@ -16,8 +16,6 @@ from edged.errors import BrokerGone
 from edged.mqtt import Session
 from edged.spool.queue import Spool
 from edged.spool.rows import Letter
-
-log = logging.getLogger(__name__)
 
 WINDOW = 64
 AGAIN_S = 0.1
@@ -40,6 +38,9 @@ class Outbox:
         self._diary = diary
         self._outcome_ttl_s = outcome_ttl_s
         self._woken = asyncio.Event()
+        # By serial: published or about to be, and not marked as delivered.
+        self._under_way: set[int] = set()
+        self._acknowledged: asyncio.Queue[tuple[Letter, bool]] = asyncio.Queue()
 
     def wake(self) -> None:
         """Rows were settled."""
@@ -47,39 +48,50 @@ class Outbox:
 
     async def run(self) -> None:
         """Deliver while connected, for ever."""
-        while True:
-            await self._session.connected()
-            self._woken.clear()
-            try:
-                await self._deliver_all()
-            except BrokerGone:
-                # The session has yet to notice what we noticed: let it run.
-                await asyncio.sleep(AGAIN_S)
-                continue
-            await self._woken.wait()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._mark_delivered(), name="mark delivered")
+            while True:
+                await self._session.connected()
+                self._woken.clear()
+                for letter in await self._next():
+                    self._under_way.add(letter.serial)
+                    tasks.create_task(self._deliver(letter), name=f"deliver {letter.serial}")
+                await self._woken.wait()
 
-    async def _deliver_all(self) -> None:
-        while letters := await self._spool.letters(0, WINDOW):
-            claims = await asyncio.gather(
-                *(self._deliver(letter) for letter in letters), return_exceptions=True
-            )
-            acknowledged = {
-                letter.serial: claim
-                for letter, claim in zip(letters, claims, strict=True)
-                if isinstance(claim, bool)
-            }
-            if acknowledged:
-                await self._spool.delivered(acknowledged)
-            for letter in letters:
-                if letter.serial in acknowledged:
-                    self._diary.delivered(letter, claimed=acknowledged[letter.serial])
-            for claim in claims:
-                if isinstance(claim, BaseException):
-                    raise claim
+    async def _next(self) -> list[Letter]:
+        """Return the oldest outcomes that are not under way, as many as the window has room for."""
+        # As of now: one that is marked during the look may still be in what it finds.
+        under_way = frozenset(self._under_way)
+        if len(under_way) >= WINDOW:
+            return []
+        letters = await self._spool.letters(0, WINDOW)
+        waiting = [letter for letter in letters if letter.serial not in under_way]
+        return waiting[: WINDOW - len(under_way)]
 
-    async def _deliver(self, letter: Letter) -> bool:
-        """Publish one outcome; return whether anybody subscribes to its topic."""
+    async def _deliver(self, letter: Letter) -> None:
+        """Publish one outcome; have it marked when the broker has it."""
         age_s = self._spool.clock.now_s() - letter.settled_s
         message = self._answers.letter(letter, self._outcome_ttl_s - age_s)
-        acknowledged = await self._session.publish(message)
-        return acknowledged.claimed
+        try:
+            acknowledged = await self._session.publish(message)
+        except BrokerGone:
+            # The session has yet to notice what we noticed: let it run.
+            await asyncio.sleep(AGAIN_S)
+            self._under_way.discard(letter.serial)
+            self._woken.set()
+        else:
+            self._acknowledged.put_nowait((letter, acknowledged.claimed))
+
+    async def _mark_delivered(self) -> None:
+        """Mark what the broker has acknowledged, a group at a time, for ever."""
+        while True:
+            group = [await self._acknowledged.get()]
+            while not self._acknowledged.empty():
+                group.append(self._acknowledged.get_nowait())
+            await self._spool.delivered({letter.serial: claimed for letter, claimed in group})
+            was_full = len(self._under_way) >= WINDOW
+            for letter, claimed in group:
+                self._diary.delivered(letter, claimed=claimed)
+                self._under_way.discard(letter.serial)
+            if was_full:
+                self._woken.set()

@@ -224,6 +224,22 @@ def test_engines_that_keep_ending_let_prompts_be_refused_and_the_taken_ones_wait
     played(play)
 
 
+def test_an_outcome_waits_for_no_puback_of_another_one() -> None:
+    async def play(world: World) -> None:
+        world.broker.withholds = lambda message: message.field(CORRELATION) == b"first"
+        first = ask(world, "first")
+        await world.passing(5.0)
+        second = ask(world, "second")
+        await world.passing(5.0)
+        assert (first.event, second.event) == ("done", "done")
+        world.broker.withholds = lambda message: False
+        world.network.cut()
+        await world.passing(30.0)
+        assert world.observer.unfinished == 0
+
+    played(play)
+
+
 def test_nonsense_in_the_place_of_an_answer_is_an_error() -> None:
     async def play(world: World) -> None:
         assert world.engines is not None

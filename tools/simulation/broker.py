@@ -109,11 +109,13 @@ class Broker:
     Attributes:
         retained: topic -> message.
         watcher: hears what clients say.
+        withholds: whether the PUBACK of a message never comes.
     """
 
     def __init__(self, timers: Timers, watcher: Watcher | None = None) -> None:
         self.timers = timers
         self.watcher: Watcher = watcher or Nobody()
+        self.withholds: Callable[[Message], bool] = lambda message: False
         self.retained: dict[str, _Waiting] = {}
         self._sessions: dict[str, _Session] = {}
         self._wills: dict[str, Timer] = {}
@@ -320,7 +322,7 @@ class Peer:
             case Publish(message, number):
                 self._broker.watcher.published(session.client, message)
                 is_claimed = self._broker.publish(message)
-                if message.qos:
+                if message.qos and not self._broker.withholds(message):
                     self.say(wire.puback(self.version, number, is_claimed=is_claimed))
             case Puback(number):
                 self._broker.acknowledged(session, number)
