@@ -148,7 +148,8 @@ class Spool:
 
     async def start(self, serials: Sequence[int]) -> dict[int, Job]:
         """Mark rows as running; return the jobs of those whose text can be read."""
-        sync = Sync.NOW if any(self._rows[serial].stream for serial in serials) else Sync.LATER
+        rows = filter(None, map(self._rows.get, serials))
+        sync = Sync.NOW if any(row.stream for row in rows) else Sync.LATER
         jobs = await self._file.write(lambda table: table.start(serials), sync)
         self._set(serials, lambda row: replace(row, state=State.RUNNING))
         return jobs
