@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,11 +22,13 @@ from hypothesis import strategies as st
 
 from tests.broker import free_port
 from tools.broker import HOST, is_port_free
+from tools.broker_programs import Programs
 from tools.demo_board import DemoError, set_key
 from tools.demo_report import WIDTH, Verdict, describe, has_failed, judge, summary
-from tools.demo_run import MODEL, parse_arguments, pick_rows, read_schema
+from tools.demo_run import MODEL, client, parse_arguments, pick_rows, read_schema
 
 ROOT = Path(__file__).parent.parent
+LINES_S = 300.0
 SCHEMA = {
     "type": "object",
     "properties": {"dock": {"type": ["integer", "null"]}, "event": {"enum": ["arrival", "damage"]}},
@@ -166,6 +169,17 @@ def test_a_port_that_cannot_be_listened_on_is_refused_with_the_range(
     assert (ended.value.code, "from 1024 to 65535" in capsys.readouterr().err) == (2, True)
 
 
+@pytest.mark.parametrize(
+    ("library_path", "expected"), [("", "{0}/client"), ("/lib", "LD_LIBRARY_PATH=/lib {0}/client")]
+)
+def test_a_line_to_try_names_the_program_that_was_unpacked_and_the_libraries_if_any(
+    tmp_path: Path, library_path: str, expected: str
+) -> None:
+    (tmp_path / "client").touch(mode=0o755)
+    unpacked = Programs("mosquitto", "unpacked", (tmp_path,), library_path)
+    assert client(unpacked, "client") == expected.format(tmp_path)
+
+
 def test_a_device_without_a_broker_says_so() -> None:
     command = [sys.executable, "-m", "tools.demo_device", "--port", str(free_port())]
     ended = subprocess.run(
@@ -252,14 +266,27 @@ def lines_to_try(process: subprocess.Popen[str]) -> dict[str, str]:
     assert process.stdout is not None
     lines: dict[str, str] = {}
     seen = []
-    for line in process.stdout:
-        seen.append(line)
-        found = re.match(r"(?:LD_LIBRARY_PATH=\S+ )?(?:\S*/)?(mosquitto_\w+) ", line)
-        if found:
-            lines[found[1]] = line.strip()
-        if "mosquitto_rr" in lines:
-            return lines
+    # With `--keep` the demo runs on: a line that never comes would be waited for without an end.
+    with ended_after(LINES_S, process):
+        for line in process.stdout:
+            seen.append(line)
+            found = re.match(r"(?:LD_LIBRARY_PATH=\S+ )?(?:\S*/)?(mosquitto_\w+) ", line)
+            if found:
+                lines[found[1]] = line.strip()
+            if "mosquitto_rr" in lines:
+                return lines
     raise AssertionError("the demo ended early:\n" + "".join(seen[-20:]))
+
+
+@contextmanager
+def ended_after(seconds: float, process: subprocess.Popen[str]) -> Iterator[None]:
+    """End a process that is not done with when the time is up."""
+    timer = threading.Timer(seconds, process.terminate)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def run_line(line: str) -> str:

@@ -233,7 +233,9 @@ def client(programs: Programs, name: str) -> str:
     """Return how to call one of mosquitto's clients in a shell of this machine."""
     if programs.library_path is None:
         return name
-    return f"LD_LIBRARY_PATH={programs.library_path} {programs.path(name)}"
+    # Empty where this machine had the libraries and lacked only the programs.
+    variable = f"LD_LIBRARY_PATH={programs.library_path} " if programs.library_path else ""
+    return f"{variable}{programs.path(name)}"
 
 
 if __name__ == "__main__":
