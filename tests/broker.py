@@ -143,3 +143,9 @@ def programs() -> Programs:
     if found is None:
         raise BrokerError(MISSING)
     return found
+
+
+def with_programs() -> dict[str, str]:
+    """Return the environment of a process that looks for mosquitto's programs itself."""
+    found = programs()
+    return {**found.environment(), "PATH": ":".join(map(str, found.directories))}

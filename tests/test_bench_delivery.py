@@ -24,6 +24,7 @@ from edged.bench.delivery.spool_view import Arrival, rate
 from edged.bench.delivery.table import table
 from edged.bench.delivery.upkeep import Idle, Recovered, Written
 from edged.errors import ConfigError
+from tests.broker import with_programs
 
 ROOT = Path(__file__).parent.parent
 GOOD = Found(
@@ -181,7 +182,7 @@ def test_all_of_it_small(tmp_path: Path) -> None:
         [sys.executable, "-m", "edged", "bench", "delivery", *arguments],
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**with_programs(), "PYTHONPATH": str(ROOT)},
         timeout=300,
     )
     assert (done.returncode, done.stderr) == (0, "")

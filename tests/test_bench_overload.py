@@ -11,9 +11,12 @@ from typing import Any
 
 import pytest
 
+from edged import cli
 from edged.bench.delivery.device import Heard
 from edged.bench.delivery.overload import URGENT, USUAL, Books, Overload, sendings
 from edged.bench.delivery.overload_report import figures, growth_share, lines
+from edged.errors import ConfigError
+from tests.broker import with_programs
 
 ROOT = Path(__file__).parent.parent
 MIB = 2**20
@@ -116,6 +119,11 @@ def test_memory_that_grows_is_told_and_what_it_takes_at_first_is_not() -> None:
     assert missed(loaded) == ["growth of memory"]
 
 
+def test_an_even_disk_is_refused_for_the_figures_that_need_a_real_one() -> None:
+    with pytest.raises(ConfigError, match="--even-disk: only with --overload"):
+        cli.run(["bench", "delivery", "--even-disk"])
+
+
 @pytest.mark.slow
 @pytest.mark.broker
 @pytest.mark.model
@@ -128,6 +136,7 @@ def test_all_of_it_small(tmp_path: Path, even: list[str]) -> None:
         capture_output=True,
         text=True,
         cwd=ROOT,
+        env=with_programs(),
         timeout=300,
     )
     assert (done.returncode, done.stderr) == (0, "")

@@ -25,7 +25,7 @@ from edged.engine.schema import ANNOTATIONS, KEYWORDS
 from edged.live_figures import LiveFigures
 from edged.table_form import TableForm
 from edged.topics import Topics, matches
-from tests.broker import Mosquitto
+from tests.broker import Mosquitto, with_programs
 from tests.daemon_fixture import BOARD, Daemon, state_of, wait_until
 from tests.test_tidy import LAYERS
 
@@ -242,7 +242,7 @@ def board(folder: Path, broker: Mosquitto) -> Iterator[Daemon]:
         settings.writelines(blocks(CONTRACT, "toml"))
     with daemon:
         online = f"mosquitto_sub -p {broker.port} -C 1 -W 30 -t {BOARD}/availability"
-        assert run_bash(online, broker) == "online"
+        assert run_bash(online) == "online"
         yield daemon
 
 
@@ -255,16 +255,14 @@ def examples(page: Path) -> Iterator[tuple[str, Any]]:
 
 def run_example(example: str, broker: Mosquitto) -> list[Any]:
     """Run an example as it stands, but for the port; return the JSON objects that it prints."""
-    printed = run_bash(example.replace("-p 1883", f"-p {broker.port}"), broker)
+    printed = run_bash(example.replace("-p 1883", f"-p {broker.port}"))
     return [json.loads(line) for line in printed.splitlines()]
 
 
-def run_bash(script: str, broker: Mosquitto) -> str:
+def run_bash(script: str) -> str:
     """Run a script with mosquitto's clients; fail with what it said."""
-    folders = [str(folder) for folder in broker.programs.directories]
-    environment = {**broker.programs.environment(), "PATH": ":".join(folders)}
     done = subprocess.run(
-        ["bash", "-euc", script], env=environment, capture_output=True, text=True, timeout=60
+        ["bash", "-euc", script], env=with_programs(), capture_output=True, text=True, timeout=60
     )
     assert done.returncode == 0, f"{script}\n{done.stderr}"
     return done.stdout.strip()

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from edged.bench.delivery.overload import URGENT, Books, Overload
+from edged.bench.delivery.overload import URGENT, Books, Name, Overload
 from edged.bench.delivery.report import Line
 
 # What the urgent may lose by all others, beside the step that is under way when one comes.
@@ -72,11 +72,7 @@ def lines(found: Overload) -> list[Line]:
 
 def urgent_s(books: Books) -> list[float]:
     """Return the seconds of each urgent prompt that has its answer."""
-    return [
-        books.took_s(name)
-        for name, ends in books.ends.items()
-        if name[0] == URGENT and ends[0].reply["event"] == "done"
-    ]
+    return [books.took_s(name) for name in _urgent_answers(books)]
 
 
 def told_s(books: Books) -> list[float]:
@@ -84,8 +80,12 @@ def told_s(books: Books) -> list[float]:
 
     They begin with the commit that accepts a prompt, and end before that of its outcome.
     """
-    replies = (ends[0].reply for name, ends in books.ends.items() if name[0] == URGENT)
-    return [reply["timing"]["total_s"] for reply in replies if reply["event"] == "done"]
+    return [answer["timing"]["total_s"] for answer in _urgent_answers(books).values()]
+
+
+def _urgent_answers(books: Books) -> dict[Name, dict[str, Any]]:
+    replies = {name: ends[0].reply for name, ends in books.ends.items() if name[0] == URGENT}
+    return {name: reply for name, reply in replies.items() if reply["event"] == "done"}
 
 
 def p99(values: Sequence[float]) -> float:

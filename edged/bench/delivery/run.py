@@ -115,9 +115,11 @@ def run(given: argparse.Namespace) -> int:
     """
     if given.overload:
         lasting = TRIAL if given.quick else WHOLE
-        even = given.even_disk
-        found = overloaded_evenly(lasting) if even else overloaded(lasting, given.folder)
+        is_even = given.even_disk
+        found = overloaded_evenly(lasting) if is_even else overloaded(lasting, given.folder)
         _tell(given, overload_report.figures(found), judged(overload_report.lines(found)))
+    elif given.even_disk:
+        raise ConfigError("--even-disk: only with --overload; the other figures need a disk")
     else:
         _measure(given)
     return 0
