@@ -107,7 +107,7 @@ def stepping(scene: Bench) -> Iterator[list[EngineUnusable]]:
 
 
 def test_an_answer_sits_out_for_a_more_urgent_one_and_goes_on_where_it_was() -> None:
-    low = work("low", "message", max_tokens=40, priority=1)
+    low = work("low", "me", max_tokens=40, priority=1)
     with bench() as scene:
         scene.put(low)
         with stepping(scene):
