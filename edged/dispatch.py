@@ -314,11 +314,12 @@ class Dispatch:
         if not settlements:
             return
         self._ending |= settlements.keys()
-        for row in await self._spool.settle(settlements, self._note()):
-            self._ended(row, settlements[row.serial])
+        ended = await self._spool.settle(settlements, self._note())
+        for row, letter in ended:
+            self._ended(row, letter.settlement)
         self._ending -= settlements.keys()
         self.news.set()
-        self._outbox.wake()
+        self._outbox.post([letter for _, letter in ended])
 
     def _ended(self, row: Row, settlement: Settlement) -> None:
         self.quotas.ended(row.serial)

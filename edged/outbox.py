@@ -9,6 +9,7 @@ published again: devices may see an outcome twice, always the same bytes.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from edged.answers import Answers
 from edged.diary import Diary
@@ -40,10 +41,21 @@ class Outbox:
         self._woken = asyncio.Event()
         # By serial: published or about to be, and not marked as delivered.
         self._under_way: set[int] = set()
+        # Settled just now; empty, and behind, where older ones wait: the spool has the order.
+        self._fresh: list[Letter] = []
+        self._is_behind = True
         self._acknowledged: asyncio.Queue[tuple[Letter, bool]] = asyncio.Queue()
 
+    def post(self, letters: Sequence[Letter]) -> None:
+        """Deliver what was settled now, without a look into the spool where nothing older waits."""
+        self._fresh += letters
+        if len(self._fresh) > WINDOW:
+            self._fall_behind()
+        self._woken.set()
+
     def wake(self) -> None:
-        """Rows were settled."""
+        """Rows were settled, and the spool knows which."""
+        self._fall_behind()
         self._woken.set()
 
     async def run(self) -> None:
@@ -60,13 +72,31 @@ class Outbox:
 
     async def _next(self) -> list[Letter]:
         """Return the oldest outcomes that are not under way, as many as the window has room for."""
+        room = WINDOW - len(self._under_way)
+        if len(self._fresh) > room:
+            self._fall_behind()
+        if self._is_behind and room:
+            return await self._oldest(room)
+        fresh, self._fresh = self._fresh, []
+        # A look sees what was settled before those who settled it are told.
+        return [letter for letter in fresh if letter.serial not in self._under_way]
+
+    async def _oldest(self, room: int) -> list[Letter]:
         # As of now: one that is marked during the look may still be in what it finds.
         under_way = frozenset(self._under_way)
-        if len(under_way) >= WINDOW:
-            return []
-        letters = await self._spool.letters(0, WINDOW)
-        waiting = [letter for letter in letters if letter.serial not in under_way]
-        return waiting[: WINDOW - len(under_way)]
+        self._is_behind = False
+        found = await self._spool.letters(0, WINDOW)
+        waiting = [letter for letter in found if letter.serial not in under_way]
+        seen = {letter.serial for letter in waiting}
+        self._fresh = [letter for letter in self._fresh if letter.serial not in seen]
+        if len(found) == WINDOW or len(waiting) > room:
+            self._fall_behind()
+        return waiting[:room]
+
+    def _fall_behind(self) -> None:
+        """Leave the rest to the spool."""
+        self._fresh.clear()
+        self._is_behind = True
 
     async def _deliver(self, letter: Letter) -> None:
         """Publish one outcome; have it marked when the broker has it."""
@@ -78,7 +108,7 @@ class Outbox:
             # The session has yet to notice what we noticed: let it run.
             await asyncio.sleep(AGAIN_S)
             self._under_way.discard(letter.serial)
-            self._woken.set()
+            self.wake()
         else:
             self._acknowledged.put_nowait((letter, acknowledged.claimed))
 
@@ -89,9 +119,8 @@ class Outbox:
             while not self._acknowledged.empty():
                 group.append(self._acknowledged.get_nowait())
             await self._spool.delivered({letter.serial: claimed for letter, claimed in group})
-            was_full = len(self._under_way) >= WINDOW
             for letter, claimed in group:
                 self._diary.delivered(letter, claimed=claimed)
                 self._under_way.discard(letter.serial)
-            if was_full:
+            if self._is_behind:
                 self._woken.set()

@@ -23,6 +23,7 @@ from edged.contract import Outbound
 from edged.engine.client import KILL_S_MAX
 from edged.engine.patience import HANG_S, Patience
 from edged.mqtt import Delivery, Session
+from edged.outbox import WINDOW
 from edged.spool.rows import Letter
 from tools.simulation.devices import SCHEMA
 from tools.simulation.engine import CRASHES, HANGS
@@ -236,6 +237,37 @@ def test_an_outcome_waits_for_no_puback_of_another_one() -> None:
         world.network.cut()
         await world.passing(30.0)
         assert world.observer.unfinished == 0
+
+    played(play)
+
+
+def test_more_outcomes_than_may_be_under_way_at_once_are_all_told() -> None:
+    async def play(world: World) -> None:
+        world.broker.withholds = lambda message: True
+        asked = [ask(world, f"{number}") for number in range(3 * WINDOW)]
+        await world.passing(60.0)
+        world.broker.withholds = lambda message: False
+        world.network.cut()
+        await world.passing(30.0)
+        assert {one.event for one in asked} == {"done"}
+        assert world.observer.unfinished == 0
+
+    played(play)
+
+
+def test_an_outcome_that_nothing_is_before_is_told_without_a_look_into_the_spool() -> None:
+    async def play(world: World) -> None:
+        ask(world, "first")
+        await world.passing(5.0)
+
+        def lasting_a_second(run: Callable[[], object]) -> float:
+            run()
+            return 1.0
+
+        world.loop.job = lasting_a_second
+        second = ask(world, "second")
+        await world.passing(3.9)  # accepted, started, settled
+        assert second.event == "done"
 
     played(play)
 

@@ -2,7 +2,8 @@
 
 In:  candidates from admission, settlements from dispatch, PUBACKs from the outbox.
 Out: verdicts, unfinished rows to the scheduler, letters to the outbox.
-Every public coroutine is one transaction, fsynced when it returns. Not so `delivered`, and `start`
+Every public coroutine is one transaction, fsynced when it returns; those that wait together share
+one. Not so `delivered`, and `start`
 without a streamed prompt, whose chunks number its starts: a power cut that takes them back has an
 outcome told, or a prompt run, once more.
 `file` runs it in a thread and deals with the disk; `rows` mirrors the unfinished rows for the
@@ -166,22 +167,23 @@ class Spool:
 
     async def settle(
         self, settlements: Mapping[int, Settlement], note: str | None = None
-    ) -> list[Row]:
+    ) -> list[tuple[Row, Letter]]:
         """Write outcomes with a note on them and erase the prompts' texts, in one transaction.
 
         Returns:
-            The rows that had no outcome before: the first one of a row stays.
+            The rows that had no outcome before, each with its letter: the first one of a row stays.
         """
         now_s = self.clock.now_s()
 
-        def work(table: Table) -> None:
+        def work(table: Table) -> list[Letter]:
             table.settle(settlements, now_s)
             if note is not None:
                 table.keep_note(note)
+            return table.letters_of(settlements)
 
-        await self._file.write(work)
-        ended = (self._rows.drop(serial) for serial in settlements)
-        return [row for row in ended if row is not None]
+        letters = await self._file.write(work)
+        ended = ((self._rows.drop(letter.serial), letter) for letter in letters)
+        return [(row, letter) for row, letter in ended if row is not None]
 
     async def keep_note(self, note: str) -> None:
         """Write a note without an outcome, unless the disk will not; the next open has it."""

@@ -194,6 +194,12 @@ class Table:
         )
         return [letter_of(columns) for columns in found]
 
+    def letters_of(self, serials: Iterable[int]) -> list[Letter]:
+        """Return the outcomes of those rows that are settled and undelivered."""
+        query = f"SELECT {LETTER_COLUMNS} FROM prompt WHERE serial = ? AND state = 'settled'"
+        found = (self._one(query, serial) for serial in serials)
+        return [letter_of(columns) for columns in found if columns is not None]
+
     def letter(self, client: str, id: str) -> Letter | None:
         """Return the outcome of (client, id), delivered or not."""
         found = self._one(
