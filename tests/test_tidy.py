@@ -55,6 +55,7 @@ LAYERS = (
     ("costs", "turns", "quota"),
     ("spool", "spool.queue"),
     ("spool.file",),
+    ("spool.commits",),
     ("spool.table", "clock", "time_floor"),
     ("spool.salvage", "spool.room"),
     ("spool.schema",),

@@ -1,6 +1,6 @@
 """The spool's file under care: one thread for SQLite, and what to do when the disk will not.
 
-In:  work on the table.     Out: its result, once it is durable.
+In:  work on the table.     Out: its result, once it is durable. Works that wait share a commit.
 Work on what was accepted is tried until it succeeds: outcomes first get the reserve, then wait for
 space. New prompts are tried once. Care (retention, vacuum, emptying the log) is taken a minute
 after something was written; an idle spool has no timer.
@@ -16,11 +16,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from edged.clock import BoardClock, MachineClock, SpoolClock
 from edged.errors import ConfigError, SpoolDamaged, SpoolUnwritable
 from edged.first_of import first_of
+from edged.spool.commits import Commits, seen_through
 from edged.spool.disk import Fault, Reserve, Sync, fault_of, reserve_of
 from edged.spool.salvage import set_aside
 from edged.spool.table import Table
@@ -61,6 +62,7 @@ class SpoolFile:
     ) -> None:
         self._machine = machine
         self._thread = ThreadPoolExecutor(1, "spool")
+        self._commits = Commits(self._transacted)
         self._directory = directory
         self._reserve: Reserve = reserve_of(directory, bytes_max)
         self._pace = pace
@@ -90,6 +92,7 @@ class SpoolFile:
 
     async def close(self) -> None:
         """Fold the log into the file and close it; if the disk will not, the next start does."""
+        await self._commits.finished()
         with suppress(SpoolUnwritable, SpoolDamaged):
             await self._tried(self._table.close)
         self._thread.shutdown()
@@ -99,18 +102,18 @@ class SpoolFile:
         return await self._insist(lambda: self._tried(lambda: work(self._table)))
 
     async def write(self, work: Callable[[Table], T], sync: Sync = Sync.NOW) -> T:
-        """Run `work` as one transaction; return once it is committed, however long that takes."""
-        found = await self._insist(lambda: self._transacted(work, sync))
+        """Run `work` in a transaction; return once it is committed, however long that takes."""
+        found = await self._insist(lambda: self._commits.commit(work, sync))
         self._written.set()
         return found
 
     async def write_if_able(self, work: Callable[[Table], None]) -> None:
-        """Run `work` as one transaction; not at all while the disk will not."""
+        """Run `work` in a transaction; not at all while the disk will not."""
         with suppress(SpoolUnwritable):
-            await self._transacted(work)
+            await self._commits.commit(work, Sync.NOW)
 
     async def write_new(self, work: Callable[[Table], T]) -> T:
-        """Run `work` as one transaction, unless the disk will not now.
+        """Run `work` in a transaction, unless the disk will not now.
 
         Raises:
             SpoolUnwritable: with a sentence for the device; nothing was written.
@@ -118,7 +121,7 @@ class SpoolFile:
         if not self._reserve.is_whole:
             raise SpoolUnwritable(self.problem)
         try:
-            found = await self._transacted(work)
+            found = await self._commits.commit(work, Sync.NOW)
         except SpoolUnwritable as trouble:
             self._tell(f"{trouble}; prompts are refused")
             raise
@@ -155,8 +158,9 @@ class SpoolFile:
             return table.purge(now_s - retention_s, now_s)
 
         try:
-            while await self._transacted(purged) or await self._transacted(Table.vacuum):
-                continue  # each a short transaction of its own: prompts go in between
+            # Each a short transaction of its own: prompts go in between.
+            while await self._alone(purged) or await self._alone(Table.vacuum):
+                continue
             await self._tried(self._table.checkpoint)
         except SpoolUnwritable as trouble:
             self._tell(f"{trouble}; outcomes wait, prompts are refused")
@@ -199,7 +203,10 @@ class SpoolFile:
         if not await self._call(self._reserve.give_up):
             await asyncio.sleep(self._pace.retry_s)
 
-    async def _transacted(self, work: Callable[[Table], T], sync: Sync = Sync.NOW) -> T:
+    async def _alone(self, work: Callable[[Table], T]) -> T:
+        return await self._transacted(work, Sync.NOW)
+
+    async def _transacted(self, work: Callable[[Table], T], sync: Sync) -> T:
         return await self._tried(lambda: self._table.transact(work, self.clock.record(), sync))
 
     async def _tried(self, work: Callable[[], T]) -> T:
@@ -223,10 +230,9 @@ class SpoolFile:
                     raise
 
     async def _call(self, work: Callable[[], T]) -> T:
-        # Shielded: a transaction that has begun is never abandoned half-way.
+        # A transaction that has begun is never abandoned half-way.
         future = asyncio.get_running_loop().run_in_executor(self._thread, work)
-        future.add_done_callback(_heed)
-        return await asyncio.shield(future)
+        return await seen_through(future)
 
     def _tell(self, problem: str) -> None:
         """Say what is wrong, once."""
@@ -240,9 +246,3 @@ class SpoolFile:
             self._troubled.clear()
         self.problem = problem
         self.changed.set()
-
-
-def _heed(done: asyncio.Future[Any]) -> None:
-    """Take note of an error whose waiter was cancelled; asyncio would print it with its stack."""
-    if not done.cancelled():
-        done.exception()
