@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
@@ -19,10 +20,11 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from edged.bench.delivery.board import Board, Tables
-from edged.bench.delivery.broker import mosquitto
 from edged.bench.delivery.device import OUTCOMES, Device, Heard, Prompt
 from edged.errors import EngineUnusable
 from edged.topics import matches
+from tools.broker import free_port, start_mosquitto
+from tools.broker_programs import provide
 from tools.fuzz import prompts
 from tools.fuzz.mutate import mutated
 
@@ -43,7 +45,7 @@ def fuzzed(count: int, seed: int) -> bool:
     began_s = time.perf_counter()
     with (
         tempfile.TemporaryDirectory(prefix="edged-") as folder,
-        mosquitto(Path(folder)) as port,
+        _broker(Path(folder) / "broker") as port,
         Board(Path(folder) / "fuzzed", port, TABLES) as board,
         Device(port, CLIENT) as device,
     ):
@@ -61,6 +63,16 @@ def fuzzed(count: int, seed: int) -> bool:
     for problem in problems[:20]:
         print(f"  {problem}")
     return bool(problems)
+
+
+@contextmanager
+def _broker(folder: Path) -> Iterator[int]:
+    """Run a mosquitto that drops nothing until the block ends; its port."""
+    broker = start_mosquitto(provide(), folder, free_port(), ["max_queued_messages 0"])
+    try:
+        yield broker.port
+    finally:
+        broker.stop()
 
 
 def _group(
