@@ -10,7 +10,7 @@ import ctypes
 import itertools
 import re
 import warnings
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import llama_cpp
@@ -21,6 +21,10 @@ from edged.engine.looks import looks_special
 from edged.errors import EngineUnusable
 
 PIECE_BYTES_MAX = 512
+# Texts as long as a template's pieces and short prompts are kept with their tokens: constant pieces
+# come with every prompt, and a prompt comes to be counted and again to be answered. In a pause for
+# the budget this work wakes a processor whose caches are cold, where it costs five times as much.
+KEPT_TEXTS, KEPT_CHARS_MAX = 64, 1024
 
 
 class LlamaVocabulary:
@@ -32,6 +36,7 @@ class LlamaVocabulary:
         bos = int(llama_cpp.llama_vocab_bos(vocab))
         self.bos = bos if llama_cpp.llama_vocab_get_add_bos(vocab) and bos >= 0 else None
         self._pieces: dict[int, bytes] = {}
+        self._known = lru_cache(KEPT_TEXTS)(self._told)
         self._marks = self._read_marks()
         self._ends = frozenset(
             token for token in range(self.n_tokens) if llama_cpp.llama_vocab_is_eog(vocab, token)
@@ -39,10 +44,15 @@ class LlamaVocabulary:
 
     def tokenise(self, text: str, *, special: bool) -> list[int]:
         """Return the tokens of `text`, without BOS; special tokens only where asked."""
+        told = self._known if len(text) <= KEPT_CHARS_MAX else self._told
+        return list(told(text, special=special))
+
+    def _told(self, text: str, *, special: bool) -> tuple[int, ...]:
         tokens = self._tokens(text, special=special)
         if special or self._marks.keys().isdisjoint(tokens):
-            return tokens
-        return [token for part in self._apart(text) for token in self._tokens(part, special=False)]
+            return tuple(tokens)
+        parts = self._apart(text)
+        return tuple(token for part in parts for token in self._tokens(part, special=False))
 
     def _apart(self, text: str) -> list[str]:
         """Return the text in parts, none of which has a whole special token in it.
