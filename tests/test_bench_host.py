@@ -7,13 +7,14 @@ engine and broker.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -22,9 +23,10 @@ from hypothesis import strategies as st
 
 from edged import cli, config
 from edged.bench.host import LABEL
+from edged.bench.host.beside import beside
 from edged.bench.host.duty import SHARE_MIN, SWEEP, Tried, at_limit, mean
 from edged.bench.host.judge import Joules, Record, Span, judged, lasting_w, read_record
-from edged.bench.host.load import Answered
+from edged.bench.host.load import OUTSTANDING, Answered, Load
 from edged.bench.host.plant import Chip, Constants, Plant, drawn, settled_w
 from edged.bench.host.referee import CHIP_ID, CpuClock, Served, clocked_s, lay_out
 from edged.bench.host.report import table
@@ -34,10 +36,12 @@ from edged.board.meters.choose import Wish, choose_meter
 from edged.board.meters.dynamic import of_cores
 from edged.board.meters.powercap import PowercapMeter, find_zones
 from edged.config.tables import Engine, Node, Power
+from edged.mqtt import Delivery, Session
 from edged.power.outfit import outfit, parts_here
 from tests.broker import Mosquitto
 from tests.golden_tree import Ticks, tree
 from tests.memory import tmp_path as tmp_path
+from tests.mqtt_fixtures import board, broker_config, finish, take, to
 
 ROOT = Path(__file__).parent.parent
 SEEDS = st.integers(0, 10_000)
@@ -221,6 +225,43 @@ def test_every_token_of_an_answer_counts_once(first_s: float, cut_s: float, ran_
     assert one.tokens_within(21.0, 22.0) == 0
 
 
+@pytest.mark.broker
+def test_answers_under_way_are_waited_for_and_none_that_was_asked_later(
+    broker: Mosquitto, tmp_path: Path
+) -> None:
+    settings = config.Config(
+        node=Node(site="s", name="n", state_dir=tmp_path), broker=broker_config(broker)
+    )
+
+    async def scenario() -> None:
+        load = Load(settings)
+        filters = ("edged/v1/s/n/req/#",)
+        async with board(settings.broker, filters=filters) as there, beside(load.run()):
+            prompts = await take(there, OUTSTANDING)
+            waiting = asyncio.create_task(load.under_way_ended())
+            await _answer(there, prompts[1:])
+            later = await take(there, OUTSTANDING - 1)
+            assert not waiting.done()
+            await _answer(there, prompts[:1])
+            await waiting
+            assert len(later) == OUTSTANDING - 1
+
+    finish(scenario())
+
+
+async def _answer(there: Session, prompts: Sequence[Delivery]) -> None:
+    """Answer as a board does, a token each."""
+    for prompt in prompts:
+        client, id_ = prompt.inbound.topic.split("/")[-2:]
+        body = {
+            "id": id_,
+            "event": "done",
+            "timing": {"total_s": 0.2, "queued_s": 0.1},
+            "usage": {"output_tokens": 1},
+        }
+        await there.publish(to(f"edged/v1/s/n/res/{client}/{id_}", json.dumps(body).encode()))
+
+
 def test_the_judge_counts_windows_over_and_under_the_limit() -> None:
     times_s = [0.0, 20.0, 40.0]
     truth = Truth(Joules(times_s, [0.0, 80.0, 180.0]))  # 4 W, then 5 W
@@ -248,17 +289,23 @@ def test_watts_of_energy_counters_stand_beside_the_referee_s_and_say_that_they_a
     assert shown(None)[-1].endswith("no watts were measured")
 
 
-def shown(*measured_w: float | None) -> list[str]:
-    """Return the table of runs with these measured watts and 3 tokens where the rival has 4."""
+def shown(*measured_w: float | None, tokens_s: Sequence[float] = (3.0, 3.0)) -> list[str]:
+    """Return the table of rounds with these measured watts and tokens where the rival has 4."""
     truth = Truth(Joules([0.0, 20.0], [0.0, 80.0]))
     figures, other = judged(truth, Span(0.0, 20.0, 4.0)), Tried(0.5, 4.0, {1: 4.0})
-    runs = [Governed(figures, 3.0, "held: so", watts_w) for watts_w in measured_w]
+    told = zip(tokens_s, measured_w, strict=False)
+    runs = [Governed(figures, tokens, "held: so", watts_w) for tokens, watts_w in told]
     cells = tuple(Cell(1, run, (other, other), other) for run in runs)
     return table(Outcome(2.0, 100.0, (), cells))
 
 
 def test_the_table_says_what_share_of_the_best_fixed_duty_s_tokens_edged_has() -> None:
-    assert shown(None)[-2] == "of its tokens, median: 0.750"
+    assert shown(None)[-2] == "of its tokens, the median of the least budget: 0.750"
+
+
+def test_the_rounds_of_a_budget_are_one_row_with_their_median() -> None:
+    rows = shown(None, None, tokens_s=(3.0, 2.0))
+    assert rows[2].endswith(" 0.625, 0.750 0.500")
 
 
 def test_a_half_written_line_of_the_record_is_left_out(tmp_path: Path) -> None:

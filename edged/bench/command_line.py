@@ -44,6 +44,9 @@ def add_bench(commands: _Commands[argparse.ArgumentParser]) -> None:
     )
     power.add_argument("--broker", metavar="HOST:PORT", help="host: default 127.0.0.1:1883")
     power.add_argument("--seeds", type=int, default=3, help="host: hidden plants (default: 3)")
+    power.add_argument(
+        "--rounds", type=int, default=5, help="host: runs under each budget (default: 5)"
+    )
     power.add_argument("--quick", action="store_true", help="host: a trial, no figures")
     power.add_argument(
         "--pauses", action="store_true", help="what a pause between steps saves on this machine"

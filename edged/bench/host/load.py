@@ -66,6 +66,8 @@ class Load:
             will=Will(f"{self._topics.response(CLIENT, 'bench')}/gone", b""),
         )
         self._numbers = itertools.count()
+        self._open: set[str] = set()
+        self._came = asyncio.Event()
         self._answers: list[Answered] = []
 
     def tokens_s(self, span: Span) -> float:
@@ -76,6 +78,17 @@ class Load:
         start_s, end_s = span.settled_s, span.end_s
         counted = sum(one.tokens_within(start_s, end_s) for one in self._answers)
         return counted / (end_s - start_s)
+
+    async def under_way_ended(self) -> None:
+        """Wait until all prompts are answered that are at the board now, with it as it is.
+
+        Were it freed or paused first, these would end faster than they began, and too many of
+        their tokens would count as of before.
+        """
+        waited_for = set(self._open)
+        while waited_for & self._open:
+            self._came.clear()
+            await self._came.wait()
 
     async def run(self) -> None:
         """Keep the board saturated until cancelled.
@@ -101,6 +114,7 @@ class Load:
 
     async def _ask(self) -> None:
         number = next(self._numbers)
+        self._open.add(f"b-{number}")
         body = {"template": TEMPLATE, "input": note(number), "ttl_s": TTL_S}
         topic = f"{self._topics.board}/req/{CLIENT}/b-{number}"
         await self._session.publish(Outbound(topic, json.dumps(body).encode()))
@@ -125,6 +139,8 @@ class Load:
             ran_s = timing["total_s"] - timing["queued_s"]
             tokens = reply["usage"]["output_tokens"]
             self._answers.append(Answered(now_s - ran_s, now_s, tokens))
+            self._open.discard(reply["id"])
+            self._came.set()
             return True
         if event == "refused" or EVENTS[event][1]:
             why = f"{event} {reply.get('reason', '')}: {reply.get('detail', '')}"

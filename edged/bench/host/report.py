@@ -12,7 +12,7 @@ import asyncio
 import json
 import os
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -24,6 +24,10 @@ from edged.engine.threads import compute_threads
 from edged.errors import ConfigError
 
 BROKER = "127.0.0.1:1883"
+HEAD = (
+    "seed  limit W  mean W  10 s means W  over %  under %  peaks over %  tokens/s"
+    "  best fixed duty  before, after  of its tokens"
+)
 
 
 def run(given: argparse.Namespace) -> int:
@@ -35,8 +39,9 @@ def run(given: argparse.Namespace) -> int:
     """
     plan = _plan(given)
     print(f"{LABEL}\n")
-    outcome = asyncio.run(play(plan, _counters()))
-    print("\n".join(table(outcome)))
+    print(HEAD, flush=True)
+    outcome = asyncio.run(play(plan, _counters(), lambda cell: print(_row(cell), flush=True)))
+    print("\n".join(["", *table(outcome)]))
     if given.json:
         report = as_json(plan, outcome)
         given.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
@@ -47,7 +52,8 @@ def _plan(given: argparse.Namespace) -> Plan:
     host, _, port = (given.broker or BROKER).rpartition(":")
     if not (host and port.isdigit()):
         raise ConfigError(f"--broker {given.broker}: HOST:PORT is wanted, as {BROKER}")
-    plan = Plan((host, int(port)), seeds=tuple(range(1, given.seeds + 1)))
+    seeds = tuple(range(1, given.seeds + 1))
+    plan = Plan((host, int(port)), seeds=seeds, rounds=given.rounds)
     return _quick(plan) if given.quick else plan
 
 
@@ -57,6 +63,7 @@ def _quick(plan: Plan) -> Plan:
         plan,
         seeds=plan.seeds[:1],
         budgets_w=(4.0, 6.0),
+        rounds=1,
         lead_s=15.0,
         idle_s=6.0,
         again_s=4.0,
@@ -75,23 +82,53 @@ def _counters() -> PowercapMeter | None:
 
 
 def table(outcome: Outcome) -> list[str]:
-    """Return what was found as lines of text."""
-    ratios = [ratio(cell) for cell in outcome.cells]
+    """Return what was found as lines of text: the rounds of each budget together."""
+    budgets = by_budget(outcome.cells)
+    medians = [statistics.median(map(ratio, cells)) for cells in budgets]
     return [
         f"unthrottled: {outcome.full_cores:.2f} cores busy, {outcome.full_tokens_s:.0f} tokens/s",
-        "seed  limit W  mean W  10 s means W  over %  under %  peaks over %  tokens/s"
-        "  best fixed duty  before, after  of its tokens",
-        *(_row(cell) for cell in outcome.cells),
-        f"of its tokens, median: {statistics.median(ratios):.3f}"
-        if ratios
+        "seed  limit W  rounds  10 s means W  over %  under %  peaks over %  tokens/s"
+        "  best fixed duty's  of its tokens: median, rounds",
+        *(_together(cells) for cells in budgets),
+        f"of its tokens, the median of the least budget: {min(medians):.3f}"
+        if medians
         else "no budget was run",
         _measured(outcome.cells),
     ]
 
 
+def by_budget(cells: Sequence[Cell]) -> list[tuple[Cell, ...]]:
+    """Return the rounds of each seed and budget, in the order in which they ran."""
+    found: dict[tuple[int, float], tuple[Cell, ...]] = {}
+    for cell in cells:
+        key = (cell.seed, cell.governed.figures.limit_w)
+        found[key] = (*found.get(key, ()), cell)
+    return list(found.values())
+
+
 def ratio(cell: Cell) -> float:
     """Return edged's tokens as a share of those of the best fixed duty around it."""
     return cell.governed.tokens_s / cell.best.tokens_s
+
+
+def _together(cells: Sequence[Cell]) -> str:
+    figures = [cell.governed.figures for cell in cells]
+    ratios = [ratio(cell) for cell in cells]
+    rounds = " ".join(f"{one:.3f}" for one in ratios)
+    return (
+        f"{cells[0].seed:4d} {figures[0].limit_w:8.1f} {len(cells):7d}   "
+        f"{min(one.least_w for one in figures):.2f} - {max(one.worst_w for one in figures):.2f} "
+        f"{_percent(one.over_share for one in figures):7.2f} "
+        f"{_percent(one.under_share for one in figures):8.2f} "
+        f"{_percent(one.peak_over_share for one in figures):13.2f} "
+        f"{statistics.median(cell.governed.tokens_s for cell in cells):9.1f} "
+        f"{statistics.median(cell.best.tokens_s for cell in cells):18.1f}  "
+        f"{statistics.median(ratios):.3f}, {rounds}"
+    )
+
+
+def _percent(shares: Iterable[float]) -> float:
+    return 100 * statistics.mean(shares)
 
 
 def _row(cell: Cell) -> str:
@@ -123,6 +160,14 @@ def as_json(plan: Plan, outcome: Outcome) -> dict[str, Any]:
         "unthrottled": {"cores": outcome.full_cores, "tokens_s": outcome.full_tokens_s},
         "sweep": [asdict(one) for one in outcome.sweep],
         "cells": [_as_json(cell) for cell in outcome.cells],
+        "budgets": [
+            {
+                "seed": cells[0].seed,
+                "limit_w": cells[0].governed.figures.limit_w,
+                "ratio_median": statistics.median(map(ratio, cells)),
+            }
+            for cells in by_budget(outcome.cells)
+        ],
     }
 
 

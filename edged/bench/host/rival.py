@@ -80,9 +80,9 @@ class Rival:
         start_s = time.monotonic()
         await asyncio.sleep(for_s)
         span = Span(start_s, time.monotonic(), 1.0)
-        # At full speed, so that the answers under way have ended and count.
-        self._duty.share = 1.0
+        await self._load.under_way_ended()
         await self._board.pause()
+        self._duty.share = 1.0
         self._board.check_engine()
         return span
 

@@ -1,6 +1,6 @@
 """The runs: edged under budgets on each hidden plant, and its rival just before and after each.
 
-In:  a broker, seeds, how long.     Out: `Outcome`, with a `Cell` for each seed and budget.
+In:  a broker, seeds, how long.     Out: `Outcome`, with the `Cell`s of each seed and budget.
 Both are whole daemons with a referee and a load of their own; only one of them works at a time.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,16 +29,18 @@ class Plan:
     """How long everything takes, and under which budgets.
 
     Attributes:
-        budgets_w: one after the other, `span_s` each.
+        budgets_w: one after the other, `rounds` times `span_s` each.
         lead_s: from when the daemon is ready until the first budget counts.
         idle_s: of the lead, before the first prompt: the idle floor is learned.
-        again_s: under the budget before, after the rival ran; longer than the budget's window.
+        again_s: after the rival ran, before a span, under the budget of the span before; longer
+            than the budget's window.
         tried_s: of one fixed share.
     """
 
     broker: tuple[str, int]
     seeds: tuple[int, ...] = (1, 2, 3)
     budgets_w: tuple[float, ...] = (4.0, 6.0, 3.0)
+    rounds: int = 5
     lead_s: float = 60.0
     idle_s: float = 10.0
     again_s: float = 12.0
@@ -66,7 +68,7 @@ class Governed:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One budget on one plant: edged, and the rival just before and just after.
+    """One round of a budget on a plant: edged, and the rival just before and just after.
 
     Attributes:
         best: the rival's share whose worst window is the limit, with the tokens of that.
@@ -92,8 +94,8 @@ class Outcome:
     cells: tuple[Cell, ...]
 
 
-async def play(plan: Plan, counters: Meter | None) -> Outcome:
-    """Run everything.
+async def play(plan: Plan, counters: Meter | None, told: Callable[[Cell], None]) -> Outcome:
+    """Run everything, and tell each cell as it comes.
 
     Raises:
         EdgedError: no broker answers, or a daemon cannot serve.
@@ -102,14 +104,12 @@ async def play(plan: Plan, counters: Meter | None) -> Outcome:
         await other.begin(plan.seeds, plan.full_s, plan.sweep, plan.tried_s)
         cells: list[Cell] = []
         for seed in plan.seeds:
-            cells += await _cells(plan, seed, other, counters)
+            async with _saturated(plan, seed, other.full_cores) as edged:
+                for budget_w in plan.budgets_w:
+                    async for cell in _rounds(plan, edged, other, budget_w, counters):
+                        told(cell)
+                        cells.append(cell)
     return Outcome(other.full_cores, other.full_tokens_s, other.sweep, tuple(cells))
-
-
-async def _cells(plan: Plan, seed: int, other: Rival, counters: Meter | None) -> list[Cell]:
-    """Run edged under each budget on one plant, the rival around each."""
-    async with _saturated(plan, seed, other.full_cores) as edged:
-        return [await _cell(plan, edged, other, watts, counters) for watts in plan.budgets_w]
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,19 +141,21 @@ async def _saturated(plan: Plan, seed: int, full_cores: float) -> AsyncIterator[
                 yield _Edged(seed, board, load, truth)
 
 
-async def _cell(
+async def _rounds(
     plan: Plan, edged: _Edged, other: Rival, budget_w: float, counters: Meter | None
-) -> Cell:
-    """Run the rival, edged, and the rival again."""
-    before = await other.at(other.near(edged.seed, budget_w), plan.tried_s)
-    governed = await _governed(plan, edged, budget_w, counters)
-    after = await other.at(other.near(edged.seed, budget_w), plan.tried_s)
-    around = (before, after)
-    return Cell(edged.seed, governed, around, other.best(around, edged.seed, budget_w))
+) -> AsyncIterator[Cell]:
+    """Run the rival, edged, the rival, edged, and so on; a run between two belongs to both."""
+    seed = edged.seed
+    before = await other.at(other.near(seed, budget_w), plan.tried_s)
+    for _ in range(plan.rounds):
+        governed = await _governed(plan, edged, budget_w, counters)
+        after = await other.at(other.near(seed, budget_w), plan.tried_s)
+        yield Cell(seed, governed, (before, after), other.best((before, after), seed, budget_w))
+        before = after
 
 
 async def _governed(plan: Plan, edged: _Edged, budget_w: float, counters: Meter | None) -> Governed:
-    """Saturate the board under the budget before, then hold this one for a while."""
+    """Saturate the board under the budget in force, then hold this one for a while."""
     await edged.board.resume()
     await asyncio.sleep(plan.again_s)
     await edged.board.set_budget(budget_w)
@@ -163,7 +165,7 @@ async def _governed(plan: Plan, edged: _Edged, budget_w: float, counters: Meter 
     await asyncio.sleep(plan.span_s - SETTLED_S)
     span = Span(start_s, time.monotonic(), budget_w)
     measured_w, power = mean_w(counters), (await edged.board.state())["power"]
-    # The answers under way end under the budget, and count.
+    await edged.load.under_way_ended()
     await edged.board.pause()
     figures = judged(read_record(edged.truth).truth(), span)
     told = f"{power['state']}: {power['why']}"
