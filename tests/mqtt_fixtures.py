@@ -28,6 +28,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from edged import config
 from edged.contract import Outbound
 from edged.mqtt import ConnectionState, Delivery, Session, Will
+from tests.broker import Mosquitto
 
 DEADLINE_S = 30.0
 WILL = Will("edged/v1/s/n/availability", b"offline")
@@ -39,6 +40,10 @@ CONNACK = bytes([0x20, 3, 0, 0, 0])
 TAKEN_OVER = bytes([0xE0, 2, 0x8E, 0])
 OLD_CONNACK = bytes([0x20, 2, 0, 0])
 OLD_REFUSAL = bytes([0x20, 2, 0, 1])
+FLOOD = 2000
+# The broker would drop what comes after 1,000 queued messages, and save itself at each change.
+QUICK = ["max_queued_messages 0", "autosave_on_changes false"]
+FLOOD_LINES = [b"%d" % number for number in range(FLOOD)]
 
 
 class Listening(Protocol):
@@ -325,3 +330,13 @@ class LoneBoard:
     def __exit__(self, *_: object) -> None:
         """Make sure that it is gone."""
         self.kill()
+
+
+def flood(broker: Mosquitto, *, qos: int) -> subprocess.Popen[bytes]:
+    """Publish `FLOOD` prompts from another process."""
+    command = broker.command("mosquitto_pub", "-t", "req/1", "-l", "-q", str(qos))
+    publisher = subprocess.Popen(command, env=broker.environment, stdin=subprocess.PIPE)
+    assert publisher.stdin is not None
+    publisher.stdin.write(b"\n".join(FLOOD_LINES) + b"\n")
+    publisher.stdin.close()
+    return publisher

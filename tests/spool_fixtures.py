@@ -19,6 +19,7 @@ from edged import config
 from edged.spool.file import Pace
 from edged.spool.queue import Spool
 from edged.spool.rows import Candidate, Fresh, Row, Settlement, Verdict
+from tests.prompt_fixtures import DONE
 
 LIMITS = config.Spool()
 # So that a test need not wait; the rules are the same.
@@ -78,6 +79,14 @@ async def fresh(spool: Spool, *candidates: Candidate) -> list[Row]:
     """Return the new rows of a group of prompts."""
     verdicts = await spool.accept(candidates)
     return [verdict.row for verdict in verdicts if isinstance(verdict, Fresh)]
+
+
+async def answered(spool: Spool, *candidates: Candidate) -> list[int]:
+    """Accept, settle and deliver prompts; return their serials."""
+    serials = [row.serial for row in await fresh(spool, *candidates)]
+    await spool.settle(dict.fromkeys(serials, DONE))
+    await spool.delivered(dict.fromkeys(serials, True))
+    return serials
 
 
 async def until(is_true: Callable[[], bool]) -> None:
@@ -146,3 +155,10 @@ def write_until_full(file: int, block: Sequence[int] | bytes) -> None:
             os.write(file, bytes(block))
         except OSError:
             return
+
+
+def clock_moved(folder: Path, by_s: float) -> None:
+    """Let the spool's clock go on as if `by_s` seconds had passed while it was closed."""
+    with sqlite3.connect(folder / "spool.db") as database:
+        database.execute("UPDATE clock SET spool_s = spool_s + ?", (by_s,))
+    database.close()

@@ -1,0 +1,175 @@
+"""A link that breaks, ends or is encrypted: the session outlives it."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import ssl
+from pathlib import Path
+
+import pytest
+
+from edged import config
+from edged.mqtt import Delivery, Will
+from edged.mqtt.connection import Connection
+from edged.mqtt.dial import Call
+from edged.mqtt.rivals import Rivals
+from tests.broker import Mosquitto, free_port
+from tests.mqtt_fixtures import (
+    CLIENT_ID,
+    CONNACK,
+    FLOOD,
+    FLOOD_LINES,
+    QUICK,
+    WILL,
+    Device,
+    LoneBoard,
+    ScriptedBroker,
+    board,
+    broker_config,
+    finish,
+    flood,
+    make_certificate,
+    payloads,
+    says,
+    take,
+    until,
+)
+
+BROKER = pytest.mark.broker
+
+
+# Packets that no good broker sends.
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [
+        pytest.param(b"\x30\x01\x00", id="publish too short"),
+        pytest.param(b"\x30\x05\x00\x01a\x02\x7f", id="unknown property"),
+        pytest.param(b"\x40\x01\x00", id="puback too short"),
+        pytest.param(b"\xf0\x00", id="unknown packet"),
+        pytest.param(b"\x30\xff\xff\xff\xff\x01", id="impossible length"),
+    ],
+)
+def test_an_unreadable_packet_ends_the_connection_and_not_the_session(packet: bytes) -> None:
+    async def scenario() -> None:
+        async with (
+            ScriptedBroker(says(CONNACK, packet), says(CONNACK)) as broker,
+            board(broker_config(broker), filters=()) as session,
+        ):
+            await until(session, lambda state: state.connections == 1)
+            await until(session, lambda state: not state.connected)
+            await session.connected()
+            assert len(broker.connects) == 2
+
+    finish(scenario())
+
+
+def test_an_error_while_a_packet_is_read_ends_the_connection_and_is_told_once() -> None:
+    publish = b"\x30\x05\x00\x01a\x00x"
+
+    def fail(delivery: Delivery) -> None:
+        raise RuntimeError(f"a bug that met {delivery.inbound.topic}")
+
+    async def scenario() -> None:
+        told: list[str] = []
+        asyncio.get_running_loop().set_exception_handler(
+            lambda _, context: told.append(str(context["exception"]))
+        )
+        async with ScriptedBroker(says(CONNACK, publish)) as broker:
+            connection = Connection(
+                broker_config(broker),
+                client_id=CLIENT_ID,
+                protocol="5",
+                will=WILL,
+                numbers=itertools.count(1),
+                arrived=fail,
+                rivals=Rivals("ours"),
+                call=Call(),
+            )
+            await connection.open(())
+            end = await connection.ended()
+            assert end.problem == "an error while a packet was read, see the log"
+        assert told == ["a bug that met a"]
+
+    finish(scenario())
+
+
+# Leaving, and being missed.
+
+
+@BROKER
+def test_the_will_is_published_when_the_board_vanishes(tmp_path: Path) -> None:
+    async def scenario(device: Device) -> None:
+        heard = await device.hear()
+        assert (heard.topic, heard.payload, heard.retain) == (WILL.topic, b"offline", True)
+
+    with Mosquitto(tmp_path) as broker, Device(broker) as device:
+        device.subscribe(WILL.topic)
+        with LoneBoard(broker, will_delay_s=1) as lone:
+            lone.kill()
+        finish(scenario(device))
+
+
+@BROKER
+def test_a_board_that_leaves_politely_publishes_no_will(tmp_path: Path) -> None:
+    async def scenario(broker: Mosquitto, device: Device) -> None:
+        at_once = Will(WILL.topic, WILL.payload, delay_s=0)
+        async with board(broker_config(broker), will=at_once) as session:
+            await session.connected()
+        assert not session.state.connected
+        device.publish(WILL.topic, b"marker")
+        assert (await device.hear()).payload == b"marker"
+
+    with Mosquitto(tmp_path) as broker, Device(broker) as device:
+        device.subscribe(WILL.topic)
+        finish(scenario(broker, device))
+
+
+# TLS.
+
+
+@BROKER
+# paho 2.2 leaves the socket of a failed handshake to the garbage collector.
+@pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning")
+def test_over_tls_a_burst_arrives_whole_and_a_new_authority_counts_at_the_next_connect(
+    tmp_path: Path,
+) -> None:
+    good, other, trusted = (tmp_path / name for name in ("good.pem", "other.pem", "trusted.pem"))
+    for certificate in (good, other):
+        make_certificate(certificate)
+    port = free_port()
+    listener = [f"listener {port} 127.0.0.1", f"certfile {good}", f"keyfile {good}.key"]
+
+    async def scenario(broker: Mosquitto) -> None:
+        address = config.Broker(port=port, tls_ca_file=trusted, reconnect_s_max=0.5)
+        trusted.write_bytes(other.read_bytes())
+        async with board(address) as session:
+            state = await until(session, lambda state: state.problem != "")
+            assert "certificate not accepted" in state.problem
+            trusted.write_bytes(good.read_bytes())
+            await session.connected()
+            publisher = flood(broker, qos=0)
+            assert payloads(await take(session, FLOOD)) == FLOOD_LINES
+            assert publisher.wait() == 0
+
+    with Mosquitto(tmp_path / "broker", extra_config=[*QUICK, *listener]) as broker:
+        finish(scenario(broker))
+
+
+def test_packets_that_came_in_one_tls_record_are_all_read(tmp_path: Path) -> None:
+    certificate = tmp_path / "own.pem"
+    make_certificate(certificate)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate, f"{certificate}.key")
+    publishes = b"".join(b"\x30\x06\x00\x01a\x00" + b"%02d" % number for number in range(100))
+
+    async def scenario() -> None:
+        async with (
+            ScriptedBroker(says(CONNACK, publishes), tls=context) as broker,
+            board(broker_config(broker, tls_ca_file=certificate), filters=()) as session,
+        ):
+            assert payloads(await take(session, 100)) == [b"%02d" % n for n in range(100)]
+
+    finish(scenario())
