@@ -114,9 +114,10 @@ class Load:
 
     async def _ask(self) -> None:
         number = next(self._numbers)
-        self._open.add(f"b-{number}")
+        id_ = f"b-{number}"
+        self._open.add(id_)
         body = {"template": TEMPLATE, "input": note(number), "ttl_s": TTL_S}
-        topic = f"{self._topics.board}/req/{CLIENT}/b-{number}"
+        topic = f"{self._topics.board}/req/{CLIENT}/{id_}"
         await self._session.publish(Outbound(topic, json.dumps(body).encode()))
 
     async def _answered(self) -> int:

@@ -14,6 +14,7 @@ import os
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
+from itertools import groupby
 from typing import Any
 
 from edged.bench.host import LABEL
@@ -84,7 +85,7 @@ def _counters() -> PowercapMeter | None:
 def table(outcome: Outcome) -> list[str]:
     """Return what was found as lines of text: the rounds of each budget together."""
     budgets = by_budget(outcome.cells)
-    medians = [statistics.median(map(ratio, cells)) for cells in budgets]
+    medians = [median_ratio(cells) for cells in budgets]
     return [
         f"unthrottled: {outcome.full_cores:.2f} cores busy, {outcome.full_tokens_s:.0f} tokens/s",
         "seed  limit W  rounds  10 s means W  over %  under %  peaks over %  tokens/s"
@@ -98,12 +99,9 @@ def table(outcome: Outcome) -> list[str]:
 
 
 def by_budget(cells: Sequence[Cell]) -> list[tuple[Cell, ...]]:
-    """Return the rounds of each seed and budget, in the order in which they ran."""
-    found: dict[tuple[int, float], tuple[Cell, ...]] = {}
-    for cell in cells:
-        key = (cell.seed, cell.governed.figures.limit_w)
-        found[key] = (*found.get(key, ()), cell)
-    return list(found.values())
+    """Return the rounds of each seed and budget; they ran one after the other."""
+    rounds = groupby(cells, lambda cell: (cell.seed, cell.governed.figures.limit_w))
+    return [tuple(found) for _, found in rounds]
 
 
 def ratio(cell: Cell) -> float:
@@ -111,10 +109,14 @@ def ratio(cell: Cell) -> float:
     return cell.governed.tokens_s / cell.best.tokens_s
 
 
+def median_ratio(cells: Sequence[Cell]) -> float:
+    """Return the median round's."""
+    return statistics.median(map(ratio, cells))
+
+
 def _together(cells: Sequence[Cell]) -> str:
     figures = [cell.governed.figures for cell in cells]
-    ratios = [ratio(cell) for cell in cells]
-    rounds = " ".join(f"{one:.3f}" for one in ratios)
+    rounds = " ".join(f"{ratio(cell):.3f}" for cell in cells)
     return (
         f"{cells[0].seed:4d} {figures[0].limit_w:8.1f} {len(cells):7d}   "
         f"{min(one.least_w for one in figures):.2f} - {max(one.worst_w for one in figures):.2f} "
@@ -123,7 +125,7 @@ def _together(cells: Sequence[Cell]) -> str:
         f"{_percent(one.peak_over_share for one in figures):13.2f} "
         f"{statistics.median(cell.governed.tokens_s for cell in cells):9.1f} "
         f"{statistics.median(cell.best.tokens_s for cell in cells):18.1f}  "
-        f"{statistics.median(ratios):.3f}, {rounds}"
+        f"{median_ratio(cells):.3f}, {rounds}"
     )
 
 
@@ -164,7 +166,7 @@ def as_json(plan: Plan, outcome: Outcome) -> dict[str, Any]:
             {
                 "seed": cells[0].seed,
                 "limit_w": cells[0].governed.figures.limit_w,
-                "ratio_median": statistics.median(map(ratio, cells)),
+                "ratio_median": median_ratio(cells),
             }
             for cells in by_budget(outcome.cells)
         ],
