@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
@@ -29,7 +30,7 @@ from tools.simulation.devices import SCHEMA
 from tools.simulation.engine import CRASHES, HANGS
 from tools.simulation.meter import FAILURES, Failure
 from tools.simulation.observer import BOARD, CORRELATION, Asked
-from tools.simulation.seeds import run_seed
+from tools.simulation.seeds import BATCH, run_seed
 from tools.simulation.wire import Message
 from tools.simulation.world import Found, World, simulate
 
@@ -74,23 +75,27 @@ def test_another_seed_is_another_story() -> None:
 
 
 def test_a_seed_replays_exactly_in_another_process() -> None:
-    traces = {told_by_a_process(hash_seed) for hash_seed in ("1", "2")}
+    traces = {told_by_a_process("5", "--trace", hash_seed=seed) for seed in ("1", "2")}
     assert len(traces) == 1
 
 
-def told_by_a_process(hash_seed: str) -> str:
-    """Return the trace that a fresh process prints for a seed."""
-    command = [sys.executable, "-m", "tools.simulation.seeds", "--seeds", "5", "--trace"]
+def test_no_batch_of_seeds_begins_after_the_minutes() -> None:
+    told = told_by_a_process("101..9999", "--minutes", "0", "--jobs", "1")
+    assert f"{BATCH} of 9899 seeds of {MINUTES:g} minutes, 0 failed, " in told
+
+
+def told_by_a_process(seeds: str, *options: str, hash_seed: str = "0") -> str:
+    """Return what a fresh process prints of seeds, but for how long they took."""
+    command = [sys.executable, "-m", "tools.simulation.seeds", "--seeds", seeds]
     done = subprocess.run(
-        [*command, "--minutes", str(MINUTES)],
+        [*command, "--virtual-minutes", str(MINUTES), *options],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": hash_seed},
         capture_output=True,
         text=True,
         check=True,
     )
-    lines = done.stdout.splitlines()
-    return "\n".join(line for line in lines if "seeds of" not in line)
+    return re.sub(r"\d+ s$", "", done.stdout, flags=re.MULTILINE)
 
 
 # What goes wrong in the tests below is written out, not drawn.
