@@ -1,7 +1,7 @@
 """A real `edged run` of a test's own, and what people and devices say to it and hear from it.
 
 In: a directory of the test and a broker.  Out: the processes of `tools.board_processes`, what
-commands do, and a device that collects replies.
+commands do, a device that collects replies, and the broker and board of a module's tests.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import paho.mqtt.client as paho
@@ -35,6 +36,8 @@ from tools.board_processes import wait_until as wait_until
 from tools.broker_programs import ROOT as ROOT
 
 BOARD = "edged/v1/dock/edge-1"
+# A prompt for a template of the shipped model.
+SHIPPED = {"template": "dock-event", "input": "truck at door 4"}
 OUTCOMES = {"done", "error", "expired", "cancelled", "superseded"}
 
 
@@ -132,12 +135,46 @@ def client_name(request: pytest.FixtureRequest) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]", "_", request.node.name)[-64:]
 
 
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
+    """A broker for all tests of a module."""
+    with Mosquitto(tmp_path_factory.mktemp("broker")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def daemon(broker: Mosquitto, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    """A board for all tests of a module, with a client and an input of its own configuration."""
+    sections: dict[str, dict[str, Any]] = {
+        "model": {"context_tokens": 8192, "sequences": 4},
+        "clients.scanner": {"default_template": "label-read", "response_topics": ["plc/+/answer"]},
+        "requests": {"prompt_bytes_max": 4096},
+    }
+    place = tmp_path_factory.mktemp("daemon")
+    with Daemon(place, broker, sections=sections) as running:
+        with running.config.open("a") as file:
+            file.write(
+                '[[input]]\ntopic = "dock/+/text"\ntemplate = "dock-event"\n'
+                'input = { message = "msg" }\nreply_topic = "dock/{1}/answer"\n'
+            )
+        running.stop()
+        running.start()
+        running.wait_for_log("is resident")
+        running.wait_for_log("connected to the broker")
+        yield running
+
+
 @pytest.fixture
 def device(broker: Mosquitto, daemon: Daemon, request: pytest.FixtureRequest) -> Iterator[Asker]:
     """A device that listens, for the module's own broker and daemon."""
     with Asker(broker, client_name(request)) as connected:
         connected.listen()
         yield connected
+
+
+def named(state_dir: Path, name: str) -> dict[str, dict[str, Any]]:
+    """Return the tables of a board of its own on the shared broker."""
+    return {"node": {"state_dir": str(state_dir), "name": name}}
 
 
 def long_answer(chars: int) -> dict[str, Any]:

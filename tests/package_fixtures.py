@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import tomllib
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -89,3 +89,25 @@ def contents_of(wheels: Sequence[Wheel], *, target: str = "amd64", revision: int
     """Return what goes into a package of these wheels."""
     release = release_of(TARGETS[target], Version("0.1.0"), revision, EPOCH_S)
     return Contents(release, TARGETS[target], wheels, PYTHON)
+
+
+def wheel(
+    folder: Path,
+    name: str,
+    version: str = "1.0",
+    needs: Iterable[str] = (),
+    tag: str = "py3-none-any",
+    library: bytes = b"",
+) -> Path:
+    """Write a wheel that pip takes for one."""
+    info = f"{name}-{version}.dist-info"
+    lines = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"]
+    lines += [f"Requires-Dist: {need}" for need in needs]
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{name}-{version}-{tag}.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(f"{info}/METADATA", "\n".join(lines) + "\n\n")
+        archive.writestr(f"{info}/WHEEL", f"Wheel-Version: 1.0\nTag: {tag}\n")
+        archive.writestr(f"{info}/RECORD", "")
+        archive.writestr(f"{name}/one.so", library)
+    return path

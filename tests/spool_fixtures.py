@@ -16,15 +16,17 @@ from pathlib import Path
 import pytest
 
 from edged import config
+from edged.engine.frames import Prompt
 from edged.spool.file import Pace
 from edged.spool.queue import Spool
-from edged.spool.rows import Candidate, Fresh, Row, Settlement, Verdict
-from tests.prompt_fixtures import DONE
+from edged.spool.rows import Candidate, Fresh, Full, Job, Row, Settlement, Verdict
+from tests.prompt_fixtures import DONE, candidate
 
 LIMITS = config.Spool()
 # So that a test need not wait; the rules are the same.
 SOON = Pace(tend_s=0.01, retry_s=0.02)
 MIB = 2**20
+SMALL = config.Spool(bytes_max=MIB)
 
 needs_mount = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
 needs_ext4 = pytest.mark.skipif(
@@ -70,9 +72,19 @@ def in_spool(
     asyncio.run(run())
 
 
+def large(id: str, size_bytes: int = 20_000) -> Candidate:
+    """Return a prompt of some size."""
+    return candidate(id, id, job=Job(Prompt(payload="x" * size_bytes)))
+
+
 async def accept(spool: Spool, *candidates: Candidate) -> list[Verdict]:
     """Return the verdicts on a group of prompts."""
     return await spool.accept(candidates)
+
+
+def reasons(verdicts: list[Verdict]) -> list[str | None]:
+    """Return why prompts were refused; None for those that were not."""
+    return [verdict.reason if isinstance(verdict, Full) else None for verdict in verdicts]
 
 
 async def fresh(spool: Spool, *candidates: Candidate) -> list[Row]:

@@ -1,6 +1,7 @@
 """Bundles, keys and certificates of a test's own, signed as OpenSSF model-signing signs.
 
-In: a directory of the test.  Out: folders that `edged model install` takes, or has to refuse.
+In: a directory of the test.  Out: folders that `edged model install` takes, or has to refuse, and a
+store to install them in.
 `tests/signed_bundles` holds two that the real tool signed.
 """
 
@@ -15,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -22,12 +24,15 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from edged.store.bundle import SIGNATURE, Bundle, read_bundle
+from edged.store.register import Register, Slot
 from edged.store.signature import Trust, pae
+from edged.store.store import Store, Whom
 
 GOLDEN = Path(__file__).parent / "signed_bundles"
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 YEAR = timedelta(days=365)
 WEIGHTS = b"weights" * 1000
+UNSIGNED = Whom(Trust(), allow_unsigned=True)
 TEMPLATE = """
 name = "dock-number"
 root = "Read the dock."
@@ -237,3 +242,24 @@ def bundle_in(folder: Path, trust: Trust | None = None) -> Bundle:
         NOW,
         allow_unsigned=trust is None,
     )
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """A store without bundles."""
+    return Store(tmp_path / "state")
+
+
+def quiet(name: str) -> None:
+    """Take the names of files that are copied."""
+
+
+def installed(store: Store, folder: Path, trust: Trust | None = None) -> Slot:
+    """Install a bundle."""
+    return store.install(bundle_in(folder, trust), quiet)
+
+
+def activated(store: Store, slot: Slot, whom: Whom = UNSIGNED) -> Register:
+    """Make a slot of models active, as after a trial that served."""
+    store.propose("model", slot, whom, "test")
+    return store.commit()

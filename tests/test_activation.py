@@ -1,4 +1,7 @@
-"""Bundles become active by serving, and else not: on a real daemon with the shipped model."""
+"""Models become active by serving, and else not: on a real daemon with the shipped model.
+
+Templates: `test_activation_templates`.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,7 @@ import json
 import shutil
 import subprocess
 import sys
-import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,77 +22,19 @@ from edged.admin.wire import ActivateAsk
 from edged.models.installed import SHIPPED
 from edged.store.register import Choice
 from edged.store.store import Store
+from tests.activation_fixtures import MESSAGE, STRICT, answered, done
+from tests.activation_fixtures import _commands_look_often as _commands_look_often
+from tests.activation_fixtures import board as board
+from tests.activation_fixtures import broker as broker
+from tests.activation_fixtures import lasting as lasting
+from tests.activation_fixtures import lasting_broker as lasting_broker
+from tests.activation_fixtures import signer as signer
 from tests.broker import Mosquitto
 from tests.daemon_fixture import BOARD, ROOT, Asker, Daemon, edged, long_answer, wait_until
 from tests.daemon_fixture import state_of as state
-from tests.store_fixtures import Signer, model_folder, new_signer, sign, templates_folder
+from tests.store_fixtures import Signer, model_folder, sign, templates_folder
 
 pytestmark = [pytest.mark.broker, pytest.mark.model]
-
-MESSAGE = {"template": "dock-event", "input": "forklift hit pallet 48213 at dock 6"}
-CASES = '{"input": "dock 6", "expected": {"dock": 6}}\n'
-WRONG = '{"input": "dock 6", "expected": {"dock": 7}}\n'
-STRICT = "[evaluation]\nexact_match_min = 1.0\n"
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    with Mosquitto(tmp_path / "broker") as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def signer() -> Signer:
-    return new_signer()
-
-
-@contextmanager
-def serving(folder: Path, broker: Mosquitto, signer: Signer) -> Iterator[Daemon]:
-    """Run a daemon with the shipped model that believes one signer."""
-    (folder / "signer.pem").write_bytes(signer.pem)
-    sections: dict[str, dict[str, Any]] = {
-        "store": {"keys": [str(folder / "signer.pem")]},
-        "admin": {"mqtt": True},
-        "engine": {"backend": "llama"},
-    }
-    with Daemon(folder / "board", broker, sections=sections) as daemon:
-        daemon.wait_for_log("is resident")
-        daemon.wait_for_log("connected to the broker")
-        yield daemon
-
-
-@pytest.fixture
-def board(tmp_path: Path, broker: Mosquitto, signer: Signer) -> Iterator[Daemon]:
-    """A daemon of a test's own."""
-    with serving(tmp_path, broker, signer) as daemon:
-        yield daemon
-
-
-@pytest.fixture(scope="module")
-def lasting_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
-    with Mosquitto(tmp_path_factory.mktemp("broker")) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def lasting(
-    tmp_path_factory: pytest.TempPathFactory, lasting_broker: Mosquitto, signer: Signer
-) -> Iterator[Daemon]:
-    """A daemon of all tests that leave it with what is shipped; its slots keep what they tried."""
-    with serving(tmp_path_factory.mktemp("lasting"), lasting_broker, signer) as daemon:
-        yield daemon
-
-
-@pytest.fixture(autouse=True)
-def _commands_look_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edged.store.commands.LOOK_S", 0.05)
-
-
-def done(daemon: Daemon, *words: str) -> str:
-    """Run a command that has to succeed; return what it printed."""
-    ran = edged(daemon, *words)
-    assert ran.code == 0, ran.stderr
-    return ran.stdout
 
 
 def dock_mini(folder: Path, version: int, *, changes: tuple[tuple[str, str], ...] = ()) -> Path:
@@ -109,15 +52,6 @@ def dock_mini(folder: Path, version: int, *, changes: tuple[tuple[str, str], ...
         text = text.replace(before, after)
     (folder / "model.toml").write_text(text + "\n")
     return folder
-
-
-def answered(broker: Mosquitto, prompt: dict[str, Any]) -> dict[str, Any]:
-    """Return the outcome of a prompt that no board knows."""
-    id = uuid.uuid4().hex
-    with Asker(broker) as device:
-        device.listen()
-        device.ask(prompt, id)
-        return device.outcome(id)
 
 
 def test_a_signed_model_takes_the_place_of_the_shipped_one(
@@ -219,81 +153,6 @@ def test_a_model_that_fails_its_evaluation_set_is_not_made_active(
     assert answered(lasting_broker, MESSAGE)["event"] == "done"
 
 
-def test_templates_change_without_a_new_load(
-    board: Daemon, broker: Mosquitto, signer: Signer, tmp_path: Path
-) -> None:
-    folder = sign(templates_folder(tmp_path / "bundle", rows=CASES), signer)
-    done(board, "template", "install", str(folder))
-    done(board, "template", "activate")
-    outcome = answered(broker, {"template": "dock-number", "input": "truck at dock 4"})
-    assert outcome["event"] == "done"
-    told = state(board)
-    assert (list(told["templates"]), told["templates_trust"]) == (["dock-number"], "signed")
-    assert board.log.read_text().count("is resident") == 1
-    with Asker(broker) as device:
-        device.subscribe(f"{BOARD}/template/+")
-        assert device.next()["name"] == "dock-number"
-    refused = answered_or_refused(broker, MESSAGE)
-    assert refused["reason"] == "unknown_template"
-
-
-def answered_or_refused(broker: Mosquitto, prompt: dict[str, Any]) -> dict[str, Any]:
-    """Return the first word about a prompt."""
-    with Asker(broker) as device:
-        device.listen()
-        device.ask(prompt, "q")
-        return device.next(lambda reply: reply["id"] == "q")
-
-
-def test_templates_go_back_to_the_shipped_ones(
-    board: Daemon, broker: Mosquitto, signer: Signer, tmp_path: Path
-) -> None:
-    shipped = state(board)["templates"]
-    done(board, "template", "install", str(sign(templates_folder(tmp_path / "bundle"), signer)))
-    done(board, "template", "activate")
-    done(board, "template", "rollback")
-    assert state(board)["templates"] == shipped
-    assert answered(broker, MESSAGE)["event"] == "done"
-
-
-@pytest.mark.parametrize(
-    ("about", "rows", "words"),
-    [
-        (STRICT, WRONG, "of the evaluation set are exact"),
-        ('model = "sha256:' + "00" * 32 + '"\n', "", "made for the model sha256:0000"),
-        ("", '{"input": "x"}\n', "dock-number.jsonl: line 1"),
-    ],
-    ids=["evaluation", "another model", "broken set"],
-)
-def test_templates_that_do_not_serve_are_not_made_active(
-    lasting: Daemon,
-    lasting_broker: Mosquitto,
-    signer: Signer,
-    tmp_path: Path,
-    about: str,
-    rows: str,
-    words: str,
-) -> None:
-    shipped = state(lasting)["templates"]
-    folder = templates_folder(tmp_path / "bundle", about=about, rows=rows)
-    done(lasting, "template", "install", str(sign(folder, signer)))
-    ran = edged(lasting, "template", "activate")
-    assert ran.code == 1
-    assert words in ran.stderr
-    assert state(lasting)["templates"] == shipped
-    assert answered(lasting_broker, MESSAGE)["event"] == "done"
-
-
-def test_templates_are_scored_before_they_are_active(
-    lasting: Daemon, signer: Signer, tmp_path: Path
-) -> None:
-    folder = sign(templates_folder(tmp_path / "bundle", rows=CASES + WRONG), signer)
-    done(lasting, "template", "install", str(folder))
-    report = json.loads(done(lasting, "template", "test", "--json"))
-    assert report["templates"]["dock-number"]["json"]["held_out"]["n"] == 2
-    assert "dock-number" not in state(lasting)["templates"]
-
-
 def test_an_unsigned_bundle_is_not_installed(lasting: Daemon, tmp_path: Path) -> None:
     ran = edged(lasting, "model", "install", str(model_folder(tmp_path / "bundle")))
     assert ran.code == 1
@@ -354,19 +213,6 @@ def test_an_order_over_mqtt_for_what_is_in_no_slot_is_refused(
             console.publish(topic, json.dumps(payload).encode(), retain=True)
             told = console.next(lambda heard: heard.get("state") == "refused")
             assert (told["id"], told["reason"]) == (f"o-{kind}", "unusable")
-
-
-def test_templates_over_mqtt_tell_why_they_fell_back(
-    board: Daemon, broker: Mosquitto, signer: Signer, tmp_path: Path
-) -> None:
-    folder = templates_folder(tmp_path / "bundle", about=STRICT, rows=WRONG)
-    done(board, "template", "install", str(sign(folder, signer)))
-    with Asker(broker) as console:
-        console.subscribe(f"{BOARD}/cmd/#")
-        order = json.dumps({"activate": "dock", "version": 1}).encode()
-        console.publish(f"{BOARD}/cmd/templates/o-2", order, retain=True)
-        told = console.next(lambda heard: heard.get("state") == "fell_back")
-    assert "of the evaluation set are exact" in told["detail"]
 
 
 @pytest.fixture

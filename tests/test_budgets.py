@@ -33,7 +33,7 @@ from edged.orders.budgets import (
 )
 from edged.orders.helm import KEEP_CLOCK_S, Helm
 from edged.orders.kept import BudgetOrder, Orders, OrdersFile, Term
-from tests.test_power_daemon import LEAD_S, Board, board, note_in, virtual_board
+from tests.board_fixtures import LEAD_S, Board, board, note_in, virtual_board
 from tests.virtual_time import VirtualLoop, config_of, run_virtually
 
 DAY = [{"at": "06:00", "budget_w": 6.0}, {"at": "22:00", "budget_w": 3.0, "peak_w": 3.5}]

@@ -27,9 +27,9 @@ from tests.daemon_fixture import ROOT, wait_until
 from tests.engine_fixtures import write_config
 from tests.golden_tree import tree
 from tests.mqtt_fixtures import Device
+from tests.power_fixtures import FULL
 from tests.sysfs_plant import CAPS
 from tests.test_board_external import SWITCH
-from tests.test_power_sysfs import FULL
 from tools.board_processes import DEADLINE_S
 
 VIRTUAL = {"engine": {"backend": "sim", "virtual_board": "rk3588"}}

@@ -1,15 +1,13 @@
 """The daemon as devices meet it: real broker, real processes, the simulated engine.
 
-Goal: each promise and each refusal of the contract, seen from outside. Method: a device publishes,
-and what it hears is the whole evidence.
+Goal: what a device asks is answered as the contract promises, seen from outside. Method: a device
+publishes, and what it hears is the whole evidence.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import jsonschema
 import paho.mqtt.client as paho
@@ -17,52 +15,12 @@ import pytest
 
 from edged.templates import load
 from tests.broker import Mosquitto
-from tests.daemon_fixture import BOARD, ROOT, Asker, Daemon, long_answer, wait_until
+from tests.daemon_fixture import BOARD, ROOT, SHIPPED, Asker, Daemon, long_answer, named
+from tests.daemon_fixture import broker as broker
+from tests.daemon_fixture import daemon as daemon
+from tests.daemon_fixture import device as device
 
 pytestmark = pytest.mark.broker
-
-SHIPPED = {"template": "dock-event", "input": "truck at door 4"}
-
-
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
-    with Mosquitto(tmp_path_factory.mktemp("broker")) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def daemon(broker: Mosquitto, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
-    sections: dict[str, dict[str, Any]] = {
-        "model": {"context_tokens": 8192, "sequences": 4},
-        "clients.scanner": {"default_template": "label-read", "response_topics": ["plc/+/answer"]},
-        "requests": {"prompt_bytes_max": 4096},
-    }
-    place = tmp_path_factory.mktemp("daemon")
-    with Daemon(place, broker, sections=sections) as running:
-        with running.config.open("a") as file:
-            file.write(
-                '[[input]]\ntopic = "dock/+/text"\ntemplate = "dock-event"\n'
-                'input = { message = "msg" }\nreply_topic = "dock/{1}/answer"\n'
-            )
-        running.stop()
-        running.start()
-        running.wait_for_log("is resident")
-        running.wait_for_log("connected to the broker")
-        yield running
-
-
-@pytest.fixture
-def device(broker: Mosquitto, daemon: Daemon, request: pytest.FixtureRequest) -> Iterator[Asker]:
-    name = request.node.name[:60].replace("[", "-").replace("]", "")
-    client = "".join(letter if letter.isalnum() or letter in "_.-" else "_" for letter in name)
-    with Asker(broker, client) as connected:
-        connected.listen()
-        yield connected
-
-
-def named(state_dir: Path, name: str) -> dict[str, dict[str, Any]]:
-    """Return the tables of a board of its own on the shared broker."""
-    return {"node": {"state_dir": str(state_dir), "name": name}}
 
 
 def test_a_prompt_without_receipt_gets_exactly_one_message(device: Asker) -> None:
@@ -312,188 +270,3 @@ def test_each_template_is_described_on_its_topic(broker: Mosquitto, daemon: Daem
         device.subscribe(f"{BOARD}/template/+")
         names = {device.next()["name"] for _ in range(5)}
     assert "stock-question" in names
-
-
-REFUSED: dict[str, tuple[object, dict[str, Any], str]] = {
-    "not UTF-8": (b"\xff\xfe", {}, "not_utf8"),
-    "not JSON where JSON is meant": (b"{nonsense", {}, "malformed"),
-    "an unknown key": ({"prompt": "x", "promt": "y"}, {}, "unknown_key"),
-    "a wrong type": ({"prompt": 7}, {}, "malformed"),
-    "an empty prompt": (b"  ", {}, "malformed"),
-    "an empty prompt in JSON": ({"prompt": ""}, {}, "malformed"),
-    "a payload over the limit": (b"x" * 5000, {}, "too_large"),
-    "a payload of a megabyte": (b"x" * 1_048_576, {}, "too_large"),
-    "an unknown template": ({"template": "nope", "input": "x"}, {}, "unknown_template"),
-    "a schema that is none": ({"prompt": "x", "schema": {"type": "banana"}}, {}, "bad_schema"),
-    "an unknown keyword": ({"prompt": "x", "schema": {"typ": "string"}}, {}, "bad_schema"),
-    "an infinite schema": (
-        {
-            "prompt": "x",
-            "schema": {
-                "$ref": "#/$defs/a",
-                "$defs": {
-                    "a": {
-                        "type": "object",
-                        "properties": {"next": {"$ref": "#/$defs/a"}},
-                        "required": ["next"],
-                    }
-                },
-            },
-        },
-        {},
-        "bad_schema",
-    ),
-    "a minimal answer over the context": (
-        {"prompt": "x", "schema": {"type": "string", "minLength": 9000}},
-        {},
-        "bad_schema",
-    ),
-    "max_tokens under the schema's minimum": (
-        {"prompt": "x", "schema": long_answer(50), "max_tokens": 3},
-        {},
-        "malformed",
-    ),
-    "max_tokens over the context": ({"prompt": "x", "max_tokens": 100_000}, {}, "malformed"),
-    "a negative ttl": ({"prompt": "x", "ttl_s": -1}, {}, "malformed"),
-    "a foreign Response Topic": (b"x", {"ResponseTopic": "plc/1/coil"}, "response_topic"),
-    "2 kB of Correlation Data": (b"x", {"CorrelationData": b"c" * 2000}, "too_large"),
-    "200 user properties": (b"x", {"UserProperty": [("k", "v")] * 200}, "too_large"),
-    "an id that differs from the topic's": ({"id": "other", "prompt": "x"}, {}, "bad_id"),
-    "stop beside a schema": (
-        {"prompt": "x", "schema": {"type": "string"}, "stop": ["a"]},
-        {},
-        "malformed",
-    ),
-}
-
-
-@pytest.mark.parametrize("what", REFUSED)
-def test_it_is_refused_with_its_reason_and_a_sentence(device: Asker, what: str) -> None:
-    payload, properties, reason = REFUSED[what]
-    device.ask(payload, "p", **properties)
-    reply = device.next()
-    assert (reply["event"], reply["reason"]) == ("refused", reason)
-    assert len(reply["detail"]) > 10
-
-
-def test_a_response_topic_with_a_wildcard_is_refused(device: Asker) -> None:
-    device.ask(b"x", "p", ResponseTopic=f"edged/v1/dock/any/res/{device.client}/#")
-    assert device.next()["reason"] == "response_topic"
-
-
-def test_a_retained_prompt_is_refused(device: Asker, broker: Mosquitto) -> None:
-    topic = f"{BOARD}/req/{device.client}/p"
-    device.publish(topic, b"hello", retain=True)
-    assert device.next()["reason"] == "retained"
-    device.publish(topic, b"", retain=True)  # clears it for the tests that follow
-
-
-def test_an_id_that_cannot_be_read_is_answered_under_the_tilde(device: Asker) -> None:
-    device.send(f"{BOARD}/req/{device.client}/a b", b"hello")
-    device.next()
-    topic, reply, _ = device.replies[0]
-    assert (topic.rpartition("/")[2], reply["reason"]) == ("~", "bad_id")
-
-
-def test_after_every_refusal_the_daemon_still_answers(device: Asker) -> None:
-    for number, (payload, properties, _) in enumerate(REFUSED.values()):
-        device.ask(payload, f"bad-{number}", **properties)
-    device.ask({"prompt": "hello"}, "good")
-    assert device.outcome("good")["event"] == "done"
-
-
-def test_what_was_accepted_before_a_kill_is_answered_after_it(
-    broker: Mosquitto, tmp_path: Path
-) -> None:
-    sections = named(tmp_path / "d", "edge-2") | {"model": {"context_tokens": 8192}}
-    with Daemon(tmp_path / "d", broker, sections=sections) as daemon, Asker(broker) as device:
-        daemon.wait_for_log("is resident")
-        daemon.wait_for_log("connected to the broker")
-        device.listen()
-        body = {"prompt": "x", "schema": long_answer(400), "receipt": True}
-        device.send("edged/v1/dock/edge-2/req/dev/p", body)
-        device.next(lambda reply: reply["event"] == "accepted")
-        daemon.kill()
-        engine = daemon.engine_pid
-        daemon.start()
-        assert device.outcome("p")["event"] == "done"
-        assert daemon.engine_pid == engine, "the engine was taken over, not started again"
-
-
-def test_a_second_board_of_the_same_name_keeps_none_from_working(
-    broker: Mosquitto, daemon: Daemon, tmp_path: Path
-) -> None:
-    with Daemon(tmp_path, broker) as rival:
-        rival.wait_for_log("connection to")
-        rival.wait_for_log("is resident")
-        assert rival.stop() == 0
-    daemon.wait_for_log("connected to the broker")
-
-
-def test_sigterm_ends_daemon_and_spawned_engine(broker: Mosquitto, tmp_path: Path) -> None:
-    with Daemon(tmp_path, broker, sections=named(tmp_path, "edge-5")) as daemon:
-        daemon.wait_for_log("is resident")
-        assert daemon.stop() == 0
-        assert daemon.engine_pid is None
-
-
-def test_a_second_daemon_on_the_same_state_is_refused_with_78(
-    broker: Mosquitto, tmp_path: Path
-) -> None:
-    with Daemon(tmp_path, broker, sections=named(tmp_path, "edge-6")) as first:
-        first.wait_for_log("is resident")
-        second = Daemon(tmp_path, broker, sections=named(tmp_path, "edge-6"))
-        second.start()
-        assert second.process is not None
-        assert second.process.wait(60) == 78
-        assert "another edged" in first.log.read_text()
-
-
-def test_a_missing_model_is_refused_with_engine_down(broker: Mosquitto, tmp_path: Path) -> None:
-    sections = named(tmp_path / "d", "edge-3")
-    sections["model"] = {"path": str(tmp_path / "no.gguf")}
-    daemon = Daemon(tmp_path / "d", broker, backend="llama", sections=sections)
-    with daemon, Asker(broker) as device:
-        daemon.wait_for_log("no such model file")
-        daemon.wait_for_log("connected to the broker")
-        device.listen()
-        device.send("edged/v1/dock/edge-3/req/dev/p", b"hello")
-        reply = device.next()
-    assert (reply["reason"], reply["retry_after_s"] > 0) == ("engine_down", True)
-
-
-def test_without_a_broker_it_stays_up_and_says_so(tmp_path: Path) -> None:
-    broker = Mosquitto(tmp_path / "broker")
-    with Daemon(tmp_path / "d", broker) as daemon:
-        daemon.wait_for_log("is resident")
-        daemon.wait_for_log(f"127.0.0.1:{broker.port}")
-        with broker:
-            daemon.wait_for_log("connected to the broker")
-
-
-def test_a_wrong_password_is_told_and_tried_again(tmp_path: Path) -> None:
-    password = tmp_path / "password"
-    password.write_text("wrong\n")
-    sections: dict[str, dict[str, Any]] = {
-        "broker": {"username": "edged", "password_file": str(password)}
-    }
-    with (
-        Mosquitto(tmp_path / "broker", users={"edged": "right"}) as broker,
-        Daemon(tmp_path / "d", broker, sections=sections) as daemon,
-    ):
-        wait_until(
-            lambda: "password" in daemon.log.read_text().lower(), "a word about the password"
-        )
-        password.write_text("right\n")
-        daemon.wait_for_log("connected to the broker")
-
-
-def test_it_says_offline_when_it_ends_and_online_when_it_runs(
-    broker: Mosquitto, tmp_path: Path
-) -> None:
-    with Daemon(tmp_path / "d", broker, sections=named(tmp_path / "d", "edge-4")) as daemon:
-        daemon.wait_for_log("connected to the broker")
-        listen = ("-t", "edged/v1/dock/edge-4/availability", "-C")
-        assert broker.run("mosquitto_sub", *listen, "1").strip() == "online"
-        daemon.stop()
-        assert broker.run("mosquitto_sub", *listen, "1").strip() == "offline"

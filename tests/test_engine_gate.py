@@ -9,7 +9,7 @@ from edged.engine.frames import Go, Limits, Wish
 from edged.engine.gate import NOTHING, Gate
 from edged.engine.worker import Worker
 from tests.engine_fixtures import work
-from tests.test_engine_worker import bench, stepping
+from tests.worker_fixtures import bench, stepping
 
 PACED = Limits(1024, 8, 1e9, is_paced=True)
 FREE = Limits(1024, 8, 1e9)

@@ -7,14 +7,10 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 
-from edged import config
-from edged.engine.client import EngineClient, Lost
 from edged.engine.frames import (
     Frame,
     Held,
@@ -31,45 +27,14 @@ from edged.engine.patience import HANG_S_UNKNOWN
 from edged.engine.protocol import PROTOCOL_VERSION
 from edged.engine.stream import read_frame
 from edged.errors import EngineLost
+from tests.client_fixtures import ALL, NOTHING, WAIT_S, Clock, connected, event
 from tests.engine_fixtures import work, write_config
-from tests.test_engine_worker import bench, stepping
-
-WAIT_S = 60.0
-NOTHING, ALL = Limits(1024, 0, 1e9), Limits(1024, 8, 1e9)
-E = TypeVar("E", Ready, Step, Held, Lost)
-
-
-@dataclass
-class Clock:
-    now_s: float = 0.0
-
-    def __call__(self) -> float:
-        return self.now_s
+from tests.worker_fixtures import bench, stepping
 
 
 def simulated(folder: Path) -> Path:
     """Write the configuration of a simulated engine."""
     return write_config(folder, engine={"backend": "sim"})
-
-
-@asynccontextmanager
-async def connected(path: Path, clock: Clock) -> AsyncIterator[EngineClient]:
-    """Run a client of whatever engine listens where `path` says; else of one that it starts."""
-    client = EngineClient(config.load(path), path, clock)
-    life = asyncio.ensure_future(client.run())
-    try:
-        yield client
-    finally:
-        life.cancel()
-        await asyncio.gather(life, return_exceptions=True)
-
-
-async def event(client: EngineClient, kind: type[E]) -> E:
-    """Return the next event of a kind."""
-    async with asyncio.timeout(WAIT_S):
-        while not isinstance(found := await client.events.get(), kind):
-            pass
-    return found
 
 
 def test_what_the_limits_keep_out_is_told_with_every_frame_and_runs_later() -> None:

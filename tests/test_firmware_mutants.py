@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 
 from tests import test_firmware_common as common
+from tests import test_firmware_common_udev as udev
 from tests import test_firmware_overlays as overlays
 from tests import test_firmware_readmes as readmes
 from tools.firmware_config import boards
@@ -95,7 +96,7 @@ def blank(found: re.Match[str]) -> str:
 
 
 @pytest.mark.slow
-@common.needs_udevadm
+@udev.needs_udevadm
 @common.needs_systemd
 @common.needs_tmpfiles
 @EACH_FILE
@@ -135,6 +136,7 @@ def use(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "FIRMWARE", copy)
     monkeypatch.setattr(readmes, "COMMON", copy / "common")
     monkeypatch.setattr(common, "ETC", copy / ETC)
+    monkeypatch.setattr(udev, "RULES", copy / ETC / "udev/rules.d/70-edged-npu.rules")
 
 
 def failing(file: Path, folders: Iterator[Path]) -> str | None:
@@ -199,7 +201,7 @@ UDEV_CASES: dict[str, tuple[tuple[Any, ...], ...]] = {
 
 def udev_checks() -> Iterator[tuple[str, Check]]:
     """Yield the tests of the udev rules."""
-    for name, test in inspect.getmembers(common.TestUdev(), inspect.ismethod):
+    for name, test in inspect.getmembers(udev.TestUdev(), inspect.ismethod):
         for case in UDEV_CASES.get(name, ((),)):
             yield name, partial(test, *case)
 

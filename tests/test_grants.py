@@ -13,7 +13,7 @@ from edged.engine.frames import Prompt
 from edged.errors import Refusal
 from edged.power.grant import Granted
 from edged.spool.rows import Job, State
-from tests.test_power_daemon import Board, board, virtual_board
+from tests.board_fixtures import Board, board, virtual_board
 from tests.virtual_time import VirtualLoop, config_of, run_virtually
 
 JOB = Job(Prompt(payload="x"), prompt_tokens=300, answer_tokens=60)

@@ -16,9 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edged.journal import Event, Journal, about
+from tests.docs_fixtures import code, table
 from tests.journal_socket import JournalSocket
 from tests.journald import Journald, needs_journald
-from tests.test_docs import code, table
 
 ROOT = Path(__file__).parent.parent
 CATALOG = ROOT / "systemd" / "edged.catalog"

@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from edged.diary import Diary
 from edged.metrics import BoardCollector, Metrics
 from edged.power.account import Joules
+from tests.docs_fixtures import code, table
 from tests.metrics_fixtures import (
     answered,
     busy_registry,
@@ -27,7 +28,6 @@ from tests.metrics_fixtures import (
     series,
     write_yaml,
 )
-from tests.test_docs import code, table
 
 DOCS = Path(__file__).parent.parent / "docs"
 PAGE = DOCS / "metrics.md"

@@ -25,8 +25,7 @@ from edged import config
 from edged.spool.schema import SCHEMA_VERSION
 from tests.device_trees import programs
 from tests.firmware_roots import armbian
-from tests.package_fixtures import EPOCH_S, PYTHON, build, contents_of, edged_wheel, is_whole
-from tests.test_wheelhouse import wheel
+from tests.package_fixtures import EPOCH_S, PYTHON, build, contents_of, edged_wheel, is_whole, wheel
 from tools.package.cli import main, source_date_s
 from tools.package.control import SCRIPTS, control, glibc_needed
 from tools.package.engine_code import engine_digest, engine_modules

@@ -20,10 +20,11 @@ from edged.board.knobs.saved import FILE, SavedClocks, boot_id
 from edged.engine.client import Lost
 from edged.engine.frames import Ready
 from edged.power.shown import Hands, Watts
-from tests.golden_tree import Deaf, Sealed, tree
+from tests.golden_tree import Deaf, Sealed
 from tests.memory import tmp_path as tmp_path
+from tests.power_fixtures import FULL, Trial, held, trial
+from tests.power_fixtures import root as root
 from tests.sysfs_plant import CAPS, DDR, POLICIES
-from tests.test_power_sysfs import FULL, Trial, held, trial
 from tests.virtual_time import VirtualLoop, run_virtually
 
 # The whole daemon runs in each of them.
@@ -37,11 +38,6 @@ READY = Ready("sim", "sha256:0", "sim", 1024, 8, 0.0)
 AT_ONCE_S = 0.05
 
 Breaks = Callable[[Trial], None]
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    return tree(tmp_path / "sys", "orangepi_5", "orangepi_5.ina226")
 
 
 @pytest.fixture

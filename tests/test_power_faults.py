@@ -21,7 +21,7 @@ from edged.power.forecast import Learned
 from edged.power.governor import Watts
 from edged.power.kept import FILE, Kept
 from edged.power.outfit import Parts
-from tests.test_power_daemon import board, virtual_board
+from tests.board_fixtures import board, virtual_board
 from tests.virtual_time import VirtualLoop, config_of, run_virtually
 
 # The whole daemon runs in each of them.

@@ -12,21 +12,17 @@ from typing import cast
 
 import pytest
 
-from tests.golden_tree import EAR, tree
+from tests.golden_tree import EAR
 from tests.memory import tmp_path as tmp_path
+from tests.power_fixtures import root as root
+from tests.power_fixtures import trial
 from tests.sysfs_plant import POLICIES
-from tests.test_power_sysfs import trial
 from tests.virtual_time import VirtualLoop, run_virtually
 
 # The daemon's parts run in each of them.
 pytestmark = pytest.mark.model
 
 CAP = f"{POLICIES[0]}/scaling_max_freq"
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    return tree(tmp_path / "sys", "orangepi_5", "orangepi_5.ina226")
 
 
 def test_a_working_daemon_opens_nothing_that_wakes_the_npu(root: Path) -> None:

@@ -23,7 +23,7 @@ from edged.power.budget import Budget
 from edged.power.forecast import Phase
 from edged.power.outfit import Parts
 from tests.bare_referee import best_share, governed
-from tests.test_power_daemon import board, virtual_board
+from tests.board_fixtures import board, virtual_board
 from tests.virtual_time import VirtualLoop, config_of, run_virtually
 
 LOOK_S, AVERAGING_S = 0.02, 0.125

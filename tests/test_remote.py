@@ -1,6 +1,6 @@
 """Orders over MQTT: only where allowed, carried out once, and told in their place.
 
-Those of models and templates are carried out in `test_activation`.
+Those of models and templates are carried out in `test_activation` and `test_activation_templates`.
 """
 
 from __future__ import annotations

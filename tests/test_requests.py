@@ -1,3 +1,5 @@
+"""A payload is a request, each value in its limits or by default, or is refused with a reason."""
+
 from __future__ import annotations
 
 import json
@@ -9,30 +11,8 @@ from hypothesis import strategies as st
 
 from edged.contract import REASONS, Inbound, Request
 from edged.errors import Refusal
-from edged.requests import fingerprint, given_id, read_request, readable_id
-
-PROMPT_BYTES_MAX = 65_536
-
-
-def inbound(payload: bytes | dict[str, Any], **more: Any) -> Inbound:
-    body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
-    return Inbound("edged/v1/dock/edge-1/req/c1", body, **more)
-
-
-def read(
-    payload: bytes | dict[str, Any], default_template: str | None = None, **more: Any
-) -> Request:
-    return read_request(inbound(payload, **more), PROMPT_BYTES_MAX, default_template)
-
-
-def refusal(payload: bytes | dict[str, Any], **more: Any) -> Refusal:
-    with pytest.raises(Refusal) as caught:
-        read(payload, **more)
-    return caught.value
-
-
-def value(request: Request, key: str) -> object:
-    return request.answer_schema if key == "schema" else getattr(request, key)
+from edged.requests import read_request, readable_id
+from tests.request_fixtures import PROMPT_BYTES_MAX, inbound, read, refusal, value
 
 
 @pytest.mark.parametrize(
@@ -279,177 +259,6 @@ def test_schema_and_stop_exclude_each_other() -> None:
 
 def test_a_bare_text_is_the_prompt() -> None:
     assert read("Größe?".encode()).prompt == "Größe?"
-
-
-def test_a_bare_text_is_the_input_of_the_clients_default_template() -> None:
-    request = read(b"dock 4", default_template="dock-event")
-    assert (request.prompt, request.template, request.input) == (None, "dock-event", "dock 4")
-
-
-def test_an_input_without_template_goes_to_the_default_one() -> None:
-    request = read({"input": "dock 4"}, default_template="dock-event")
-    assert (request.template, request.input) == ("dock-event", "dock 4")
-
-
-def test_a_json_prompt_of_a_client_with_a_default_template_stays_a_prompt() -> None:
-    assert read({"prompt": "hi"}, default_template="dock-event").template is None
-
-
-def test_a_user_property_names_the_template_of_a_bare_text() -> None:
-    request = read(b"dock 4", "other", user_properties=(("template", "dock-event"),))
-    assert (request.template, request.input) == ("dock-event", "dock 4")
-
-
-@pytest.mark.parametrize(
-    ("key", "text", "expected"),
-    [
-        ("id", "a1", "a1"),
-        ("max_tokens", "9", 9),
-        ("temperature", "0.5", 0.5),
-        ("top_p", "0.9", 0.9),
-        ("top_k", "40", 40),
-        ("min_p", "0.1", 0.1),
-        ("repeat_penalty", "1.1", 1.1),
-        ("seed", "7", 7),
-        ("receipt", "true", True),
-        ("stream", "false", False),
-        ("priority", "7", 7),
-        ("ttl_s", "60", 60.0),
-        ("on_long", "trim", "trim"),
-        ("replace", "slot", "slot"),
-    ],
-)
-def test_user_properties_carry_every_scalar_key(key: str, text: str, expected: object) -> None:
-    assert value(read(b"hi", user_properties=((key, text),)), key) == expected
-
-
-@pytest.mark.parametrize(
-    ("key", "text"),
-    [
-        ("max_tokens", "nine"),
-        ("max_tokens", "1_0"),
-        ("max_tokens", "٣"),
-        ("max_tokens", "9" * 5000),
-        ("temperature", "nan"),
-        ("ttl_s", "inf"),
-        ("ttl_s", "1_0"),
-        ("ttl_s", "-5"),
-        ("receipt", "yes"),
-        ("priority", "10"),
-        ("on_long", "cut"),
-    ],
-)
-def test_a_user_property_of_the_wrong_type_is_refused_by_name(key: str, text: str) -> None:
-    found = refusal(b"hi", user_properties=((key, text),))
-    assert found.reason == "malformed"
-    assert key in found.detail
-
-
-def test_the_payloads_key_wins_over_the_user_property() -> None:
-    request = read({"prompt": "hi", "priority": 3}, user_properties=(("priority", "9"),))
-    assert request.priority == 3
-
-
-def test_other_user_properties_are_ignored() -> None:
-    properties = (("trace", "x"), ("prompt", "not me"), ("schema", "{}"), ("traceparent", "00"))
-    assert read(b"hi", user_properties=properties) == read(b"hi")
-
-
-def test_64_user_properties_are_read_and_65_refused() -> None:
-    assert read(b"hi", user_properties=(("x", "y"),) * 64).prompt == "hi"
-    for count in (65, 200):
-        assert refusal(b"hi", user_properties=(("x", "y"),) * count).reason == "too_large"
-
-
-def test_256_bytes_of_correlation_data_are_kept_and_more_refused() -> None:
-    assert read(b"hi", correlation=b"c" * 256).prompt == "hi"
-    for count in (257, 2048):
-        assert refusal(b"hi", correlation=b"c" * count).reason == "too_large"
-
-
-def test_a_retained_prompt_is_refused() -> None:
-    assert refusal(b"hi", retained=True).reason == "retained"
-
-
-@pytest.mark.parametrize(
-    ("topic_id", "body_id", "expected"),
-    [("a", None, "a"), (None, "a", "a"), ("a", "a", "a"), (None, None, None)],
-)
-def test_an_id_stands_in_the_topic_or_the_payload(
-    topic_id: str | None, body_id: str | None, expected: str | None
-) -> None:
-    assert given_id("c1", topic_id, body_id, inbound(b"hi")) == expected
-
-
-@pytest.mark.parametrize(("topic_id", "body_id"), [("a", "b"), ("a b", None), ("", "a")])
-def test_ids_that_differ_or_cannot_be_read_are_refused(
-    topic_id: str | None, body_id: str | None
-) -> None:
-    with pytest.raises(Refusal) as caught:
-        given_id("c1", topic_id, body_id, inbound(b"hi"))
-    assert caught.value.reason == "bad_id"
-
-
-def test_correlation_data_makes_a_stable_id() -> None:
-    id = given_id("c1", None, None, inbound(b"hi", correlation=b"c"))
-    assert id is not None
-    assert id.startswith("h-")
-    assert id == given_id("c1", None, None, inbound(b"hi", correlation=b"c", duplicate=True))
-
-
-@pytest.mark.parametrize(
-    ("client", "payload", "correlation"),
-    [("c2", b"hi", b"c"), ("c1", b"ho", b"c"), ("c1", b"hi", b"d"), ("c1", b"ih", b"c")],
-)
-def test_the_correlation_id_belongs_to_client_data_and_payload(
-    client: str, payload: bytes, correlation: bytes
-) -> None:
-    first = given_id("c1", None, None, inbound(b"hi", correlation=b"c"))
-    assert given_id(client, None, None, inbound(payload, correlation=correlation)) != first
-
-
-def test_a_given_id_goes_before_correlation_data() -> None:
-    assert given_id("c1", "a", None, inbound(b"hi", correlation=b"c")) == "a"
-
-
-@pytest.mark.parametrize(
-    ("payload", "properties", "expected"),
-    [
-        (b'{"id": "a1", "promt": "hi"}', (), "a1"),
-        (b'{"id": "a b", "prompt": "hi"}', (), None),
-        (b'{"id": 5}', (), None),
-        (b'{"id": "a1"', (), None),
-        (b'["a1"]', (), None),
-        (b"\xff", (), None),
-        (b"[" * 10_000, (), None),
-        (b"hi", (("id", "a1"),), "a1"),
-        (b"\xff", (("id", "a1"),), "a1"),
-        (b'{"id": "a2"}', (("id", "a1"),), "a2"),
-        (b"hi", (("id", "a b"),), None),
-    ],
-)
-def test_an_id_can_be_read_out_of_a_message_that_is_refused(
-    payload: bytes, properties: tuple[tuple[str, str], ...], expected: str | None
-) -> None:
-    assert readable_id(inbound(payload, user_properties=properties)) == expected
-
-
-def test_copies_of_a_prompt_have_one_fingerprint() -> None:
-    first = inbound(b"hi", user_properties=(("seed", "1"), ("top_k", "4"), ("trace", "a")))
-    again = inbound(
-        b"hi", duplicate=True, user_properties=(("top_k", "4"), ("seed", "1"), ("trace", "b"))
-    )
-    assert fingerprint(first) == fingerprint(again)
-
-
-@pytest.mark.parametrize(
-    ("payload", "properties"), [(b"ho", (("seed", "1"),)), (b"hi", (("seed", "2"),)), (b"hi", ())]
-)
-def test_another_payload_or_property_is_another_prompt(
-    payload: bytes, properties: tuple[tuple[str, str], ...]
-) -> None:
-    first = inbound(b"hi", user_properties=(("seed", "1"),))
-    assert fingerprint(inbound(payload, user_properties=properties)) != fingerprint(first)
 
 
 KEYS = st.sampled_from([*(item.alias or name for name, item in Request.model_fields.items()), "x"])

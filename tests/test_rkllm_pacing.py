@@ -12,9 +12,9 @@ from tests.broker import Mosquitto
 from tests.daemon_fixture import BOARD, Asker, Daemon
 from tests.engine_fixtures import work
 from tests.golden_tree import tree
+from tests.rkllm_engine_fixtures import EVENT, GOOD, Board, Start
+from tests.rkllm_engine_fixtures import start as start
 from tests.rkllm_fixtures import Rule, rkllm_tables, say, stub_library
-from tests.test_rkllm_engine import EVENT, GOOD, Board, Start
-from tests.test_rkllm_engine import start as start
 
 pytestmark = pytest.mark.model
 

@@ -22,7 +22,7 @@ from edged.spool.rows import (
 )
 from tests.memory import tmp_path as tmp_path
 from tests.prompt_fixtures import DONE, candidate
-from tests.spool_fixtures import MIB, accept, clock_moved, fresh, in_spool
+from tests.spool_fixtures import MIB, SMALL, accept, clock_moved, fresh, in_spool
 
 
 def test_over_rows_max_the_queue_is_full(tmp_path: Path) -> None:
@@ -57,9 +57,6 @@ def test_a_full_queue_still_takes_a_prompt_that_replaces_one(tmp_path: Path) -> 
 
 def large(id: str, **more: Any) -> Candidate:
     return candidate(id, fingerprint=id, job=Job(Prompt(payload="x" * 50_000)), **more)
-
-
-SMALL = config.Spool(bytes_max=MIB)
 
 
 def test_over_bytes_max_the_spool_is_full_and_says_so(tmp_path: Path) -> None:

@@ -40,8 +40,8 @@ from edged.sweep.sight import Sight, table_of
 from tests.golden_tree import tree
 from tests.memory import MEMORY
 from tests.memory import tmp_path as tmp_path
+from tests.power_fixtures import FULL, found_config, trial, unplug_chip
 from tests.sysfs_plant import SysfsPlant, sysfs_plant
-from tests.test_power_sysfs import FULL, found_config, trial, unplug_chip
 from tests.virtual_time import NearEngine, VirtualLoop, config_of, run_virtually
 
 SOC = on_cpu(RK3588)

@@ -11,8 +11,7 @@ import re
 import subprocess
 import sys
 import tomllib
-import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +20,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from edged.engine.processor import noted_features
+from tests.package_fixtures import wheel
 from tools.wheelhouse.build import build_tag, compiling, fetch, need_compiler, recipe
 from tools.wheelhouse.cli import complete, main
 from tools.wheelhouse.listing import manifest, requirements
@@ -37,28 +37,6 @@ from tools.wheelhouse.wheels import (
 ROOT = Path(__file__).parent.parent
 ARM, AMD = TARGETS["arm64"], TARGETS["amd64"]
 EACH_TARGET = pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
-
-
-def wheel(
-    folder: Path,
-    name: str,
-    version: str = "1.0",
-    needs: Iterable[str] = (),
-    tag: str = "py3-none-any",
-    library: bytes = b"",
-) -> Path:
-    """Write a wheel that pip takes for one."""
-    info = f"{name}-{version}.dist-info"
-    lines = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"]
-    lines += [f"Requires-Dist: {need}" for need in needs]
-    folder.mkdir(exist_ok=True)
-    path = folder / f"{name}-{version}-{tag}.whl"
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr(f"{info}/METADATA", "\n".join(lines) + "\n\n")
-        archive.writestr(f"{info}/WHEEL", f"Wheel-Version: 1.0\nTag: {tag}\n")
-        archive.writestr(f"{info}/RECORD", "")
-        archive.writestr(f"{name}/one.so", library)
-    return path
 
 
 def needs_of(folder: Path, root: str, target: str = "arm64", python: str = "3.11") -> list[str]:

@@ -1,0 +1,148 @@
+"""An engine that ends, hangs or writes nonsense is noticed, and each prompt gets one outcome.
+
+Method: the whole daemon in virtual time; what goes wrong with the engine is written out.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from edged.engine.client import KILL_S_MAX
+from edged.engine.patience import HANG_S
+from tests.simulation_fixtures import LONG, ask, played
+from tools.simulation.devices import SCHEMA
+from tools.simulation.engine import CRASHES, HANGS
+from tools.simulation.observer import BOARD
+from tools.simulation.wire import Message
+from tools.simulation.world import World
+
+pytestmark = pytest.mark.model  # the whole daemon, with a simulated engine
+# A renewal of the lease looks at the silence, twice a second.
+LOOK_S = 0.5
+STEP_S_MAX = 0.5
+
+
+def test_a_prompt_that_ends_the_engine_is_an_error_and_its_neighbours_are_answered() -> None:
+    async def play(world: World) -> None:
+        deadly = ask(world, "deadly", f"pallet {CRASHES}")
+        others = [ask(world, f"p-{number}") for number in range(12)]
+        await world.passing(60.0)
+        assert deadly.event == "error"
+        assert deadly.deaths == 2
+        assert {other.event for other in others} == {"done"}
+
+    played(play)
+
+
+def test_a_prompt_that_hangs_the_engine_is_an_error_and_its_neighbours_are_answered() -> None:
+    async def play(world: World) -> None:
+        deadly = ask(world, "deadly", f"pallet {HANGS}")
+        others = [ask(world, f"p-{number}") for number in range(12)]
+        await world.passing(120.0)
+        assert deadly.event == "error"
+        assert {other.event for other in others} == {"done"}
+
+    played(play)
+
+
+def test_a_hang_is_noticed_and_ended_soon_after_the_longest_step() -> None:
+    async def play(world: World) -> None:
+        ask(world, "warm")
+        await world.passing(5.0)
+        assert world.engines is not None
+        engine = world.engines.current
+        assert engine is not None
+        ask(world, "long", schema=LONG)
+        await world.passing(0.1)
+        engine.hang()
+        began_s = world.loop.time()
+        await engine.has_ended.wait()
+        assert world.loop.time() - began_s <= HANG_S + STEP_S_MAX + 2 * LOOK_S
+
+    played(play)
+
+
+def test_an_engine_that_nothing_ends_is_not_replaced_and_prompts_are_refused_meanwhile() -> None:
+    async def play(world: World) -> None:
+        engines = world.engines
+        assert engines is not None
+        assert engines.current is not None
+        engines.cannot_end = True
+        ask(world, "warm")
+        await world.passing(5.0)
+        taken = ask(world, "taken", schema=LONG, ttl_s=600)
+        late = ask(world, "late", schema=LONG, ttl_s=30)
+        await world.passing(0.1)
+        engines.current.hang()
+        await world.passing(HANG_S + 2 * KILL_S_MAX)
+        assert engines.started == 1
+        refused = ask(world, "refused")
+        await world.passing(60.0)
+        assert (refused.refusals, late.event, taken.event) == (1, "expired", "")
+        assert engines.started == 1
+        engines.cannot_end = False
+        engines.kill(0)
+        await world.passing(60.0)
+        assert taken.event == "done"
+        assert engines.started == 2
+
+    played(play)
+
+
+def test_a_failed_canary_is_a_lost_engine() -> None:
+    async def play(world: World) -> None:
+        assert world.engines is not None
+        assert world.engines.current is not None
+        taken = ask(world, "taken", schema=LONG)
+        await world.passing(0.1)
+        world.engines.current.fail_canary()
+        await world.passing(30.0)
+        assert taken.event == "done"
+        assert world.engines.started == 2
+
+    played(play)
+
+
+def test_engines_that_keep_ending_let_prompts_be_refused_and_the_taken_ones_wait() -> None:
+    async def play(world: World) -> None:
+        assert world.engines is not None
+        assert world.engines.current is not None
+        taken = ask(world, "taken", schema=LONG, ttl_s=600)
+        await world.passing(0.1)
+        world.engines.keeps_failing = True
+        world.engines.current.end()
+        await world.passing(60.0)
+        refused = ask(world, "refused")
+        await world.passing(5.0)
+        assert (refused.refusals, taken.event) == (1, "")
+        world.engines.keeps_failing = False
+        await world.passing(60.0)
+        assert taken.event == "done"
+
+    played(play)
+
+
+def test_nonsense_in_the_place_of_an_answer_is_an_error() -> None:
+    async def play(world: World) -> None:
+        assert world.engines is not None
+        assert world.engines.current is not None
+        world.engines.current.garbles = 1
+        asked = ask(world, "asked", schema=SCHEMA)
+        await world.passing(5.0)
+        assert asked.event == "error"
+
+    played(play)
+
+
+def test_a_cancel_outlives_the_engine_that_was_to_obey_it() -> None:
+    async def play(world: World) -> None:
+        assert world.engines is not None
+        assert world.engines.current is not None
+        asked = ask(world, "asked", schema=LONG)
+        await world.passing(0.1)
+        world.engines.current.hang()
+        world.broker.publish(Message(f"{BOARD}/cancel/tester/asked", b""))
+        await world.passing(60.0)
+        assert (asked.event, asked.deaths) == ("cancelled", 1)
+
+    played(play)
