@@ -16,6 +16,7 @@ from typing import Protocol
 # Source: adjtimex(2): the return value 5, TIME_ERROR, says that the clock is not synchronised.
 _TIME_ERROR = 5
 _TIMEX_BYTES = 512
+_SLEEP_S_MIN = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,15 @@ def resume(record: Record | None, now: Instant) -> Resumed:
         # The difference first: a sum with the Unix time would round small seconds away.
         return Resumed(record.spool_s + (now.wall_s - then.wall_s), certain=True)
     return Resumed(record.spool_s, certain=False)
+
+
+def sleep_s(left_s: float) -> float:
+    """Return how long to sleep: never so short that rounding makes its end its beginning.
+
+    The event loop counts from another zero than the spool: less than the grain of its clock is
+    nothing to it, and who waits for a moment of the spool's would look for it without a pause.
+    """
+    return max(left_s, _SLEEP_S_MIN)
 
 
 class MachineClock(Protocol):

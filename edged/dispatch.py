@@ -16,7 +16,7 @@ from dataclasses import replace
 from edged import config
 from edged.answers import Answers, Run
 from edged.batch import Running
-from edged.clock import SpoolClock
+from edged.clock import SpoolClock, sleep_s
 from edged.diary import Diary
 from edged.ends import End, Ends
 from edged.engine.client import EngineClient, Lost
@@ -42,7 +42,6 @@ log = logging.getLogger(__name__)
 RENEWALS_PER_LEASE = 4
 # The joules of a long answer are kept this often; else with each outcome.
 NOTE_S = 60.0
-SLEEP_S_MIN = 0.001
 
 
 class Dispatch:
@@ -212,7 +211,7 @@ class Dispatch:
         going_on = (row.deadline_s for row in rows if not self._is_stopping(row.serial))
         deadline_s, now_s = next(going_on, None), self._spool.clock.now_s()
         try:
-            async with asyncio.timeout(None if deadline_s is None else _left_s(deadline_s, now_s)):
+            async with asyncio.timeout(None if deadline_s is None else sleep_s(deadline_s - now_s)):
                 await self._woken.wait()
         except TimeoutError:
             return
@@ -386,11 +385,6 @@ class Dispatch:
                 is_paced=allowed.is_paced,
             )
         )
-
-
-def _left_s(deadline_s: float, now_s: float) -> float:
-    """Return how long to sleep: never so short that rounding makes its end its beginning."""
-    return max(deadline_s - now_s, SLEEP_S_MIN)
 
 
 def moment(clock: SpoolClock) -> Moment:

@@ -27,7 +27,6 @@ def played(play: Callable[[World], Awaitable[None]], *, is_metered: bool = False
         await play(world)
         await world.terminate()
         await world.bury()
-        world.network.close()
 
     found = simulate(1, whole)
     assert found.violations == ()

@@ -7,6 +7,7 @@ the plant's truth judges.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -116,16 +117,17 @@ def test_a_schedule_that_means_nothing_ends_with_78_and_its_time(
 class BoardTime:
     """The spool's clock in virtual time, and a wall clock that can be set wrong."""
 
-    def __init__(self, loop: VirtualLoop, wall_s: float = EVENING_S) -> None:
+    def __init__(self, loop: VirtualLoop, wall_s: float = EVENING_S, ahead_s: float = 0.0) -> None:
         self._loop = loop
+        self._ahead_s = ahead_s
         self.offset_s = wall_s
         self.synchronised = True
 
     def now_s(self) -> float:
-        return self._loop.time()
+        return self._loop.time() + self._ahead_s
 
     def record(self) -> Record:
-        now_s = self._loop.time()
+        now_s = self.now_s()
         return Record(now_s, Instant("boot", now_s, self.offset_s + now_s, self.synchronised))
 
 
@@ -192,6 +194,26 @@ def test_a_budget_for_a_time_ends_though_the_wall_clock_is_set_back(tmp_path: Pa
                 return [*seen_w, mean_limit_w(one)], helm.said_of_budget().set_by
 
     assert run_virtually(play) == ([3.0, 3.0, 4.0], "config")
+
+
+@pytest.mark.model
+def test_an_order_ends_however_its_clock_is_rounded(tmp_path: Path) -> None:
+    config = config_of(tmp_path)
+
+    async def play(loop: VirtualLoop) -> set[str]:
+        async with board(loop, config, virtual_board(loop)) as one:
+            await asyncio.sleep(1000 * math.pi)
+            # Near zero the spool's clock has finer grains than the event loop's.
+            clock = BoardTime(loop, ahead_s=-loop.time())
+            async with steered(config, one, clock) as helm:
+                seen = set()
+                for number in range(200):
+                    await helm.order_budget(3.0, None, "root", for_s=1.0 + number / 70)
+                    await asyncio.sleep(2.0 + number / 70)
+                    seen.add(helm.said_of_budget().set_by)
+                return seen
+
+    assert run_virtually(play) == {"config"}
 
 
 @pytest.mark.model

@@ -8,6 +8,7 @@ line by line with `tools/simulate --seeds N --trace`.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
 import re
@@ -39,7 +40,7 @@ def test_a_seed_keeps_the_promises(seed: int) -> None:
 # start, nor expire, while their PUBACK waited for a silent link; a start that outlasted the
 # deadline on a full disk; a timer so short that its end was its begin. At 2172 the observer was
 # wrong: what a hung engine had until now had not waited.
-@pytest.mark.parametrize("seed", [9, 32, 402, 1023, 1098, 2172])
+@pytest.mark.parametrize("seed", [9, 32, 402, 1023, 1098, 2172, 5127])
 def test_a_seed_that_found_a_fault_keeps_the_promises(seed: int) -> None:
     assert run_seed(seed, 3.0).violations == ()
 
@@ -123,6 +124,16 @@ def test_a_prompt_that_is_never_answered_is_seen(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr("edged.outbox.Outbox.run", forgetful)
     assert "rows have no delivered outcome" in violations(3)
+
+
+def test_what_is_done_again_and_again_in_no_time_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def restless(*parts: object) -> None:
+        """Look again at once whether there is something to send."""
+        for _ in itertools.count():
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr("edged.outbox.Outbox.run", restless)
+    assert "turns in no time" in violations(3)
 
 
 def violations(seed: int) -> str:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
-from edged.clock import Record
+from edged.clock import Record, sleep_s
 from edged.config import Config
 from edged.dispatch import Dispatch
 from edged.errors import AdminRefused, ConfigError
@@ -109,7 +109,7 @@ class Helm:
             rests += [end_s, max(0.0, self._keep_clock_at_s - now_s)]
         if self._config.budget:
             rests += [self._schedule_rest_s()]
-        return min(rests, default=None)
+        return sleep_s(min(rests)) if rests else None
 
     def _schedule_rest_s(self) -> float:
         """Return the seconds until the schedule is looked at.

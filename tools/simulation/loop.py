@@ -16,8 +16,15 @@ from concurrent.futures import Executor
 from types import TracebackType
 from typing import Any, TypeVar, TypeVarTuple, Unpack
 
+# Work of one moment takes some hundred turns.
+TURNS_AT_ONCE_MAX = 100_000
+
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
+
+
+class StandsStillError(Exception):
+    """Something is done again and again at one moment: with a real clock, as fast as it can."""
 
 
 class _Selector(selectors.DefaultSelector):
@@ -103,6 +110,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self.signals: dict[int, Callable[[], object]] = {}
         self._tasks = itertools.count(1)
         self._ends_s: dict[Executor | None, float] = {}
+        self._moment_s, self._turns_before = 0.0, 0
         selector = _Selector()
         selector.loop = self
         super().__init__(selector)
@@ -114,8 +122,21 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def _run_once(self) -> None:
         self.turns += 1
+        self._see_time_pass()
         self.on_turn()
         super()._run_once()  # type: ignore[misc] # not public, and the only place between two turns
+
+    def _see_time_pass(self) -> None:
+        """Count what is done in one moment.
+
+        Raises:
+            StandsStillError: it does not end.
+        """
+        if self.now_s > self._moment_s:
+            self._moment_s, self._turns_before = self.now_s, self.turns
+        elif self.turns > self._turns_before + TURNS_AT_ONCE_MAX:
+            self._turns_before = self.turns  # whoever ends the rest needs some, too
+            raise StandsStillError(f"at {self.now_s:.3f} s: {TURNS_AT_ONCE_MAX} turns in no time")
 
     def run_in_executor(
         self, executor: Executor | None, func: Callable[[Unpack[Ts]], T], *args: *Ts

@@ -309,4 +309,3 @@ async def _calm(world: World) -> None:
     await world.terminate()
     world.check_goodbye()
     await world.bury()
-    world.network.close()

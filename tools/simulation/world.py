@@ -15,7 +15,7 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ from tools.simulation.clocks import Machine
 from tools.simulation.disk import Disk
 from tools.simulation.engine import Computed, preparer_of
 from tools.simulation.link import Network
-from tools.simulation.loop import VirtualLoop, run_virtually
+from tools.simulation.loop import StandsStillError, VirtualLoop, run_virtually
 from tools.simulation.meter import Meter
 from tools.simulation.observer import BOARD, Observer
 from tools.simulation.processes import Engines
@@ -363,12 +363,14 @@ def simulate(
     async def whole(loop: VirtualLoop) -> Found:
         world = World(loop, folder, seed)
         world.observer.log = log
-        with _virtual_paho(loop), world.disk.watched():
+        with _virtual_paho(loop), world.disk.watched(), closing(world.network):
             await play(world)
         observer = world.observer
         return Found(seed, tuple(observer.violations), dict(observer.counts), observer.digest)
 
     try:
         return run_virtually(whole)
+    except StandsStillError as error:
+        return Found(seed, (str(error),), {}, "")
     finally:
         shutil.rmtree(folder)
