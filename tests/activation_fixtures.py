@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.broker import Mosquitto
-from tests.daemon_fixture import Asker, Daemon, edged
+from tests.daemon_fixtures import Asker, Daemon, edged
 from tests.store_fixtures import Signer, new_signer
 
 MESSAGE = {"template": "dock-event", "input": "forklift hit pallet 48213 at dock 6"}

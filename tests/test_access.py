@@ -18,7 +18,7 @@ import pytest
 
 from edged.errors import BrokerGone
 from edged.mqtt.dial import dial
-from tests.daemon_fixture import BOARD, ROOT, Daemon, wait_until
+from tests.daemon_fixtures import BOARD, ROOT, Daemon, wait_until
 from tests.mqtt_fixtures import (
     CLIENT_ID,
     DEADLINE_S,

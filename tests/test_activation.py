@@ -30,8 +30,8 @@ from tests.activation_fixtures import lasting as lasting
 from tests.activation_fixtures import lasting_broker as lasting_broker
 from tests.activation_fixtures import signer as signer
 from tests.broker import Mosquitto
-from tests.daemon_fixture import BOARD, ROOT, Asker, Daemon, edged, long_answer, wait_until
-from tests.daemon_fixture import state_of as state
+from tests.daemon_fixtures import BOARD, ROOT, Asker, Daemon, edged, long_answer, wait_until
+from tests.daemon_fixtures import state_of as state
 from tests.store_fixtures import Signer, model_folder, sign, templates_folder
 
 pytestmark = [pytest.mark.broker, pytest.mark.model]

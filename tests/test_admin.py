@@ -21,7 +21,7 @@ from edged.admin.peer import Peer, is_allowed, peer_of
 from edged.admin.wire import ASK_BYTES_MAX
 from edged.config import Config, placed
 from tests.broker import Mosquitto
-from tests.daemon_fixture import BOARD, ROOT, Asker, Daemon, edged, long_answer, wait_until
+from tests.daemon_fixtures import BOARD, ROOT, Asker, Daemon, edged, long_answer, wait_until
 from tools.board_processes import write_config
 
 pytestmark = pytest.mark.broker

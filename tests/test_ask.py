@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.broker import Mosquitto
-from tests.daemon_fixture import ROOT, Daemon
+from tests.daemon_fixtures import ROOT, Daemon
 from tests.engine_fixtures import write_config
 
 

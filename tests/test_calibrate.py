@@ -23,7 +23,7 @@ from edged.lock import only_holder
 from edged.power.table import FILE
 from edged.sweep import notes
 from tests.broker import Mosquitto
-from tests.daemon_fixture import ROOT, wait_until
+from tests.daemon_fixtures import ROOT, wait_until
 from tests.engine_fixtures import write_config
 from tests.golden_tree import tree
 from tests.mqtt_fixtures import Device

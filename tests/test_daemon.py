@@ -15,10 +15,10 @@ import pytest
 
 from edged.templates import load
 from tests.broker import Mosquitto
-from tests.daemon_fixture import BOARD, ROOT, SHIPPED, Asker, Daemon, long_answer, named
-from tests.daemon_fixture import broker as broker
-from tests.daemon_fixture import daemon as daemon
-from tests.daemon_fixture import device as device
+from tests.daemon_fixtures import BOARD, ROOT, SHIPPED, Asker, Daemon, long_answer, named
+from tests.daemon_fixtures import broker as broker
+from tests.daemon_fixtures import daemon as daemon
+from tests.daemon_fixtures import device as device
 
 pytestmark = pytest.mark.broker
 

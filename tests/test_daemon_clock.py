@@ -20,8 +20,8 @@ from pathlib import Path
 import pytest
 
 from tests.broker import Mosquitto
-from tests.daemon_fixture import Asker, Daemon, long_answer
-from tests.daemon_fixture import device as device
+from tests.daemon_fixtures import Asker, Daemon, long_answer
+from tests.daemon_fixtures import device as device
 from tools import faketime_library
 from tools.crash.house import EngineUnit
 

@@ -16,7 +16,7 @@ import pytest
 
 from edged.errors import EXIT_SPOOL_DAMAGED
 from tests.broker import Mosquitto
-from tests.daemon_fixture import BOARD, Asker, Daemon, long_answer
+from tests.daemon_fixtures import BOARD, Asker, Daemon, long_answer
 from tests.spool_fixtures import MIB, fill_disk, needs_mount, small_disk
 from tools.board_processes import DEADLINE_S
 

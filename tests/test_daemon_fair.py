@@ -10,7 +10,7 @@ import pytest
 
 from edged.config import Spool
 from tests.broker import Mosquitto
-from tests.daemon_fixture import BOARD, Asker, Daemon, long_answer, state_of, wait_until
+from tests.daemon_fixtures import BOARD, Asker, Daemon, long_answer, state_of, wait_until
 
 pytestmark = pytest.mark.broker
 

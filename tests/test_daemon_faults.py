@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.broker import Mosquitto
-from tests.daemon_fixture import (
+from tests.daemon_fixtures import (
     BOARD,
     Asker,
     Daemon,
@@ -22,7 +22,7 @@ from tests.daemon_fixture import (
     long_answer,
     wait_until,
 )
-from tests.daemon_fixture import device as device
+from tests.daemon_fixtures import device as device
 from tests.spool_fixtures import settled
 
 pytestmark = pytest.mark.broker

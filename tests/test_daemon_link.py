@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import pytest
 
 from tests.broker import Mosquitto, free_port
-from tests.daemon_fixture import Asker, Daemon, long_answer, wait_until
-from tests.daemon_fixture import device as device
+from tests.daemon_fixtures import Asker, Daemon, long_answer, wait_until
+from tests.daemon_fixtures import device as device
 from tests.network_namespace import Cable, End, cable, needs_namespaces
 from tests.spool_fixtures import settled
 

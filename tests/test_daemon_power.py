@@ -14,7 +14,7 @@ from edged.power.table import FILE as TABLE_FILE
 from edged.power.table import Key, Row, Table, save
 from edged.sweep.plan import PHASES
 from tests.broker import Mosquitto
-from tests.daemon_fixture import (
+from tests.daemon_fixtures import (
     BOARD,
     OUTCOMES,
     Asker,

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from tests.broker import Mosquitto
-from tests.daemon_fixture import BOARD, Asker, long_answer
-from tests.daemon_fixture import broker as broker
-from tests.daemon_fixture import daemon as daemon
-from tests.daemon_fixture import device as device
+from tests.daemon_fixtures import BOARD, Asker, long_answer
+from tests.daemon_fixtures import broker as broker
+from tests.daemon_fixtures import daemon as daemon
+from tests.daemon_fixtures import device as device
 
 pytestmark = pytest.mark.broker
 REFUSED: dict[str, tuple[object, dict[str, Any], str]] = {

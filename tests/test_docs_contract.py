@@ -19,7 +19,7 @@ from edged.engine.schema import ANNOTATIONS, KEYWORDS
 from edged.live_figures import LiveFigures
 from edged.topics import Topics, matches
 from tests.broker import Mosquitto, with_programs
-from tests.daemon_fixture import BOARD, Daemon, state_of, wait_until
+from tests.daemon_fixtures import BOARD, Daemon, state_of, wait_until
 from tests.docs_fixtures import CONTRACT, README, ROOT, Row, blocks, code, section, table
 
 

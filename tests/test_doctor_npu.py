@@ -13,7 +13,7 @@ from edged.doctor.npu_backend import NpuBackend
 from edged.doctor.root import Root
 from edged.engine.ggml.sidecar import HEADERS, Sidecar, write_sidecar
 from tests.broker import Mosquitto
-from tests.daemon_fixture import BOARD, Asker, Daemon
+from tests.daemon_fixtures import BOARD, Asker, Daemon
 from tests.doctor_fixtures import config, examined, says
 from tests.npu_fixtures import stand_in
 

@@ -42,7 +42,7 @@ from edged.engine.protocol import PROTOCOL_VERSION, Foreign, restart_needed, spe
 from edged.engine.stream import read_frame
 from edged.errors import EngineLost
 from tests.broker import Mosquitto
-from tests.daemon_fixture import BOARD, Asker, Daemon, wait_until
+from tests.daemon_fixtures import BOARD, Asker, Daemon, wait_until
 from tests.engine_fixtures import Daemon as EnginesDaemon
 from tests.engine_fixtures import EngineProcess, engine_process, write_config
 from tests.protocol_recording import FOLDER, Wire, said

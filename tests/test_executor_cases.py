@@ -17,7 +17,7 @@ import pytest
 from edged import config
 from edged.errors import ConfigError
 from tests.broker import Mosquitto
-from tests.daemon_fixture import (
+from tests.daemon_fixtures import (
     BOARD,
     Asker,
     Daemon,
@@ -25,7 +25,7 @@ from tests.daemon_fixture import (
     long_answer,
     wait_until,
 )
-from tests.daemon_fixture import device as device
+from tests.daemon_fixtures import device as device
 from tests.spool_fixtures import settled
 
 pytestmark = pytest.mark.broker

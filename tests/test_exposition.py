@@ -17,7 +17,7 @@ from edged.config import Metrics
 from edged.exposition import BUSY_EVERY_S, IDLE_EVERY_S, Exposition, replace_file
 from edged.metrics import Figures
 from tests.broker import Mosquitto
-from tests.daemon_fixture import Asker, Daemon, wait_until
+from tests.daemon_fixtures import Asker, Daemon, wait_until
 from tests.metrics_fixtures import busy_registry, families, figures, needs_promtool, promtool
 from tests.virtual_time import VirtualLoop, run_virtually
 

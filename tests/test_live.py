@@ -13,7 +13,7 @@ import pytest
 
 from edged.live import EVERY_S, WATCH_S
 from tests.broker import Mosquitto
-from tests.daemon_fixture import BOARD, Asker, Daemon, edged, long_answer, wait_until
+from tests.daemon_fixtures import BOARD, Asker, Daemon, edged, long_answer, wait_until
 
 pytestmark = [pytest.mark.broker, pytest.mark.model]
 

@@ -12,7 +12,7 @@ import pytest
 
 from edged.journal import Event
 from tests.broker import Mosquitto
-from tests.daemon_fixture import Asker, Daemon, long_answer, wait_until
+from tests.daemon_fixtures import Asker, Daemon, long_answer, wait_until
 from tests.journal_socket import Fields, JournalReader
 from tests.journald import Journald, needs_journald
 

@@ -23,7 +23,7 @@ from edged.engine.frames import Ready, Step, Work
 from edged.engine.patience import HANG_S, HANG_TIMES
 from tests.broker import Mosquitto
 from tests.client_fixtures import ALL, Clock, connected, event
-from tests.daemon_fixture import Asker, Daemon, long_answer, wait_until
+from tests.daemon_fixtures import Asker, Daemon, long_answer, wait_until
 from tests.engine_fixtures import work, write_config
 from tests.npu_fixtures import FAULT, eager_stand_in
 from tests.rkllm_fixtures import Rule, rkllm_tables, stub_library

@@ -22,7 +22,7 @@ from edged.errors import AdminRefused
 from edged.orders.command_topics import ActivateCommand, is_outcome, read_command
 from edged.topics import COMMANDS, Command, Topics, What
 from tests.broker import Mosquitto
-from tests.daemon_fixture import BOARD, Asker, Daemon, long_answer
+from tests.daemon_fixtures import BOARD, Asker, Daemon, long_answer
 
 ALLOWED = {"admin": {"mqtt": True}}
 

@@ -9,7 +9,7 @@ import pytest
 from edged.engine.frames import Cancel, Go, Limits, Wish
 from edged.engine.gate import NOTHING
 from tests.broker import Mosquitto
-from tests.daemon_fixture import BOARD, Asker, Daemon
+from tests.daemon_fixtures import BOARD, Asker, Daemon
 from tests.engine_fixtures import work
 from tests.golden_tree import tree
 from tests.rkllm_engine_fixtures import EVENT, GOOD, Board, Start

@@ -18,8 +18,8 @@ from edged.engine.frames import Broken, Loading
 from edged.engine.rkllm.library import Library
 from edged.errors import EXIT_ENGINE_UNUSABLE, EngineUnusable
 from tests.broker import Mosquitto
-from tests.daemon_fixture import Asker
-from tests.daemon_fixture import Daemon as WholeDaemon
+from tests.daemon_fixtures import Asker
+from tests.daemon_fixtures import Daemon as WholeDaemon
 from tests.engine_fixtures import Daemon, engine_process, write_config
 from tests.rkllm_fixtures import (
     Calls,

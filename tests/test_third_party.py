@@ -20,7 +20,7 @@ import pytest
 from paho.mqtt.properties import Properties
 
 from tests.broker import Mosquitto
-from tests.daemon_fixture import BOARD, ROOT, Daemon
+from tests.daemon_fixtures import BOARD, ROOT, Daemon
 from tests.mqtt_fixtures import DEADLINE_S, finish, publish_properties
 from tools.third_party_clients import gmqtt_folder, mqtt_command
 

@@ -14,7 +14,7 @@ from edged.config import Broker
 from edged.live_figures import Batch, Ended, LiveFigures, LivePower, Pace
 from edged.topics import Topics
 from tests.broker import Mosquitto
-from tests.daemon_fixture import Asker, Daemon
+from tests.daemon_fixtures import Asker, Daemon
 from tests.mqtt_fixtures import DEADLINE_S
 
 pytest.importorskip("textual_plotext", reason="the extra `top` is not installed")
