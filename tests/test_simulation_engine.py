@@ -5,6 +5,9 @@ Method: the whole daemon in virtual time; what goes wrong with the engine is wri
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from edged.engine.client import KILL_S_MAX
@@ -14,7 +17,7 @@ from tools.simulation.devices import SCHEMA
 from tools.simulation.engine import CRASHES, HANGS
 from tools.simulation.observer import BOARD
 from tools.simulation.wire import Message
-from tools.simulation.world import World
+from tools.simulation.world import STOP_S_MAX, World
 
 pytestmark = pytest.mark.model  # the whole daemon, with a simulated engine
 # A renewal of the lease looks at the silence, twice a second.
@@ -87,6 +90,33 @@ def test_an_engine_that_nothing_ends_is_not_replaced_and_prompts_are_refused_mea
         assert engines.started == 2
 
     played(play)
+
+
+def test_a_daemon_whose_engine_nothing_ends_ends_before_systemd_would_kill_it() -> None:
+    async def play(world: World) -> None:
+        engines = world.engines
+        assert engines is not None
+        assert engines.current is not None
+        engines.cannot_end = True
+        await world.passing(5.0)
+        engines.current.hang()
+        told_s = world.loop.time()
+        await world.terminate()
+        assert world.loop.time() - told_s < stop_s_max()
+
+    played(play)
+
+
+def stop_s_max() -> float:
+    """Return after how many seconds systemd kills a daemon that it told to end."""
+    unit = (Path(__file__).parent.parent / "systemd/edged.service").read_text()
+    found = re.search(r"^TimeoutStopSec=(\d+)$", unit, re.MULTILINE)
+    assert found is not None
+    return float(found[1])
+
+
+def test_the_simulation_allows_what_systemd_does() -> None:
+    assert stop_s_max() == STOP_S_MAX
 
 
 def test_a_failed_canary_is_a_lost_engine() -> None:

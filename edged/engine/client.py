@@ -51,6 +51,7 @@ BACKOFF_S_MIN, BACKOFF_S_MAX = 0.5, 30.0
 # A socket that is not there cannot be waited for; the wait grows, so that a board whose engine
 # unit is stopped wakes every 5 s.
 SPAWN_POLL_S, SPAWN_POLL_S_MAX, SPAWN_POLL_GROWTH = 0.05, 5.0, 1.2
+# With `KILL_S_MAX`, and what a farewell takes, less than systemd gives a daemon to end.
 END_S_MAX = 10.0
 # An engine says Hello as soon as it is asked, whatever it loads or computes.
 HELLO_S_MAX = 10.0
@@ -374,13 +375,19 @@ class EngineClient:
         """SIGTERM to the engines that end with us, then wait for their end."""
         if self._writer is not None:
             self._writer.close()
-        pids = self._spawned()
-        for pid in pids:
-            if not await self._processes.ended(pid, signal.SIGTERM, END_S_MAX):
-                log.error("engine %d did not end within %.0f s; killed", pid, END_S_MAX)
-                await self._processes.ended(pid, signal.SIGKILL, END_S_MAX)
-        if pids:
-            await self._processes.reap(END_S_MAX)
+        await asyncio.gather(*map(self._end, self._spawned()))
+
+    async def _end(self, pid: int) -> None:
+        """End one, and take its exit code; one that nothing ends is left."""
+        is_own = pid == self._processes.own_pid
+        has_ended = await self._processes.ended(pid, signal.SIGTERM, END_S_MAX)
+        if not has_ended:
+            log.error("engine %d did not end within %.0f s; killed", pid, END_S_MAX)
+            has_ended = await self._processes.ended(pid, signal.SIGKILL, KILL_S_MAX)
+        if not has_ended:
+            log.error("engine %d is left: %s", pid, UNENDING)
+        elif is_own:
+            await self._processes.reap(KILL_S_MAX)
 
     def _spawned(self) -> list[int]:
         """Return the engine that we started, which may not have come up, and the one we speak to.

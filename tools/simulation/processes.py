@@ -112,4 +112,6 @@ class Engines:
         return number != signal.SIGKILL and self.current is not None and self.current.is_frozen
 
     async def reap(self, wait_s: float) -> None:
-        """Nothing is left of a process that is none."""
+        """Wait for nothing, unless it cannot end: nothing is left of a process that is none."""
+        if self._lives and self.cannot_end:
+            await asyncio.sleep(wait_s)

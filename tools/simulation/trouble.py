@@ -263,13 +263,17 @@ async def _one(fault: Fault, world: World) -> None:
 
 
 async def _look(world: World) -> None:
-    """Look again and again whether deadlines are kept by a daemon that nothing disturbs."""
+    """Look again and again whether deadlines are kept by a daemon that nothing disturbs.
+
+    What expires while one ends is told by the next.
+    """
     quiet_since_s, known = world.loop.time(), None
     while True:
         await asyncio.sleep(LOOK_EVERY_S)
         if world.life is not known or world.disk.is_full:
             quiet_since_s, known = world.loop.time(), world.life
-        if world.life is not None and world.loop.time() - quiet_since_s > UNDISTURBED_S:
+        is_quiet = world.loop.time() - quiet_since_s > UNDISTURBED_S
+        if is_quiet and world.life is not None and not world.life.is_told_to_end:
             world.observer.check_deadlines()
 
 

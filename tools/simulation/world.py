@@ -44,6 +44,8 @@ from tools.simulation.processes import Engines
 MEMORY = Path("/dev/shm")
 # A transaction on a slow card, at most; most are much quicker.
 COMMIT_S_MAX = 0.05
+# Then systemd kills. Source: TimeoutStopSec in systemd/edged.service.
+STOP_S_MAX = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,9 +151,12 @@ class World:
             if signal.SIGTERM in life.handlers or life.task.done():
                 break
             await asyncio.sleep(0.1)
+        told_s = self.loop.time()
         if not life.task.done():
             life.handlers[signal.SIGTERM]()
         await asyncio.wait([life.task])
+        if (took_s := self.loop.time() - told_s) > STOP_S_MAX:
+            self.observer.violated(f"the daemon took {took_s:.1f} s to end")
 
     def crash(self, *, is_power: bool) -> None:
         """Cut the daemon off where it stands; what it does after that reaches nobody."""
