@@ -7,9 +7,11 @@ Its sessions, queued and retained messages survive `kill()` and `restart()`.
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
+
+import pytest
 
 from tools.broker import HOST, Broker, start_mosquitto
 from tools.broker import free_port as free_port
@@ -149,3 +151,10 @@ def with_programs() -> dict[str, str]:
     """Return the environment of a process that looks for mosquitto's programs itself."""
     found = programs()
     return {**found.environment(), "PATH": ":".join(map(str, found.directories))}
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
+    """A broker for all tests of a module."""
+    with Mosquitto(tmp_path_factory.mktemp("broker")) as running:
+        yield running

@@ -28,6 +28,7 @@ from edged.__main__ import main
 from edged.admin.client import asked
 from edged.admin.wire import StatusAsk
 from tests.broker import Mosquitto
+from tests.broker import broker as broker
 from tests.mqtt_fixtures import Device
 from tools.board_processes import DEADLINE_S
 from tools.board_processes import Daemon as Daemon
@@ -133,13 +134,6 @@ class Asker(Device):
 def client_name(request: pytest.FixtureRequest) -> str:
     """Return a client id that belongs to the running test alone."""
     return re.sub(r"[^A-Za-z0-9_.-]", "_", request.node.name)[-64:]
-
-
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
-    """A broker for all tests of a module."""
-    with Mosquitto(tmp_path_factory.mktemp("broker")) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

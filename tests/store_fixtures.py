@@ -74,6 +74,12 @@ def new_signer(curve: ec.EllipticCurve | None = None) -> Signer:
     return Signer(ec.generate_private_key(curve or ec.SECP256R1()))
 
 
+@pytest.fixture
+def signer() -> Signer:
+    """A key of the test's own."""
+    return new_signer()
+
+
 @dataclass(frozen=True, slots=True)
 class Authority:
     """A certificate authority, and how it was issued itself."""

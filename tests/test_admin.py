@@ -21,6 +21,7 @@ from edged.admin.peer import Peer, is_allowed, peer_of
 from edged.admin.wire import ASK_BYTES_MAX
 from edged.config import Config, placed
 from tests.broker import Mosquitto
+from tests.broker import broker as broker
 from tests.daemon_fixtures import BOARD, ROOT, Asker, Daemon, edged, long_answer, wait_until
 from tools.board_processes import write_config
 
@@ -30,12 +31,6 @@ PROMPT = {"prompt": "truck at door 4", "schema": long_answer(30), "receipt": Tru
 # A second of the simulated engine: time enough to order something meanwhile.
 LONG = {"prompt": "x", "schema": long_answer(500), "stream": True}
 SECTIONS = {"model": {"context_tokens": 2048}}
-
-
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
-    with Mosquitto(tmp_path_factory.mktemp("broker")) as running:
-        yield running
 
 
 @pytest.fixture

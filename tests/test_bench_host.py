@@ -14,7 +14,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -39,6 +39,7 @@ from edged.config.tables import Engine, Node, Power
 from edged.mqtt import Delivery, Session
 from edged.power.outfit import outfit, parts_here
 from tests.broker import Mosquitto
+from tests.broker import broker as broker
 from tests.golden_tree import Ticks, tree
 from tests.memory import tmp_path as tmp_path
 from tests.mqtt_fixtures import board, broker_config, finish, take, to
@@ -336,12 +337,6 @@ def test_the_referee_shows_what_a_process_draws_and_ends_with_its_input(tmp_path
     assert referee.returncode == 0
     assert record.cpu_s[-1] - record.cpu_s[0] > 0.3
     assert shown_w > drawn(1).idle_w + 0.2
-
-
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
-    with Mosquitto(tmp_path_factory.mktemp("broker")) as running:
-        yield running
 
 
 @pytest.mark.slow

@@ -15,8 +15,8 @@ import pytest
 
 from edged.templates import load
 from tests.broker import Mosquitto
+from tests.broker import broker as broker
 from tests.daemon_fixtures import BOARD, ROOT, SHIPPED, Asker, Daemon, long_answer, named
-from tests.daemon_fixtures import broker as broker
 from tests.daemon_fixtures import daemon as daemon
 from tests.daemon_fixtures import device as device
 

@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from tests.broker import Mosquitto
+from tests.broker import broker as broker
 from tests.daemon_fixtures import Asker, Daemon, long_answer
 from tests.daemon_fixtures import device as device
 from tools import faketime_library
@@ -36,12 +37,6 @@ pytestmark = [
 LONG = {"prompt": "x", "schema": long_answer(600), "receipt": True, "ttl_s": 60}
 BEGINNING = "@1970-01-02 00:00:00"
 HOUR_S = 3600
-
-
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
-    with Mosquitto(tmp_path_factory.mktemp("broker")) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import pytest
 
 from edged.config import Spool
 from tests.broker import Mosquitto
+from tests.broker import broker as broker
 from tests.daemon_fixtures import BOARD, Asker, Daemon, long_answer, state_of, wait_until
 
 pytestmark = pytest.mark.broker
@@ -17,12 +18,6 @@ pytestmark = pytest.mark.broker
 SHORT = {"prompt": "x", "schema": long_answer(20)}
 MIDDLING = {"prompt": "x", "schema": long_answer(150)}
 LONG = {"prompt": "x", "schema": long_answer(400)}
-
-
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
-    with Mosquitto(tmp_path_factory.mktemp("broker")) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.broker import Mosquitto
+from tests.broker import broker as broker
 from tests.daemon_fixtures import (
     BOARD,
     Asker,
@@ -26,12 +27,6 @@ from tests.daemon_fixtures import device as device
 from tests.spool_fixtures import settled
 
 pytestmark = pytest.mark.broker
-
-
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
-    with Mosquitto(tmp_path_factory.mktemp("broker")) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tests.broker import Mosquitto
+from tests.broker import broker as broker
 from tests.daemon_fixtures import Asker, Daemon, long_answer, named, wait_until
-from tests.daemon_fixtures import broker as broker
 from tests.daemon_fixtures import daemon as daemon
 
 pytestmark = pytest.mark.broker

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from edged.power.table import FILE as TABLE_FILE
 from edged.power.table import Key, Row, Table, save
 from edged.sweep.plan import PHASES
 from tests.broker import Mosquitto
+from tests.broker import broker as broker
 from tests.daemon_fixtures import (
     BOARD,
     OUTCOMES,
@@ -30,12 +30,6 @@ pytestmark = pytest.mark.broker
 
 VIRTUAL = {"engine": {"virtual_board": "rk3588"}}
 PROMPT = {"prompt": "truck at door 4", "schema": long_answer(30)}
-
-
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
-    with Mosquitto(tmp_path_factory.mktemp("broker")) as running:
-        yield running
 
 
 def virtual(place: Path, broker: Mosquitto, **power: Any) -> Daemon:

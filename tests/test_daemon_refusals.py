@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from tests.broker import Mosquitto
+from tests.broker import broker as broker
 from tests.daemon_fixtures import BOARD, Asker, long_answer
-from tests.daemon_fixtures import broker as broker
 from tests.daemon_fixtures import daemon as daemon
 from tests.daemon_fixtures import device as device
 

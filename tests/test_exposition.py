@@ -17,6 +17,7 @@ from edged.config import Metrics
 from edged.exposition import BUSY_EVERY_S, IDLE_EVERY_S, Exposition, replace_file
 from edged.metrics import Figures
 from tests.broker import Mosquitto
+from tests.broker import broker as broker
 from tests.daemon_fixtures import Asker, Daemon, wait_until
 from tests.metrics_fixtures import busy_registry, families, figures, needs_promtool, promtool
 from tests.virtual_time import VirtualLoop, run_virtually
@@ -104,12 +105,6 @@ def test_the_file_is_replaced_as_a_whole_and_readable_for_all(tmp_path: Path) ->
         assert reader.read() == b"old\n"
     assert (path.read_bytes(), path.stat().st_mode & 0o777) == (b"new\n", 0o644)
     assert list(tmp_path.iterdir()) == [path]
-
-
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
-    with Mosquitto(tmp_path_factory.mktemp("broker")) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

@@ -13,15 +13,10 @@ import pytest
 
 from edged.live import EVERY_S, WATCH_S
 from tests.broker import Mosquitto
+from tests.broker import broker as broker
 from tests.daemon_fixtures import BOARD, Asker, Daemon, edged, long_answer, wait_until
 
 pytestmark = [pytest.mark.broker, pytest.mark.model]
-
-
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
-    with Mosquitto(tmp_path_factory.mktemp("broker")) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

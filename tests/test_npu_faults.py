@@ -22,6 +22,7 @@ from edged.engine.client import EngineClient, Lost
 from edged.engine.frames import Ready, Step, Work
 from edged.engine.patience import HANG_S, HANG_TIMES
 from tests.broker import Mosquitto
+from tests.broker import broker as broker
 from tests.client_fixtures import ALL, Clock, connected, event
 from tests.daemon_fixtures import Asker, Daemon, long_answer, wait_until
 from tests.engine_fixtures import work, write_config
@@ -72,12 +73,6 @@ def over_rknn(folder: Path, base: Path, fault: str, mark: Path) -> Way:
 
 WAYS = pytest.mark.parametrize("way", [over_stand_in, over_rkllm, over_rknn])
 Make = Callable[[Path, Path, str, Path], Way]
-
-
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
-    with Mosquitto(tmp_path_factory.mktemp("broker")) as running:
-        yield running
 
 
 @contextmanager

@@ -22,15 +22,10 @@ from edged.errors import AdminRefused
 from edged.orders.command_topics import ActivateCommand, is_outcome, read_command
 from edged.topics import COMMANDS, Command, Topics, What
 from tests.broker import Mosquitto
+from tests.broker import broker as broker
 from tests.daemon_fixtures import BOARD, Asker, Daemon, long_answer
 
 ALLOWED = {"admin": {"mqtt": True}}
-
-
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
-    with Mosquitto(tmp_path_factory.mktemp("broker")) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

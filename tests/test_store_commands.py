@@ -12,17 +12,12 @@ from edged.store.store import Store
 from tests.store_fixtures import (
     Signer,
     model_folder,
-    new_signer,
     sign,
     templates_folder,
     trusting,
 )
+from tests.store_fixtures import signer as signer
 from tools.board_processes import write_config
-
-
-@pytest.fixture
-def signer() -> Signer:
-    return new_signer()
 
 
 @pytest.fixture

@@ -34,18 +34,13 @@ from tests.store_fixtures import (
     installed,
     model_folder,
     new_authority,
-    new_signer,
     quiet,
     sign,
     templates_folder,
     trusting,
 )
+from tests.store_fixtures import signer as signer
 from tests.store_fixtures import store as store
-
-
-@pytest.fixture
-def signer() -> Signer:
-    return new_signer()
 
 
 @pytest.fixture

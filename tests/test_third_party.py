@@ -20,6 +20,7 @@ import pytest
 from paho.mqtt.properties import Properties
 
 from tests.broker import Mosquitto
+from tests.broker import broker as broker
 from tests.daemon_fixtures import BOARD, ROOT, Daemon
 from tests.mqtt_fixtures import DEADLINE_S, finish, publish_properties
 from tools.third_party_clients import gmqtt_folder, mqtt_command
@@ -42,12 +43,6 @@ class Answer:
     topic: str
     payload: bytes | str
     correlation: bytes | None = None
-
-
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
-    with Mosquitto(tmp_path_factory.mktemp("broker")) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
