@@ -12,6 +12,7 @@ from typing import TypeVar
 from edged import config
 from edged.engine.client import EngineClient, Lost
 from edged.engine.frames import Held, Limits, Ready, Step
+from tests.beside import beside
 
 WAIT_S = 60.0
 NOTHING, ALL = Limits(1024, 0, 1e9), Limits(1024, 8, 1e9)
@@ -30,12 +31,8 @@ class Clock:
 async def connected(path: Path, clock: Clock) -> AsyncIterator[EngineClient]:
     """Run a client of whatever engine listens where `path` says; else of one that it starts."""
     client = EngineClient(config.load(path), path, clock)
-    life = asyncio.ensure_future(client.run())
-    try:
+    async with beside(client.run()):
         yield client
-    finally:
-        life.cancel()
-        await asyncio.gather(life, return_exceptions=True)
 
 
 async def event(client: EngineClient, kind: type[E]) -> E:

@@ -84,11 +84,7 @@ schemas = st.recursive(scalars, grown, max_leaves=6)
 
 
 texts = st.sampled_from(["a", "", "é", '"', "\ud800", "n" * 40])
-
-
 numbers = st.sampled_from([0, 1, -1, 3, 0.5, 1e-9, 1e14, -1e14, 2**53, 10**400, 7.25, True])
-
-
 NEAR_MISS: dict[str, st.SearchStrategy[Any]] = {
     "type": st.sampled_from(
         ["string", "number", "integer", "object", "array", "null", "strin", 4, [], {}]

@@ -34,6 +34,7 @@ from edged.orders.budgets import (
 )
 from edged.orders.helm import KEEP_CLOCK_S, Helm
 from edged.orders.kept import BudgetOrder, Orders, OrdersFile, Term
+from tests.beside import beside
 from tests.board_fixtures import LEAD_S, Board, board, note_in, virtual_board
 from tests.virtual_time import VirtualLoop, config_of, run_virtually
 
@@ -136,12 +137,8 @@ async def steered(config: Config, one: Board, clock: BoardTime) -> AsyncIterator
     """Run a helm over a board."""
     file = OrdersFile(config.state_dir / "orders.json")
     helm = Helm(config, file, clock, one.dispatch, one.power)
-    running = asyncio.ensure_future(helm.run())
-    try:
+    async with beside(helm.run()):
         yield helm
-    finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
 
 
 def mean_limit_w(one: Board) -> float:

@@ -17,6 +17,7 @@ from edged.config import Config, load
 from edged.engine.client import ABSENT_S_MAX, BACKOFF_S_MAX, EngineClient
 from edged.engine.patience import ENDS_MAX
 from edged.engine.processes import OwnProcesses
+from tests.beside import beside
 from tests.engine_fixtures import Daemon, engine_process, write_config
 from tests.virtual_time import config_of
 from tools.simulation.engine import LOAD_S, Computed, preparer_of
@@ -47,12 +48,8 @@ def engines_of(config: Config) -> Engines:
 
 async def living(client: EngineClient, scenario: Coroutine[Any, Any, None]) -> None:
     """Run a scenario beside a client."""
-    life = asyncio.ensure_future(client.run())
-    try:
+    async with beside(client.run()):
         await scenario
-    finally:
-        life.cancel()
-        await asyncio.gather(life, return_exceptions=True)
 
 
 def test_engines_that_keep_ending_are_said_to_be_broken_and_tried_rarely(tmp_path: Path) -> None:
