@@ -57,6 +57,7 @@ class Submission:
     request: Request
     job: Job
     fingerprint: str
+    packet: int
     duplicate: bool
     ttl_s: float
     priority: int
@@ -131,6 +132,7 @@ def admit(submission: Submission, measured: Measured | None, context_tokens: int
         id=sender.id,
         board_given=submission.board_given,
         fingerprint=submission.fingerprint,
+        packet=submission.packet,
         duplicate=submission.duplicate,
         job=job,
         destination=sender.destination,
@@ -266,6 +268,7 @@ def _submission(
         request=request,
         job=_job(request, site, rights),
         fingerprint=fingerprint(inbound),
+        packet=inbound.packet,
         duplicate=inbound.duplicate,
         ttl_s=_ttl_s(request, inbound, site.requests),
         priority=min(request.priority, rights.priority_max),

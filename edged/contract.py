@@ -64,6 +64,8 @@ class Inbound:
     """One PUBLISH as it came, with what MQTT 5 adds.
 
     Attributes:
+        duplicate: the broker sent it before (DUP), under the same packet id.
+        packet: its packet id, the same until it is acknowledged; 0 at QoS 0.
         expiry_s: Message Expiry Interval that is left, s; None when the device gave none.
     """
 
@@ -71,6 +73,7 @@ class Inbound:
     payload: bytes
     retained: bool = False
     duplicate: bool = False
+    packet: int = 0
     response_topic: str | None = None
     correlation: bytes | None = None
     expiry_s: int | None = None

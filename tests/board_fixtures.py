@@ -61,6 +61,7 @@ class Board:
             id=f"p-{number}",
             board_given=False,
             fingerprint=str(number),
+            packet=number,
             duplicate=False,
             job=job,
             destination=Destination("reply"),

@@ -41,6 +41,7 @@ def candidate(id: str = "p1", text: str = "hi", **more: Any) -> Candidate:
         id=id,
         board_given=False,
         fingerprint=sha256(text.encode()).hexdigest(),
+        packet=1,
         duplicate=False,
         job=Job(Prompt(payload=text)),
         destination=Destination(f"res/c1/{id}"),

@@ -132,6 +132,20 @@ def test_what_was_unread_at_sigterm_waits_at_the_broker(daemon: Daemon, device: 
     assert len({bytes(message.payload) for _, _, message in device.replies}) == len(ids)
 
 
+def test_what_was_unread_at_a_kill_is_not_taken_for_an_equal_prompt_before(
+    daemon: Daemon, device: Asker
+) -> None:
+    device.ask("door 4 is open")
+    ids = {device.next()["id"]}
+    with frozen(daemon.process.pid):
+        for _ in range(2):
+            device.ask("door 4 is open")
+        daemon.kill()
+    daemon.start()
+    while len(ids) < 3:
+        ids.add(device.next()["id"])
+
+
 def test_a_board_whose_broker_is_silent_ends_when_it_is_told_to(
     daemon: Daemon, proxy: ProxyProcess
 ) -> None:

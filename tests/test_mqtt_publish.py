@@ -69,7 +69,7 @@ def test_a_message_is_read_as_it_was_written(message: Outbound, protocol: Protoc
     arrived = publish.read(*written(message, protocol), protocol)
     assert arrived is not None
     assert (arrived.qos, bool(arrived.packet)) == (message.qos, message.qos == 1)
-    plain = Inbound(message.topic, message.payload, message.retain)
+    plain = Inbound(message.topic, message.payload, message.retain, packet=arrived.packet)
     assert arrived.inbound == (
         plain
         if protocol == "3.1.1"
@@ -77,6 +77,7 @@ def test_a_message_is_read_as_it_was_written(message: Outbound, protocol: Protoc
             message.topic,
             message.payload,
             message.retain,
+            packet=arrived.packet,
             correlation=message.correlation,
             expiry_s=message.expiry_s,
             content_type=message.content_type,

@@ -76,6 +76,7 @@ def inbound(message: MQTTMessage) -> Inbound:
         payload=bytes(message.payload),
         retained=message.retain,
         duplicate=message.dup,
+        packet=message.mid,
         response_topic=getattr(message.properties, "ResponseTopic", None),
         correlation=getattr(message.properties, "CorrelationData", None),
         expiry_s=getattr(message.properties, "MessageExpiryInterval", None),

@@ -79,6 +79,7 @@ def read(command: int, body: bytes, protocol: Protocol) -> Arrived | None:
         payload=reader.rest(),
         retained=bool(command & 1),
         duplicate=bool(command & 8),
+        packet=packet,
         **properties,
     )
     return Arrived(inbound, packet, qos)

@@ -85,6 +85,7 @@ class Candidate:
     Attributes:
         board_given: the board gave the id, since the device gave none.
         fingerprint: same id and fingerprint are the same prompt.
+        packet: under which id the broker sent it; 0 at QoS 0.
         duplicate: the broker sent it before (DUP), so a row with a board-given id may be this one.
     """
 
@@ -92,6 +93,7 @@ class Candidate:
     id: str
     board_given: bool
     fingerprint: str
+    packet: int
     duplicate: bool
     job: Job
     destination: Destination

@@ -241,7 +241,7 @@ class Table:
         if serial is None:
             return None
         row, fingerprint = self._row(serial)
-        if fingerprint != candidate.fingerprint:
+        if fingerprint.partition(" ")[0] != candidate.fingerprint:
             return Conflict(row.id)
         if not candidate.board_given:  # else its topic follows an id that is not the row's
             self._redirect(serial, candidate.destination)
@@ -249,16 +249,21 @@ class Table:
         return Known(self._row(serial)[0]) if letter is None else Answered(row.id, letter)
 
     def _same(self, candidate: Candidate) -> int | None:
-        """Return the serial of the row that has this id, or is this very message sent again."""
+        """Return the serial of the row that has this id, or is this very message sent again.
+
+        A broker that has acknowledged the outcome has read our PUBACK of the prompt before: under
+        its packet id comes another message now.
+        Source: MQTT 5, 4.4 (a message is sent again under its packet id).
+        """
         found = self._one(
             "SELECT serial FROM prompt WHERE client = ? AND id = ?", candidate.client, candidate.id
         )
         if found is None and candidate.board_given and candidate.duplicate:
             found = self._one(
                 "SELECT serial FROM prompt WHERE client = ? AND fingerprint = ? AND board_given "
-                "ORDER BY serial DESC",
+                "AND state != 'delivered' ORDER BY serial DESC",
                 candidate.client,
-                candidate.fingerprint,
+                _fingerprint(candidate),
             )
         return None if found is None else int(found[0])
 
@@ -309,7 +314,7 @@ class Table:
             (
                 candidate.client,
                 candidate.id,
-                candidate.fingerprint,
+                _fingerprint(candidate),
                 candidate.board_given,
                 State.QUEUED,
                 now_s,
@@ -367,3 +372,9 @@ class Table:
 def _is_plain(candidate: Candidate) -> bool:
     """Return whether nothing but its own id can stand in the way of a prompt."""
     return candidate.replace is None and not (candidate.board_given and candidate.duplicate)
+
+
+def _fingerprint(candidate: Candidate) -> str:
+    """Return it as the table keeps it: with the packet id, where that tells equals apart."""
+    name = candidate.fingerprint
+    return f"{name} {candidate.packet}" if candidate.board_given else name

@@ -147,6 +147,7 @@ def _candidate(id: str, number: int) -> Candidate:
         id=id,
         board_given=False,
         fingerprint=f"{number:064x}",
+        packet=number % 65_535 + 1,
         duplicate=False,
         job=Job(Prompt(payload="x" * 600), prompt_tokens=100, answer_tokens=60),
         destination=Destination(f"edged/v1/dock/bench/res/{client}/{id}"),
