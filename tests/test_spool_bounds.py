@@ -128,6 +128,33 @@ def test_a_delivered_outcome_inside_its_deadline_is_never_dropped(tmp_path: Path
     in_spool(tmp_path, scenario, config.Spool(bytes_max=MIB))
 
 
+def test_a_full_spool_looks_once_for_outcomes_that_may_go(tmp_path: Path) -> None:
+    """To find none it reads every delivered row."""
+    looks: list[str] = []
+
+    async def scenario(spool: Spool) -> None:
+        await fill_with_delivered(spool, 90)
+        spool._file._table._db.set_trace_callback(looks.append)
+        for _ in range(2):
+            assert isinstance((await accept(spool, *(large(f"p{n}") for n in range(9))))[0], Full)
+
+    in_spool(tmp_path, scenario, config.Spool(bytes_max=MIB))
+    assert len([look for look in looks if look.startswith("DELETE")]) == 1
+
+
+def test_an_outcome_that_is_delivered_after_that_look_may_go(tmp_path: Path) -> None:
+    async def scenario(spool: Spool) -> None:
+        (late,) = await fresh(spool, candidate("late", ttl_s=0.0))
+        await fill_with_delivered(spool, 90)
+        await accept(spool, large("p1"))
+        await spool.settle({late.serial: BODY})
+        await spool.delivered({late.serial: True})
+        await accept(spool, large("p2"))
+        assert await spool.settled("c1", "late") is None
+
+    in_spool(tmp_path, scenario, config.Spool(bytes_max=MIB))
+
+
 def test_a_disk_that_is_full_refuses_prompts_and_keeps_the_others(tmp_path: Path) -> None:
     async def scenario(spool: Spool) -> None:
         (row,) = await fresh(spool, candidate("p0"))

@@ -6,6 +6,7 @@ Blocking, for one thread: the spool calls it from its own. Times are seconds of 
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
@@ -58,6 +59,7 @@ class Table:
     def __init__(self, path: Path) -> None:
         self._db = open_sound(path)
         self.dropped = 0  # outcomes that went for want of space
+        self._droppable_s = 0.0  # before this no delivered row is past its deadline
         try:
             self.boot = self._count_boot()
             self.clock_record = self._clock_record()
@@ -148,11 +150,15 @@ class Table:
 
     def delivered(self, claimed: Mapping[int, bool]) -> None:
         """Mark settled rows as delivered."""
-        self._db.executemany(
-            "UPDATE prompt SET state = 'delivered', unclaimed = ? "
-            "WHERE serial = ? AND state = 'settled'",
-            [(not is_claimed, serial) for serial, is_claimed in claimed.items()],
-        )
+        for serial, is_claimed in claimed.items():
+            found = self._one(
+                "UPDATE prompt SET state = 'delivered', unclaimed = ? "
+                "WHERE serial = ? AND state = 'settled' RETURNING deadline_s",
+                not is_claimed,
+                serial,
+            )
+            if found is not None:
+                self._droppable_s = min(self._droppable_s, found[0])
 
     def purge(self, before_s: float, now_s: float) -> bool:
         """Delete delivered rows that were settled before `before_s`, never inside their ttl.
@@ -284,13 +290,21 @@ class Table:
         return None
 
     def _drop_oldest(self, now_s: float) -> bool:
-        """Delete some of the oldest delivered rows past their deadline; return whether any."""
+        """Delete some of the oldest delivered rows past their deadline; return whether any.
+
+        Where there are none it has looked at every delivered row, and knows when to look again.
+        """
+        if now_s <= self._droppable_s:
+            return False
         dropped = self._db.execute(
             "DELETE FROM prompt WHERE serial IN (SELECT serial FROM prompt WHERE "
             "state = 'delivered' AND deadline_s < ? ORDER BY serial LIMIT 64)",
             (now_s,),
         )
         self.dropped += dropped.rowcount
+        if not dropped.rowcount:
+            found = self._one("SELECT min(deadline_s) FROM prompt WHERE state = 'delivered'")
+            self._droppable_s = math.inf if found is None or found[0] is None else found[0]
         return dropped.rowcount > 0
 
     def _superseded(self, candidate: Candidate) -> list[Row]:
