@@ -150,12 +150,15 @@ def test_a_migration_waits_for_space_and_loses_nothing(tmp_path: Path) -> None:
         asyncio.run(scenario(disk))
 
 
-def test_a_spool_of_a_newer_edged_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", [99, -99])
+def test_a_spool_of_a_newer_edged_is_refused_and_left_as_it_is(
+    tmp_path: Path, version: int
+) -> None:
     in_spool(tmp_path, nothing)
     with closing(sqlite3.connect(tmp_path / "spool.db")) as database:
-        database.execute("PRAGMA user_version = 99")
+        database.execute(f"PRAGMA user_version = {version}")
     before = (tmp_path / "spool.db").read_bytes()
-    with pytest.raises(ConfigError, match=r"newer edged \(schema 99.*move the file aside"):
+    with pytest.raises(ConfigError, match=rf"newer edged \(schema {version}.*move the file aside"):
         in_spool(tmp_path, nothing)
     assert (tmp_path / "spool.db").read_bytes() == before
 

@@ -147,7 +147,7 @@ def _is_damage(error: sqlite3.Error) -> bool:
 def _prepare(database: sqlite3.Connection, path: Path) -> None:
     (version,) = database.execute("PRAGMA user_version").fetchone()
     (tables,) = database.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    if version > SCHEMA_VERSION:
+    if not 0 <= version <= SCHEMA_VERSION:
         raise ConfigError(
             f"{path}: written by a newer edged (schema {version}, this one knows "
             f"{SCHEMA_VERSION}); install that version again, or move the file aside"
