@@ -26,7 +26,7 @@ from edged.requests import fingerprint, given_id, read_request, readable_id
 from edged.site import Site
 from edged.spool.rows import Candidate, Job
 from edged.templates import Template
-from edged.topics import Address, is_id, is_publishable, matches
+from edged.topics import LEVELS_MAX, Address, is_id, is_publishable, matches
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +228,8 @@ def _redirected(inbound: Inbound, sender: Sender, site: Site) -> Sender:
         raise Refusal(
             "response_topic",
             f"Response Topic {wanted[:80]!r}: must lie under {' or '.join(allowed)}, without "
-            f"wildcard or leading $, in at most {RESPONSE_TOPIC_BYTES_MAX} bytes",
+            f"wildcard or leading $, in at most {RESPONSE_TOPIC_BYTES_MAX} bytes and {LEVELS_MAX} "
+            "levels",
         )
     to = replace(sender.destination, topic=wanted)
     return replace(sender, destination=to, is_on_default_topic=False)

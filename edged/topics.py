@@ -14,6 +14,9 @@ ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 UNREADABLE_ID = "~"
 # Source: MQTT 5, 1.5.4: a string has at most 65,535 bytes.
 TOPIC_BYTES_MAX = 65_535
+# Brokers end the connection of whoever publishes deeper.
+# Source: EMQX 5, mqtt.max_topic_levels = 128; mosquitto 2.0 takes 201, TOPIC_HIERARCHY_LIMIT.
+LEVELS_MAX = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +137,7 @@ def is_publishable(topic: str) -> bool:
     """
     return (
         0 < len(topic.encode()) <= TOPIC_BYTES_MAX
+        and topic.count("/") < LEVELS_MAX
         and not topic.startswith("$")
         and not set(topic) & {"+", "#", "\0"}
     )

@@ -80,6 +80,7 @@ def test_a_response_topic_on_the_allow_list_overrides(client: str, topic: str) -
         ("c1", "$SYS/broker"),
         ("c1", ""),
         ("c1", f"{BOARD}/res/c1/" + "x" * 256),
+        ("c1", f"{BOARD}/res/c1/" + "/" * 150),
     ],
 )
 @pytest.mark.parametrize("kind", ["req", "cancel"])

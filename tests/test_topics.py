@@ -94,6 +94,8 @@ def test_ids_are_short_and_plain(text: str, expected: bool) -> None:
         ("x" * 65_535, True),
         ("x" * 65_536, False),
         ("é" * 32_768, False),
+        ("/" * 127, True),
+        ("/" * 128, False),
         ("", False),
         ("a/+/b", False),
         ("a/#", False),
