@@ -141,7 +141,7 @@ class Answers:
             settlement.event,
             settlement.status,
             letter.destination,
-            int(expiry_s),
+            expiry_s,
         )
 
     def _ended(
@@ -208,8 +208,8 @@ class Answers:
         )
 
     def _to_device(self, reply: Reply, row: Row, now_s: float) -> Outbound:
-        remaining_s = int(row.deadline_s - now_s)
-        return to_publish(encode(reply), reply.event, reply.status, row.destination, remaining_s)
+        left_s = row.deadline_s - now_s
+        return to_publish(encode(reply), reply.event, reply.status, row.destination, left_s)
 
 
 def _put_text(reply: Reply, outcome: Outcome, *, is_json: bool) -> None:

@@ -17,6 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 CORRELATION_BYTES_MAX = 256
 RESPONSE_TOPIC_BYTES_MAX = 256
 USER_PROPERTIES_MAX = 64
+# Source: MQTT 5, 3.3.2.3.3: four bytes.
+EXPIRY_S_MAX = 2**32 - 1
 PRIORITY_DEFAULT = 5
 # llama.cpp counts tokens in int32_t.
 INT32_MAX = 2**31 - 1
@@ -285,7 +287,7 @@ def encode(reply: Reply) -> bytes:
 _KEYS = [item.alias or name for name, item in Reply.model_fields.items()]
 
 
-def to_publish(body: bytes, event: str, status: int, to: Destination, expiry_s: int) -> Outbound:
+def to_publish(body: bytes, event: str, status: int, to: Destination, expiry_s: float) -> Outbound:
     """Return the PUBLISH that carries `body` to a device.
 
     Args:
@@ -293,14 +295,14 @@ def to_publish(body: bytes, event: str, status: int, to: Destination, expiry_s: 
         event: repeated as a user property, so that a device need not parse JSON.
         status: likewise.
         to: the device's destination.
-        expiry_s: after so many seconds the broker may drop it; at least 1.
+        expiry_s: after so many seconds the broker may drop it; brought into MQTT's range, from 1.
     """
     return Outbound(
         topic=to.topic,
         payload=body,
         qos=0 if event == "chunk" else 1,
         correlation=to.correlation,
-        expiry_s=max(1, expiry_s),
+        expiry_s=int(min(max(1.0, expiry_s), EXPIRY_S_MAX)),
         content_type="application/json",
         user_properties=(("edged-event", event), ("edged-status", str(status))),
     )

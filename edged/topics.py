@@ -17,6 +17,7 @@ TOPIC_BYTES_MAX = 65_535
 # Brokers end the connection of whoever publishes deeper.
 # Source: EMQX 5, mqtt.max_topic_levels = 128; mosquitto 2.0 takes 201, TOPIC_HIERARCHY_LIMIT.
 LEVELS_MAX = 128
+_FORBIDDEN = re.compile(r"^\$|[+#\0]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +142,12 @@ def is_publishable(topic: str) -> bool:
         and not topic.startswith("$")
         and not set(topic) & {"+", "#", "\0"}
     )
+
+
+def mended(topic: str) -> str:
+    """Return a topic as it is, or near it, where a disk made it one that nobody may publish to."""
+    changed = _FORBIDDEN.sub("~", topic)
+    return changed if is_publishable(changed) else UNREADABLE_ID
 
 
 def matches(topic_filter: str, topic: str) -> bool:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -293,6 +294,12 @@ def test_a_chunk_is_sent_once_and_counts_up() -> None:
 
 def test_a_message_after_the_deadline_still_has_a_lifetime() -> None:
     assert ANSWERS.chunk(ROW, 0, "x", 1e6).expiry_s == 1
+
+
+@pytest.mark.parametrize(("left_s", "told_s"), [(-math.inf, 1), (math.inf, 2**32 - 1)])
+def test_a_time_that_a_disk_changed_is_brought_into_mqtts_range(left_s: float, told_s: int) -> None:
+    letter = Letter(1, "c1", "p1", Settlement("done", 200, b"{}"), DEVICE, 0.0)
+    assert ANSWERS.letter(letter, left_s).expiry_s == told_s
 
 
 @pytest.mark.parametrize("reason", sorted(REASONS))

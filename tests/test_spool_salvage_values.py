@@ -15,6 +15,7 @@ import pytest
 from edged.engine.frames import Prompt
 from edged.spool.queue import Spool
 from edged.spool.rows import Answered, Job, State
+from edged.topics import is_publishable
 from tests.memory import tmp_path as tmp_path
 from tests.prompt_fixtures import DONE, candidate
 from tests.salvage_fixtures import PAGE, copied, prompt
@@ -73,6 +74,22 @@ def test_a_prompt_whose_text_was_altered_is_kept_and_has_no_job(
         await spool.settle({row.serial: DONE})
         (verdict,) = await accept(spool, prompt(3))
         assert isinstance(verdict, Answered)
+
+    in_spool(tmp_path, scenario, SMALL)
+
+
+@pytest.mark.parametrize("topic", ["res/#1/p3", "res/+1/p3", "$es/c1/p3", ""])
+def test_a_reply_topic_that_the_disk_made_none_costs_the_others_nothing(
+    folded: Path, tmp_path: Path, topic: str
+) -> None:
+    """What is published to such a topic ends the daemon; where it was to go nobody knows."""
+    path = copied(folded, tmp_path)
+    changed(path, f"UPDATE prompt SET topic = '{topic}'")
+
+    async def scenario(spool: Spool) -> None:
+        told = [row.destination for row in spool.rows.values()]
+        told += [letter.destination for letter in await spool.letters(0, 9)]
+        assert [is_publishable(to.topic) for to in told] == [True] * len(told) != []
 
     in_spool(tmp_path, scenario, SMALL)
 

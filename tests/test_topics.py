@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edged.topics import Address, Topics, is_id, is_publishable, levels, matches
+from edged.topics import Address, Topics, is_id, is_publishable, levels, matches, mended
 
 TOPICS = Topics("dock", "edge-1")
 IDS = st.from_regex(r"[A-Za-z0-9_.-]{1,64}", fullmatch=True)
@@ -145,6 +145,12 @@ def test_a_topic_matches_itself_and_all_its_own_wildcards(parts: list[str]) -> N
 def test_levels_are_those_under_plus_in_order(parts: list[str]) -> None:
     wanted = ["+" if place % 2 else level for place, level in enumerate(parts)]
     assert levels("/".join(wanted), "/".join(parts)) == tuple(parts[1::2])
+
+
+@given(st.text(st.sampled_from("ab/$+#\0"), max_size=200))
+def test_a_mended_topic_can_be_published_to_and_is_the_same_if_it_could_before(topic: str) -> None:
+    assert is_publishable(mended(topic))
+    assert is_publishable(topic) == (mended(topic) == topic)
 
 
 def test_the_longest_default_reply_topic_can_be_published() -> None:

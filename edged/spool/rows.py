@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from edged.contract import Destination
 from edged.engine.frames import OnCap, Prompt, Sampling, Wire, Work
+from edged.topics import mended
 
 # What `row_of` and `letter_of` make of a query's columns, in their order.
 ROW_COLUMNS = (
@@ -248,7 +249,7 @@ def row_of(columns: tuple[Any, ...]) -> Row:
         client=client,
         id=id,
         state=State(state),
-        destination=Destination(topic, correlation),
+        destination=Destination(mended(topic), correlation),
         accepted_s=accepted_s,
         deadline_s=deadline_s,
         deadline_certain=bool(certain),
@@ -271,6 +272,6 @@ def letter_of(columns: tuple[Any, ...]) -> Letter:
         client=client,
         id=id,
         settlement=Settlement(event, status, bytes(outcome)),
-        destination=Destination(topic, correlation),
+        destination=Destination(mended(topic), correlation),
         settled_s=settled_s,
     )
