@@ -110,6 +110,16 @@ class Diary:
         self._metrics.delivered.inc()
         self.changed.set()
 
+    def held(self, letter: Letter, hold_s: float) -> None:
+        """Connections ended with an outcome again and again."""
+        fields = about(Event.HELD_BACK, request_id=letter.id, client=letter.client)
+        text = (
+            "%s: connections end when its outcome of %d bytes is published; held back for %.0f s. "
+            "The broker's log says why: a limit of packets, topics or access?"
+        )
+        size_bytes = len(letter.settlement.body)
+        log.error(text, _name(letter.client, letter.id), size_bytes, hold_s, extra=fields)
+
 
 def _ended(row: Row, reply: Reply) -> Ended:
     return Ended(

@@ -3,12 +3,14 @@
 In:  settled rows of the spool.     Out: PUBLISH at QoS 1; rows marked delivered on PUBACK.
 At most a window of outcomes is under way; the spool holds the rest. None waits for the PUBACK of
 another one, nor for the disk to know of it. After a broken connection whatever has no PUBACK is
-published again: devices may see an outcome twice, always the same bytes.
+published again: devices may see an outcome twice, always the same bytes. One that seems to be why
+connections end is held back for a while, so that the others get through.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 
 from edged.answers import Answers
@@ -20,6 +22,11 @@ from edged.spool.rows import Letter
 
 WINDOW = 64
 AGAIN_S = 0.1
+# A broker answers in order and says nothing before it ends a connection for what it was sent: an
+# outcome that so many connections in a row ended with, as the oldest without a PUBACK, is suspect.
+BLAMES_MAX = 3
+HOLD_S_MIN = 60.0
+HOLD_S_MAX = 3600.0
 
 
 class Outbox:
@@ -45,6 +52,10 @@ class Outbox:
         self._fresh: list[Letter] = []
         self._is_behind = True
         self._acknowledged: asyncio.Queue[tuple[Letter, bool]] = asyncio.Queue()
+        # By serial, oldest first: published or about to be, and without a PUBACK.
+        self._unacknowledged: dict[int, Letter] = {}
+        self._blames: Counter[int] = Counter()
+        self._held: set[int] = set()
 
     def post(self, letters: Sequence[Letter]) -> None:
         """Deliver what was settled now, without a look into the spool where nothing older waits."""
@@ -67,6 +78,7 @@ class Outbox:
                 self._woken.clear()
                 for letter in await self._next():
                     self._under_way.add(letter.serial)
+                    self._unacknowledged[letter.serial] = letter
                     tasks.create_task(self._deliver(letter), name=f"deliver {letter.serial}")
                 await self._woken.wait()
 
@@ -83,13 +95,14 @@ class Outbox:
 
     async def _oldest(self, room: int) -> list[Letter]:
         # As of now: one that is marked during the look may still be in what it finds.
-        under_way = frozenset(self._under_way)
+        kept_back = self._under_way | self._held
+        at_most = WINDOW + len(self._held)
         self._is_behind = False
-        found = await self._spool.letters(0, WINDOW)
-        waiting = [letter for letter in found if letter.serial not in under_way]
+        found = await self._spool.letters(0, at_most)
+        waiting = [letter for letter in found if letter.serial not in kept_back]
         seen = {letter.serial for letter in waiting}
         self._fresh = [letter for letter in self._fresh if letter.serial not in seen]
-        if len(found) == WINDOW or len(waiting) > room:
+        if len(found) == at_most or len(waiting) > room:
             self._fall_behind()
         return waiting[:room]
 
@@ -105,12 +118,31 @@ class Outbox:
         try:
             acknowledged = await self._session.publish(message)
         except BrokerGone:
+            if letter is next(iter(self._unacknowledged.values())):
+                self._blame(letter)
             # The session has yet to notice what we noticed: let it run.
             await asyncio.sleep(AGAIN_S)
+            del self._unacknowledged[letter.serial]
             self._under_way.discard(letter.serial)
             self.wake()
         else:
+            del self._unacknowledged[letter.serial]
+            del self._blames[letter.serial]
             self._acknowledged.put_nowait((letter, acknowledged.claimed))
+
+    def _blame(self, letter: Letter) -> None:
+        """Count a connection that ended with this outcome; hold it back after some in a row."""
+        self._blames[letter.serial] += 1
+        surplus = self._blames[letter.serial] - BLAMES_MAX
+        if surplus >= 0:
+            hold_s = min(HOLD_S_MAX, HOLD_S_MIN * 2.0 ** min(surplus, 16))
+            self._held.add(letter.serial)
+            asyncio.get_running_loop().call_later(hold_s, self._release, letter.serial)
+            self._diary.held(letter, hold_s)
+
+    def _release(self, serial: int) -> None:
+        self._held.discard(serial)
+        self.wake()
 
     async def _mark_delivered(self) -> None:
         """Mark what the broker has acknowledged, a group at a time, for ever."""

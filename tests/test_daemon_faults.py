@@ -137,6 +137,7 @@ def test_what_was_unread_at_a_kill_is_not_taken_for_an_equal_prompt_before(
 ) -> None:
     device.ask("door 4 is open")
     ids = {device.next()["id"]}
+    assert daemon.process is not None
     with frozen(daemon.process.pid):
         for _ in range(2):
             device.ask("door 4 is open")

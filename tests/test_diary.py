@@ -55,6 +55,17 @@ def test_a_prompt_that_never_ran_has_seconds_and_no_joules(
     assert "EDGED_J" not in fields(record)
 
 
+def test_an_outcome_that_is_held_back_says_how_large_it_is_and_where_to_look(
+    diary: Diary, caplog: pytest.LogCaptureFixture
+) -> None:
+    row, settlement = answered()
+    diary.held(Letter(1, row.client, row.id, settlement, row.destination, 1.0), 60.0)
+    assert caplog.messages == [
+        f"c1/p1: connections end when its outcome of {len(settlement.body)} bytes is published; "
+        "held back for 60 s. The broker's log says why: a limit of packets, topics or access?"
+    ]
+
+
 def test_an_outcome_that_nobody_waits_for_says_so(
     diary: Diary, caplog: pytest.LogCaptureFixture
 ) -> None:

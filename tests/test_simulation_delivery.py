@@ -48,6 +48,30 @@ def test_more_outcomes_than_may_be_under_way_at_once_are_all_told() -> None:
     played(play)
 
 
+def test_an_outcome_that_the_broker_ends_connections_for_costs_the_others_little() -> None:
+    """As mosquitto does over 3.1.1 with one that is larger than its max_packet_size."""
+    tries: list[float] = []
+
+    async def play(world: World) -> None:
+        def rejects(message: Message) -> bool:
+            is_meant = bool(message.field(CORRELATION) == b"first")
+            tries.extend([world.loop.time()] * is_meant)
+            return is_meant
+
+        world.broker.rejects = rejects
+        first = ask(world, "first")
+        await world.passing(600.0)
+        assert len(tries) < 10
+        second = ask(world, "second")
+        await world.passing(5.0)
+        assert (first.event, second.event) == ("", "done")
+        world.broker.rejects = lambda message: False
+        await world.passing(3600.0)
+        assert first.event == "done"
+
+    played(play)
+
+
 def test_an_outcome_that_nothing_is_before_is_told_without_a_look_into_the_spool() -> None:
     async def play(world: World) -> None:
         ask(world, "first")

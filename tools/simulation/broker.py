@@ -110,12 +110,14 @@ class Broker:
         retained: topic -> message.
         watcher: hears what clients say.
         withholds: whether the PUBACK of a message never comes.
+        rejects: whether a message ends its client's connection.
     """
 
     def __init__(self, timers: Timers, watcher: Watcher | None = None) -> None:
         self.timers = timers
         self.watcher: Watcher = watcher or Nobody()
         self.withholds: Callable[[Message], bool] = lambda message: False
+        self.rejects: Callable[[Message], bool] = lambda message: False
         self.retained: dict[str, _Waiting] = {}
         self._sessions: dict[str, _Session] = {}
         self._wills: dict[str, Timer] = {}
@@ -319,6 +321,8 @@ class Peer:
         if session is None or self._connect is None:
             raise WireError("the first packet is no CONNECT")
         match packet:
+            case Publish(message) if self._broker.rejects(message):
+                self.shut()
             case Publish(message, number):
                 self._broker.watcher.published(session.client, message)
                 is_claimed = self._broker.publish(message)
