@@ -205,6 +205,33 @@ def test_the_properties_of_a_prompt_arrive_as_they_were_sent(tmp_path: Path) -> 
 
 
 @BROKER
+@pytest.mark.parametrize("pairs", [1, 3000], ids=["in a small packet", "in properties over 16 KiB"])
+def test_a_bom_in_the_properties_of_a_prompt_keeps_no_other_from_coming(
+    tmp_path: Path, pairs: int
+) -> None:
+    properties = publish_properties()
+    properties.UserProperty = [("name", "\ufefftruck")] * pairs
+    properties.ResponseTopic = "answers/\ufeffhere"
+
+    async def scenario(broker: Mosquitto) -> None:
+        async with board(broker_config(broker)) as session:
+            await session.connected()
+            with Device(broker) as device, Device(broker) as other:
+                device.publish("req/1", b"with a BOM", properties=properties)
+                other.publish("req/2", b"plain")
+            marked, plain = await take(session, 2)
+            assert session.state.connections == 1
+        assert (marked.inbound.response_topic, plain.inbound.payload) == (
+            "answers/\ufeffhere",
+            b"plain",
+        )
+        assert marked.inbound.user_properties == (("name", "\ufefftruck"),) * pairs
+
+    with Mosquitto(tmp_path) as broker:
+        finish(scenario(broker))
+
+
+@BROKER
 def test_a_prompt_over_3_1_1_has_no_properties(tmp_path: Path) -> None:
     async def scenario(broker: Mosquitto) -> None:
         async with board(broker_config(broker, protocol="3.1.1")) as session:

@@ -2,8 +2,8 @@
 
 In:  bytes of the socket.     Out: `Arrived`; paho's callbacks for all else; PUBACKs.
 paho asks the socket for each piece of a packet, three or four times for one prompt, and writes each
-PUBACK by itself. A prompt that came whole and has nothing unusual never gets to paho. The methods
-that are overridden are paho's inner ones: tests hold what they do.
+PUBACK by itself. Only a malformed prompt, or the pieces of one, get to paho. The methods that are
+overridden are paho's inner ones: tests hold what they do.
 """
 
 from __future__ import annotations
