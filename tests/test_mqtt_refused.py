@@ -195,8 +195,46 @@ def test_a_broker_that_hangs_up_at_mqtt_5_is_asked_for_3_1_1() -> None:
         ):
             await session.connected()
             assert session.state.protocol == "3.1.1"
-        # Source: MQTT 5, 3.1.2.2: the protocol version follows the name.
-        assert [connect[connect.index(b"MQTT") + 4] for connect in broker.connects] == [5, 5, 4]
+        assert versions(broker) == [5, 5, 4]
+
+    finish(scenario())
+
+
+def versions(broker: ScriptedBroker) -> list[int]:
+    """Return the versions that were asked for; 4 is 3.1.1.
+
+    Source: MQTT 5, 3.1.2.2: the protocol version follows the name.
+    """
+    return [connect[connect.index(b"MQTT") + 4] for connect in broker.connects]
+
+
+async def dropped(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Accept MQTT 3.1.1, then end the connection."""
+    writer.write(OLD_CONNACK)
+    await writer.drain()
+    writer.close()
+
+
+def test_a_broker_that_was_only_stopping_is_asked_for_mqtt_5_again() -> None:
+    async def scenario() -> None:
+        async with (
+            ScriptedBroker(hang_up, hang_up, dropped, says(CONNACK)) as broker,
+            board(broker_config(broker), filters=()) as session,
+        ):
+            await until(session, lambda state: state.protocol == "5")
+        assert versions(broker) == [5, 5, 4, 5]
+
+    finish(scenario())
+
+
+def test_a_broker_that_always_hangs_up_at_mqtt_5_is_served_over_3_1_1_again() -> None:
+    async def scenario() -> None:
+        async with (
+            ScriptedBroker(hang_up, hang_up, dropped, hang_up, says(OLD_CONNACK)) as broker,
+            board(broker_config(broker), filters=()) as session,
+        ):
+            await until(session, lambda state: state.connected and state.connections == 2)
+        assert versions(broker) == [5, 5, 4, 5, 4]
 
     finish(scenario())
 
@@ -212,6 +250,14 @@ def test_a_broker_that_hangs_up_at_mqtt_5_is_asked_for_3_1_1() -> None:
         ("auto", ["unanswered", "unanswered"], "3.1.1"),
         ("auto", ["unanswered", "unanswered", "unanswered", "unanswered"], "5"),
         ("auto", ["accepted", "unanswered", "unanswered", "unanswered"], "5"),
+        # A 3.1.1 that was guessed: 5 is asked once more each time, and what it then says counts.
+        ("auto", ["unanswered", "unanswered", "accepted"], "5"),
+        ("auto", ["unanswered", "unanswered", "accepted", "unanswered"], "3.1.1"),
+        ("auto", ["unanswered", "unanswered", "accepted", "unanswered", "accepted"], "5"),
+        ("auto", ["unanswered", "unanswered", "accepted", "unanswered", "unanswered"], "3.1.1"),
+        ("auto", ["unanswered", "unanswered", "accepted", "accepted", *["unanswered"] * 3], "5"),
+        ("auto", ["unanswered", "unanswered", "accepted", "refused", "accepted"], "3.1.1"),
+        ("auto", ["unanswered", "unanswered", "refused"], "5"),
         ("5", ["refused", "unanswered", "unanswered"], "5"),
         ("3.1.1", ["refused", "unanswered", "unanswered"], "3.1.1"),
     ],
