@@ -11,7 +11,7 @@ import paho.mqtt.client as paho
 import pytest
 
 from edged.errors import BrokerGone
-from edged.mqtt.connection import UNWRITTEN_MAX
+from edged.mqtt.outgoing import UNWRITTEN_MAX
 from tests.broker import Mosquitto
 from tests.mqtt_fixtures import (
     CONNACK,

@@ -25,6 +25,7 @@ from edged.errors import BrokerGone
 from edged.mqtt import packets
 from edged.mqtt.client import Client
 from edged.mqtt.dial import Call, Unanswered, refused, send_at_once
+from edged.mqtt.outgoing import Outgoing
 from edged.mqtt.packets import Acknowledged, Delivery, Protocol, Will
 from edged.mqtt.presence import presence_of
 from edged.mqtt.publish import Arrived
@@ -35,13 +36,9 @@ log = logging.getLogger(__name__)
 CONNACK_S = 5.0
 SUBACK_S = 10.0
 GOODBYE_S = 2.0
-# paho's own limit of QoS 1 messages in flight; at or under it paho never queues one itself.
-INFLIGHT_MAX = 20
 PACKETS_AT_ONCE = 64  # are read before the event loop goes its round
-UNWRITTEN_MAX = 256  # QoS 0 messages that wait for a slow socket; further ones are dropped
 
 # Source: MQTT 5, table 2-6.
-_NO_MATCHING_SUBSCRIBERS = 0x10
 _SESSION_TAKEN_OVER = 0x8E
 # What paho 2.2 makes of a connection that the other side ended without a DISCONNECT.
 _CLOSED = "Unspecified error"
@@ -106,10 +103,7 @@ class Connection:
         self._is_paused = False
         self._taken = 0
         self._unacknowledged: dict[int, Delivery] = {}
-        self._pending: dict[int, asyncio.Future[Acknowledged]] = {}
-        self._unwritten: set[int] = set()
-        self._window = asyncio.Semaphore(INFLIGHT_MAX)
-        self._packet_bytes_max: int | None = None
+        self._outgoing: Outgoing | None = None
 
     @property
     def number(self) -> int | None:
@@ -176,23 +170,14 @@ class Connection:
             BrokerGone: the connection ended first; the broker may or may not have the message.
             ValueError: edged does not publish to such a topic.
         """
-        await self._window.acquire()
-        with contextlib.ExitStack() as on_error:
-            on_error.callback(self._window.release)
-            pending = self._send(message)
-            on_error.pop_all()
-        # The place in the window belongs to the packet; its sender may be cancelled.
-        pending.add_done_callback(lambda _: self._window.release())
-        return await asyncio.shield(pending)
+        if self._outgoing is None:
+            raise BrokerGone("not connected to the broker")
+        return await self._outgoing.publish(message)
 
     def publish_unacknowledged(self, message: Outbound) -> None:
         """Publish at QoS 0; dropped when the connection ended or its socket is clogged."""
-        if self._client is None or self._ended.done() or len(self._unwritten) >= UNWRITTEN_MAX:
-            return
-        topic, properties = packets.topic_out(message), self._properties(message)
-        if packets.fits(message, properties, self._packet_bytes_max):
-            sent = self._client.publish(topic, message.payload, 0, message.retain, properties)
-            self._unwritten.add(sent.mid)
+        if self._outgoing is not None:
+            self._outgoing.publish_unacknowledged(message)
 
     def pause(self) -> None:
         """Stop reading the socket, so that TCP holds the broker back.
@@ -240,14 +225,10 @@ class Connection:
     ) -> None:
         if reason.is_failure:
             _fail(self._connack, refused(self._broker, self._protocol, reason))
-            return
-        self._number = next(self._numbers)
-        # paho reads neither limit, and a broker ends the connection that breaks one.
-        # Source: MQTT 5, 3.2.2.3.3 and 3.2.2.3.6.
-        window = getattr(properties, "ReceiveMaximum", INFLIGHT_MAX)
-        self._window = asyncio.Semaphore(min(INFLIGHT_MAX, window))
-        self._packet_bytes_max = getattr(properties, "MaximumPacketSize", None)
-        if not self._connack.done():
+        elif self._client is not None and not self._connack.done():
+            self._number = next(self._numbers)
+            limits = packets.limits(properties)
+            self._outgoing = Outgoing(self._client, self._protocol, limits, self._signed)
             self._connack.set_result((self._number, flags.session_present))
 
     async def _subscribe(self, filters: tuple[str, ...]) -> str:
@@ -315,35 +296,16 @@ class Connection:
             self._unacknowledged[delivery.packet] = delivery
         self._arrived(delivery)
 
-    def _send(self, message: Outbound) -> asyncio.Future[Acknowledged]:
-        if self._client is None or self._ended.done():
-            raise BrokerGone("not connected to the broker")
-        if message.topic == self._will.topic and self._number is not None:
-            message = self._rivals.sign(self._number).on(message)
-        topic, properties = packets.topic_out(message), self._properties(message)
-        pending: asyncio.Future[Acknowledged] = self._loop.create_future()
-        if packets.fits(message, properties, self._packet_bytes_max):
-            sent = self._client.publish(topic, message.payload, 1, message.retain, properties)
-            self._pending[sent.mid] = pending
-        else:
-            log.error("%s: larger than the broker accepts (max_packet_size), not sent", topic)
-            pending.set_result(Acknowledged(claimed=False))
-        return pending
-
-    def _properties(self, message: Outbound) -> packets.Packed | None:
-        return packets.publish_properties(message) if self._protocol == "5" else None
-
     def _on_publish(self, _: Any, __: Any, packet: int, reason: ReasonCode, ___: Any) -> None:
         self._taken += 1
-        self._unwritten.discard(packet)  # at QoS 0 this means: written to the socket
-        pending = self._pending.pop(packet, None)
-        if pending is None or pending.done():
-            return
-        if reason.is_failure:
-            # Sending it again would be refused again, and its sender must not wait for ever.
-            log.error("the broker refused a message (%s): check its access list", reason)
-        claimed = not reason.is_failure and reason.value != _NO_MATCHING_SUBSCRIBERS
-        pending.set_result(Acknowledged(claimed))
+        if self._outgoing is not None:
+            self._outgoing.acknowledged(packet, reason)
+
+    def _signed(self, message: Outbound) -> Outbound:
+        """Return a message with our sign, where it says whether the board is there."""
+        if message.topic != self._will.topic or self._number is None:
+            return message
+        return self._rivals.sign(self._number).on(message)
 
     # The end.
 
@@ -369,8 +331,8 @@ class Connection:
             self._timer.cancel()
         _fail(self._connack, Unanswered(f"{problem} before the broker answered CONNECT"))
         _fail(self._suback, BrokerGone(problem))
-        for pending in self._pending.values():
-            _fail(pending, BrokerGone(problem))
+        if self._outgoing is not None:
+            self._outgoing.end(problem)
         connected = self._socket
         self._unhook()
         if connected is not None:

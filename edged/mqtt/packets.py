@@ -25,6 +25,8 @@ Protocol = Literal["5", "3.1.1"]
 # The most prompts the broker may have under way to us without a PUBACK: a group that is committed,
 # one that is read and measured meanwhile, and one on its way.
 RECEIVE_MAX = 192
+# paho's own limit of QoS 1 messages in flight; at or under it paho never queues one itself.
+INFLIGHT_MAX = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,21 @@ class Acknowledged:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """What a broker takes; it ends the connection that breaks a limit, and paho reads neither.
+
+    Source: MQTT 5, 3.2.2.3.3 and 3.2.2.3.6.
+
+    Attributes:
+        window: messages at QoS 1 without a PUBACK.
+        packet_bytes_max: size of a packet; None: any.
+    """
+
+    window: int
+    packet_bytes_max: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Will:
     """What the broker publishes, retained, when the board vanishes.
 
@@ -67,6 +84,12 @@ class Will:
     topic: str
     payload: bytes
     delay_s: int = 10
+
+
+def limits(connack: object) -> Limits:
+    """Return what the properties of a CONNACK say; None: there are none."""
+    window = getattr(connack, "ReceiveMaximum", INFLIGHT_MAX)
+    return Limits(min(INFLIGHT_MAX, window), getattr(connack, "MaximumPacketSize", None))
 
 
 def inbound(message: MQTTMessage) -> Inbound:
