@@ -11,7 +11,6 @@ import logging
 import signal
 import time
 from collections.abc import Callable, Coroutine, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +24,7 @@ from edged.diary import Diary
 from edged.dispatch import Dispatch, moment
 from edged.engine.client import EngineClient
 from edged.engine.processes import Processes
-from edged.errors import BrokerGone, ConfigError, SpoolDamaged
+from edged.errors import ConfigError, SpoolDamaged
 from edged.exposition import Exposition
 from edged.intake import Intake
 from edged.live import Live
@@ -52,9 +51,6 @@ from edged.time_floor import TimeFloor
 from edged.topics import Topics
 
 log = logging.getLogger(__name__)
-
-# How long the farewell may take; the will says the same if it does not get through.
-FAREWELL_S_MAX = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,8 +234,6 @@ async def _until_told_to_end(
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(part, name=name) for name, part in parts.items()]
         await told.wait()
-        with suppress(BrokerGone, TimeoutError):
-            async with asyncio.timeout(FAREWELL_S_MAX):
-                await session.publish(availability(topics, "offline"))
+        session.leave_with(availability(topics, "offline"))
         for task in tasks:
             task.cancel()

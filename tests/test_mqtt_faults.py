@@ -23,6 +23,7 @@ from edged.errors import BrokerGone
 from edged.mqtt import Session
 from tests.broker import Mosquitto, free_port
 from tests.mqtt_fixtures import (
+    WILL,
     Device,
     board,
     broker_config,
@@ -135,6 +136,28 @@ def test_a_publish_whose_puback_was_lost_fails_and_the_broker_has_it(broker: Mos
                 await served_again(session)
 
     finish(scenario())
+
+
+@BOTH
+def test_over_a_slow_link_with_a_full_window_the_last_word_is_offline(
+    broker: Mosquitto, protocol: str
+) -> None:
+    async def scenario(device: Device) -> None:
+        async with faulty(broker, protocol=protocol) as (proxy, address):
+            async with board(address) as session:
+                await session.connected()
+                await session.publish(to(WILL.topic, b"online", retain=True))
+                assert (await device.hear()).payload == b"online"
+                proxy.delay_s = 0.6
+                answers = [asyncio.create_task(session.publish(to("t"))) for _ in range(64)]
+                await asyncio.sleep(0)
+                session.leave_with(to(WILL.topic, WILL.payload, retain=True))
+            await asyncio.gather(*answers, return_exceptions=True)
+            assert (await device.hear()).payload == WILL.payload
+
+    with Device(broker) as device:
+        device.subscribe(WILL.topic)
+        finish(scenario(device))
 
 
 @BOTH

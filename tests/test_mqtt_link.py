@@ -13,6 +13,7 @@ from edged import config
 from edged.mqtt import Delivery, Will
 from edged.mqtt.connection import Connection
 from edged.mqtt.dial import Call
+from edged.mqtt.packets import INFLIGHT_MAX
 from edged.mqtt.rivals import Rivals
 from tests.broker import Mosquitto, free_port
 from tests.mqtt_fixtures import (
@@ -33,10 +34,13 @@ from tests.mqtt_fixtures import (
     payloads,
     says,
     take,
+    to,
     until,
 )
 
 BROKER = pytest.mark.broker
+# Source: MQTT 5, 3.14: without a reason it is "normal disconnection".
+DISCONNECT = bytes([0xE0, 0])
 
 
 # Packets that no good broker sends.
@@ -125,6 +129,59 @@ def test_a_board_that_leaves_politely_publishes_no_will(tmp_path: Path) -> None:
     with Mosquitto(tmp_path) as broker, Device(broker) as device:
         device.subscribe(WILL.topic)
         finish(scenario(broker, device))
+
+
+FAREWELL = to(WILL.topic, WILL.payload, retain=True)
+
+
+def test_a_farewell_goes_past_what_waits_for_the_window() -> None:
+    async def scenario() -> None:
+        async with ScriptedBroker(says(CONNACK)) as broker:
+            async with board(broker_config(broker), filters=()) as session:
+                await session.connected()
+                answers = [
+                    asyncio.create_task(session.publish(to("t", b"answer"))) for _ in "x" * 64
+                ]
+                await broker.hears(b"answer")
+                session.leave_with(FAREWELL)
+            await broker.hears(DISCONNECT)
+            assert broker.received.count(b"answer") == INFLIGHT_MAX
+            assert broker.received.count(b"offline") == 1
+            await asyncio.gather(*answers, return_exceptions=True)
+
+    finish(scenario())
+
+
+def test_a_farewell_that_the_broker_does_not_take_is_left_to_the_will() -> None:
+    # Source: MQTT 5, 3.2.2.3.6 (Maximum Packet Size 20) and 3.14.2.1 (disconnect with will).
+    takes_little, with_will = bytes([0x20, 8, 0, 0, 5, 0x27, 0, 0, 0, 20]), bytes([0xE0, 1, 4])
+
+    async def scenario() -> None:
+        async with ScriptedBroker(says(takes_little)) as broker:
+            async with board(broker_config(broker), filters=()) as session:
+                await session.connected()
+                session.leave_with(FAREWELL)
+            await broker.hears(with_will[:1])
+            assert broker.received.startswith(with_will)
+
+    finish(scenario())
+
+
+def test_a_connection_that_could_not_subscribe_takes_no_will_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("edged.mqtt.connection.SUBACK_S", 0.1)
+
+    async def scenario() -> None:
+        async with (
+            ScriptedBroker(says(CONNACK)) as broker,
+            board(broker_config(broker)) as session,
+        ):
+            await until(session, lambda state: "SUBSCRIBE" in state.problem)
+            await broker.hears(b"req/#")
+            assert DISCONNECT not in broker.received
+
+    finish(scenario())
 
 
 # TLS.

@@ -142,15 +142,24 @@ class Connection:
         """Wait for the end of the connection and return its reason."""
         return await asyncio.shield(self._ended)
 
-    async def close(self) -> None:
-        """Say DISCONNECT after all that was sent before, so that no will is published.
+    async def close(self, farewell: Outbound | None = None) -> None:
+        """Say `farewell` and then DISCONNECT, after all that was sent before.
 
-        The broker keeps the session and with it the prompts that nobody acknowledged.
+        DISCONNECT takes the will back. So it only goes behind `farewell`, or asks for the will; and
+        where it does not leave in time, the end of the socket does. The broker keeps the session
+        and with it the prompts that nobody acknowledged.
         """
-        if self._client is not None and self._number is not None and not self._ended.done():
-            self._client.disconnect()
+        if self._client is not None and self._outgoing is not None and not self._ended.done():
+            if farewell is None or self._outgoing.publish_last(farewell):
+                self._client.disconnect()
+            else:
+                self._client.disconnect(packets.with_will())
             await asyncio.wait([self._ended], timeout=GOODBYE_S)
-        self._end("the connection was closed")
+        self.drop("the connection was closed")
+
+    def drop(self, problem: str) -> None:
+        """Close the socket without a word: the broker publishes the will, if nobody comes back."""
+        self._end(problem)
 
     def acknowledge(self, deliveries: Iterable[Delivery]) -> None:
         """Send the PUBACKs in this order, each once; none for QoS 0 or another connection's.

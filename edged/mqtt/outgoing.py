@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
+from typing import Literal
 
 from paho.mqtt.reasoncodes import ReasonCode
 
@@ -73,10 +74,18 @@ class Outgoing:
         """Publish at QoS 0; dropped when the connection ended or its socket is clogged."""
         if self._problem is not None or len(self._unwritten) >= UNWRITTEN_MAX:
             return
-        topic, properties = packets.topic_out(message), self._properties(message)
-        if packets.fits(message, properties, self._packet_bytes_max):
-            sent = self._client.publish(topic, message.payload, 0, message.retain, properties)
-            self._unwritten.add(sent.mid)
+        packet = self._put(message, qos=0)
+        if packet is not None:
+            self._unwritten.add(packet)
+
+    def publish_last(self, message: Outbound) -> bool:
+        """Publish behind all that was sent, past all that waits.
+
+        At QoS 1, which also reaches who is away, where there is room in the broker's window. Return
+        False where the broker takes no packet of this size.
+        """
+        qos: Literal[0, 1] = 0 if self._window.locked() else 1
+        return self._put(self._sign(message), qos) is not None
 
     def acknowledged(self, packet: int, reason: ReasonCode) -> None:
         """Note a PUBACK; at QoS 0, that the packet was written to the socket."""
@@ -101,16 +110,21 @@ class Outgoing:
     def _send(self, message: Outbound) -> asyncio.Future[Acknowledged]:
         if self._problem is not None:
             raise BrokerGone("not connected to the broker")
-        message = self._sign(message)
-        topic, properties = packets.topic_out(message), self._properties(message)
         pending: asyncio.Future[Acknowledged] = asyncio.get_running_loop().create_future()
-        if packets.fits(message, properties, self._packet_bytes_max):
-            sent = self._client.publish(topic, message.payload, 1, message.retain, properties)
-            self._pending[sent.mid] = pending
-        else:
-            log.error("%s: larger than the broker accepts (max_packet_size), not sent", topic)
+        packet = self._put(self._sign(message), qos=1)
+        if packet is None:
+            log.error(
+                "%s: larger than the broker accepts (max_packet_size), not sent", message.topic
+            )
             pending.set_result(Acknowledged(claimed=False))
+        else:
+            self._pending[packet] = pending
         return pending
 
-    def _properties(self, message: Outbound) -> packets.Packed | None:
-        return packets.publish_properties(message) if self._protocol == "5" else None
+    def _put(self, message: Outbound, qos: Literal[0, 1]) -> int | None:
+        """Hand a message to paho and return its packet id; None: larger than the broker takes."""
+        topic = packets.topic_out(message)
+        properties = packets.publish_properties(message) if self._protocol == "5" else None
+        if not packets.fits(message, properties, self._packet_bytes_max):
+            return None
+        return self._client.publish(topic, message.payload, qos, message.retain, properties).mid

@@ -22,6 +22,9 @@ from edged.topics import is_publishable
 
 Protocol = Literal["5", "3.1.1"]
 
+# Source: MQTT 5, 3.14.2.1.
+_WITH_WILL = 0x04
+
 # The most prompts the broker may have under way to us without a PUBACK: a group that is committed,
 # one that is read and measured meanwhile, and one on its way.
 RECEIVE_MAX = 192
@@ -213,6 +216,11 @@ def will_properties(will: Will) -> Properties:
 
 def _properties(packet_type: int) -> Properties:
     return Properties(packet_type)  # type: ignore[no-untyped-call] # paho annotates none of it
+
+
+def with_will() -> ReasonCode:
+    """Return the reason of a DISCONNECT that leaves the last word to the will; MQTT 5 alone."""
+    return ReasonCode(PacketTypes.DISCONNECT, identifier=_WITH_WILL)
 
 
 def subscriptions(filters: Sequence[str], protocol: Protocol) -> list[tuple[str, Any]]:

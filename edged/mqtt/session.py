@@ -91,6 +91,7 @@ class Session:
         self._buffer: deque[Delivery] = deque()
         self._has_arrived = asyncio.Event()
         self._rivals = Rivals(uuid.uuid4().hex)
+        self._farewell: Outbound | None = None
 
     @property
     def state(self) -> ConnectionState:
@@ -132,7 +133,8 @@ class Session:
     async def run(self) -> None:
         """Connect and serve, again and again; cancel it to leave.
 
-        Leaving keeps the session: unread prompts wait at the broker, and no will is published.
+        Leaving keeps the session: unread prompts wait at the broker. No will is published, unless
+        there is a farewell that did not leave.
         """
         failures = 0
         try:
@@ -143,6 +145,10 @@ class Session:
                 await asyncio.sleep(self._rivals.rest_s or pause_s)
         finally:
             self._become(ConnectionState(connections=self._state.connections))
+
+    def leave_with(self, farewell: Outbound) -> None:
+        """Say this last: directly before the DISCONNECT of the connection that stands then."""
+        self._farewell = farewell
 
     async def deliveries(self) -> list[Delivery]:
         """Wait for prompts; return those at hand in arrival order, at most `GROUP_MAX`.
@@ -231,10 +237,12 @@ class Session:
             self._served(opened, protocol)
             return await connection.ended()
         except BrokerGone as gone:
+            # A DISCONNECT would take the will back, and an earlier `online` stand for ever.
+            connection.drop(str(gone))
             self._note_version(gone)
             return End(str(gone))
         finally:
-            await connection.close()
+            await connection.close(self._farewell)
             self._connection = None
 
     def _arrived(self, delivery: Delivery) -> None:
