@@ -8,9 +8,11 @@ import ssl
 from pathlib import Path
 
 import pytest
+from paho.mqtt.enums import MQTTErrorCode
 
 from edged import config
 from edged.mqtt import Delivery, Will
+from edged.mqtt.client import Client
 from edged.mqtt.connection import Connection
 from edged.mqtt.dial import Call
 from edged.mqtt.packets import INFLIGHT_MAX
@@ -129,6 +131,57 @@ def test_a_board_that_leaves_politely_publishes_no_will(tmp_path: Path) -> None:
     with Mosquitto(tmp_path) as broker, Device(broker) as device:
         device.subscribe(WILL.topic)
         finish(scenario(broker, device))
+
+
+def asks_for_keep_alive(keep_alive_s: int) -> bytes:
+    """Return a CONNACK.
+
+    Source: MQTT 5, 3.2.2.3.14 (Server Keep Alive).
+    """
+    return bytes([0x20, 6, 0, 0, 3, 0x13, *keep_alive_s.to_bytes(2, "big")])
+
+
+@pytest.mark.parametrize("keep_alive_s", [0, 1])
+def test_a_connection_rests_between_two_looks_whatever_keep_alive_the_broker_wants(
+    keep_alive_s: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[int] = []
+    look = Client.loop_misc
+
+    def counted(client: Client) -> MQTTErrorCode:
+        looks.append(client.keepalive)
+        return look(client)
+
+    monkeypatch.setattr(Client, "loop_misc", counted)
+
+    async def scenario() -> None:
+        async with (
+            ScriptedBroker(says(asks_for_keep_alive(keep_alive_s))) as broker,
+            board(broker_config(broker), filters=()) as session,
+        ):
+            await session.connected()
+            for _ in range(100):
+                await asyncio.sleep(0)
+            assert len(looks) <= 2
+
+    finish(scenario())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("keep_alive_s", [0, 65_535])
+def test_a_silent_broker_is_noticed_within_two_of_our_keep_alives(keep_alive_s: int) -> None:
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        async with (
+            ScriptedBroker(says(asks_for_keep_alive(keep_alive_s))) as broker,
+            board(broker_config(broker, keepalive_s=5), filters=()) as session,
+        ):
+            await session.connected()
+            began_s = loop.time()
+            await until(session, lambda state: not state.connected)
+            assert loop.time() - began_s < 2 * 5 + 1
+
+    finish(scenario())
 
 
 FAREWELL = to(WILL.topic, WILL.payload, retain=True)

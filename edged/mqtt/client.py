@@ -47,6 +47,14 @@ class Client(paho.Client):
         has_decrypted = isinstance(connected, ssl.SSLSocket) and connected.pending() > 0
         return bool(self._unread) or has_decrypted
 
+    def keep_alive_within(self, longest_s: int) -> None:
+        """Ping as often as the broker wants, and at least each `longest_s`.
+
+        It may want no ping at all, and paho takes its 0 over. More pings are allowed.
+        Source: MQTT 5, 3.2.2.3.14 (Server Keep Alive), 3.1.2.10.
+        """
+        self._keepalive = min(self._keepalive or longest_s, longest_s)
+
     def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
         """Send the acknowledgements in this order, in one write."""
         packed = b"".join(

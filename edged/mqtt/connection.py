@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 CONNACK_S = 5.0
 SUBACK_S = 10.0
 GOODBYE_S = 2.0
+LOOK_S_MIN = 1.0  # between two looks whether a ping is due, or its answer missing
 PACKETS_AT_ONCE = 64  # are read before the event loop goes its round
 
 # Source: MQTT 5, table 2-6.
@@ -236,6 +237,8 @@ class Connection:
             _fail(self._connack, refused(self._broker, self._protocol, reason))
         elif self._client is not None and not self._connack.done():
             self._number = next(self._numbers)
+            self._client.keep_alive_within(self._broker.keepalive_s)
+            self._look_later()
             limits = packets.limits(properties)
             self._outgoing = Outgoing(self._client, self._protocol, limits, self._signed)
             self._connack.set_result((self._number, flags.session_present))
@@ -276,8 +279,14 @@ class Connection:
     def _keep_alive(self) -> None:
         """Let paho ping or give up; a broker that vanished is noticed within two keep alives."""
         self._drive(lambda client: client.loop_misc())
+        self._look_later()
+
+    def _look_later(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
         if self._client is not None and not self._ended.done():
-            self._timer = self._loop.call_later(self._client.keepalive / 4, self._keep_alive)
+            look_s = max(LOOK_S_MIN, self._client.keepalive / 4)
+            self._timer = self._loop.call_later(look_s, self._keep_alive)
 
     def _drive(self, step: Callable[[Client], object]) -> None:
         """Let paho take a step; whatever it raises, which is a bug, ends this connection.
