@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import socket
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from edged import config
 from edged.errors import BrokerGone
-from edged.mqtt.dial import Call, dial
+from edged.mqtt.dial import THREAD, Call, OwnThread, dial
 from tests.broker import Mosquitto
 from tests.mqtt_fixtures import Device, board, finish, parse, payloads, take, to
 
@@ -54,6 +57,42 @@ def test_a_call_that_got_through_is_closed_when_it_is_hung_up(listener: socket.s
     call.hang_up()
     assert b"MQTT" in heard_until_closed(listener)
     del client
+
+
+def test_a_board_that_ends_waits_for_no_name_to_be_looked_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begun, is_over, told = threading.Event(), threading.Event(), []
+
+    def look_up(*_: object, **__: object) -> NoReturn:
+        begun.set()
+        told.append(is_over.wait(10))
+        raise socket.gaierror("no such name")
+
+    async def scenario() -> None:
+        async with board(parse(host="broker.lan")):
+            await asyncio.to_thread(begun.wait)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    finish(scenario())
+    assert told == []
+    is_over.set()
+    for thread in threading.enumerate():
+        if thread.name == THREAD:
+            thread.join()
+
+
+def test_what_the_dialling_thread_ends_with_is_told() -> None:
+    def fail() -> NoReturn:
+        raise ZeroDivisionError
+
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        assert await loop.run_in_executor(OwnThread(), len, "four") == 4
+        with pytest.raises(ZeroDivisionError):
+            await loop.run_in_executor(OwnThread(), fail)
+
+    finish(scenario())
 
 
 @pytest.mark.broker

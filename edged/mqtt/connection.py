@@ -24,7 +24,7 @@ from edged.contract import Outbound
 from edged.errors import BrokerGone
 from edged.mqtt import packets
 from edged.mqtt.client import Client
-from edged.mqtt.dial import Call, Unanswered, refused, send_at_once
+from edged.mqtt.dial import Call, OwnThread, Unanswered, refused, send_at_once
 from edged.mqtt.outgoing import Outgoing
 from edged.mqtt.packets import Acknowledged, Delivery, Protocol, Will
 from edged.mqtt.presence import presence_of
@@ -134,7 +134,7 @@ class Connection:
     async def _dialled(self) -> Client:
         arguments = (self._broker, self._client_id, self._protocol, self._will)
         try:
-            return await asyncio.to_thread(self._call.dial, *arguments)
+            return await self._loop.run_in_executor(OwnThread(), self._call.dial, *arguments)
         except asyncio.CancelledError:
             self._call.hang_up()
             raise

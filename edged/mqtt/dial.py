@@ -7,8 +7,13 @@ Runs in a thread of its own: files, names, TCP and TLS block. Does not know: the
 from __future__ import annotations
 
 import contextlib
+import functools
 import socket
 import ssl
+import threading
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from typing import ParamSpec, TypeVar
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
@@ -23,6 +28,10 @@ from edged.mqtt.tls import tls_context, unusable
 from edged.time_floor import TimeFloor
 
 CONNECT_S = 5.0
+THREAD = "dial"
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 # Source: MQTT 5, table 2-6; paho gives the return codes of 3.1.1 the same numbers.
 _UNSUPPORTED_PROTOCOL_VERSION = 0x84
@@ -125,6 +134,36 @@ class Call:
             sock = self._reached.pop().socket()
             if sock is not None:
                 sock.close()
+
+
+class OwnThread(Executor):
+    """Runs each job in a thread of its own, which nobody waits for when the process ends.
+
+    asyncio waits for its own threads without limit, and no name lookup can be cancelled: SIGTERM
+    took 39 s (measured, with a name server that does not answer).
+    """
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Begin a job."""
+        told: Future[T] = Future()
+        job = functools.partial(fn, *args, **kwargs)
+        threading.Thread(target=_run, args=(job, told), name=THREAD, daemon=True).start()
+        return told
+
+
+def _run(job: Callable[[], T], told: Future[T]) -> None:
+    """Run a job and tell what it returned or raised, whatever that is."""
+
+    def failed(_: object, error: BaseException | None, __: object) -> bool:
+        told.set_exception(error)
+        return True
+
+    if told.set_running_or_notify_cancel():
+        with contextlib.ExitStack() as on_error:
+            on_error.push(failed)
+            found = job()
+            on_error.pop_all()
+            told.set_result(found)
 
 
 def _new_client(
