@@ -208,6 +208,30 @@ def test_more_messages_than_the_broker_takes_at_a_time_wait_their_turn() -> None
     finish(scenario())
 
 
+def test_an_answer_over_the_broker_s_quota_is_published_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("edged.mqtt.outgoing.AGAIN_S", 0.1)
+    # Source: MQTT 5, 3.4 (PUBACK) and table 3-4 (quota exceeded).
+    refusal, puback = bytes([0x40, 3, 0, 1, 0x97]), bytes([0x40, 2, 0, 2])
+
+    async def scenario() -> None:
+        async with (
+            ScriptedBroker(says(CONNACK)) as broker,
+            board(broker_config(broker), filters=()) as session,
+        ):
+            await session.connected()
+            answer = asyncio.create_task(session.publish(to("t", b"answer")))
+            await broker.hears(b"answer")
+            broker.received.clear()
+            broker.say(refusal)
+            await broker.hears(b"answer")
+            broker.say(puback)
+            assert (await answer).claimed
+
+    finish(scenario())
+
+
 @BROKER
 def test_a_message_too_large_for_the_broker_does_not_cost_the_connection(tmp_path: Path) -> None:
     async def scenario(broker: Mosquitto) -> None:

@@ -24,8 +24,14 @@ log = logging.getLogger(__name__)
 
 UNWRITTEN_MAX = 256  # QoS 0 messages that wait for a slow socket; further ones are dropped
 
-# Source: MQTT 5, table 2-6.
+# A message that was refused for a full quota, or for no reason that says it is for good.
+AGAIN_MAX = 3
+AGAIN_S = 5.0
+
+# Source: MQTT 5, table 3-4.
 _NO_MATCHING_SUBSCRIBERS = 0x10
+# Not authorized, topic name invalid, payload format invalid.
+_FINAL = frozenset({0x87, 0x90, 0x99})
 
 
 class Outgoing:
@@ -50,17 +56,34 @@ class Outgoing:
         self._packet_bytes_max = limits.packet_bytes_max
         self._sign = sign
         self._window = asyncio.Semaphore(limits.window)
-        self._pending: dict[int, asyncio.Future[Acknowledged]] = {}
+        self._pending: dict[int, asyncio.Future[ReasonCode | None]] = {}
         self._unwritten: set[int] = set()
-        self._problem: str | None = None
+        self._gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def publish(self, message: Outbound) -> Acknowledged:
         """Publish at QoS 1 and wait for the PUBACK.
+
+        What the broker refuses for a reason that may pass it gets again, `AGAIN_MAX` times.
 
         Raises:
             BrokerGone: the connection ended first; the broker may or may not have the message.
             ValueError: edged does not publish to such a topic.
         """
+        reason = await self._attempt(message)
+        for _ in range(AGAIN_MAX):
+            if reason is None or not reason.is_failure or reason.value in _FINAL:
+                break
+            await asyncio.wait([self._gone], timeout=AGAIN_S)
+            reason = await self._attempt(message)
+        if reason is None:
+            return Acknowledged(claimed=False)
+        if reason.is_failure:
+            # Its sender must not wait for ever.
+            log.error("the broker refused a message (%s): check its access list", reason)
+        return Acknowledged(not reason.is_failure and reason.value != _NO_MATCHING_SUBSCRIBERS)
+
+    async def _attempt(self, message: Outbound) -> ReasonCode | None:
+        """Send a message in its turn and return what the PUBACK says; None: it is too large."""
         await self._window.acquire()
         with contextlib.ExitStack() as on_error:
             on_error.callback(self._window.release)
@@ -72,7 +95,7 @@ class Outgoing:
 
     def publish_unacknowledged(self, message: Outbound) -> None:
         """Publish at QoS 0; dropped when the connection ended or its socket is clogged."""
-        if self._problem is not None or len(self._unwritten) >= UNWRITTEN_MAX:
+        if self._gone.done() or len(self._unwritten) >= UNWRITTEN_MAX:
             return
         packet = self._put(message, qos=0)
         if packet is not None:
@@ -93,30 +116,26 @@ class Outgoing:
         pending = self._pending.pop(packet, None)
         if pending is None or pending.done():
             return
-        if reason.is_failure:
-            # Sending it again would be refused again, and its sender must not wait for ever.
-            log.error("the broker refused a message (%s): check its access list", reason)
-        claimed = not reason.is_failure and reason.value != _NO_MATCHING_SUBSCRIBERS
-        pending.set_result(Acknowledged(claimed))
+        pending.set_result(reason)
 
     def end(self, problem: str) -> None:
         """Fail what waits, and what comes."""
-        self._problem = problem
+        self._gone.set_result(None)
         for pending in self._pending.values():
             if not pending.done():
                 pending.set_exception(BrokerGone(problem))
                 pending.exception()  # nobody waiting is not an error of its own
 
-    def _send(self, message: Outbound) -> asyncio.Future[Acknowledged]:
-        if self._problem is not None:
+    def _send(self, message: Outbound) -> asyncio.Future[ReasonCode | None]:
+        if self._gone.done():
             raise BrokerGone("not connected to the broker")
-        pending: asyncio.Future[Acknowledged] = asyncio.get_running_loop().create_future()
+        pending: asyncio.Future[ReasonCode | None] = asyncio.get_running_loop().create_future()
         packet = self._put(self._sign(message), qos=1)
         if packet is None:
             log.error(
                 "%s: larger than the broker accepts (max_packet_size), not sent", message.topic
             )
-            pending.set_result(Acknowledged(claimed=False))
+            pending.set_result(None)
         else:
             self._pending[packet] = pending
         return pending

@@ -53,7 +53,7 @@ class Acknowledged:
 
     Attributes:
         claimed: False when nobody subscribes to the topic, not even an offline session (MQTT 5,
-            reason 0x10), or when the broker will never take this message; True on 3.1.1, which
+            reason 0x10), or when the broker does not take this message; True on 3.1.1, which
             cannot tell.
     """
 
