@@ -1,13 +1,15 @@
 """A row in the engine's batch, as dispatch keeps its books.
 
-In:  a started row and its job.     Out: what it has used so far.
+In:  a started row and its job.     Out: what it has used so far; how many share the batch's steps.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from edged.spool.rows import Job, Row
+from edged.turns import aged
 
 
 @dataclass(slots=True)
@@ -28,3 +30,18 @@ class Running:
     chunks: int = 0
     throttled: str | None = None
     stopped_as: str | None = None
+
+
+def together(batch: Collection[Running], most: int, now_s: float) -> int:
+    """Return how many of a batch share its steps: so few that the most urgent are in time.
+
+    The engine has the others sit out, the least urgent first, by the priority that they were asked
+    with. It does not see them rise. So whoever has risen to the most urgent is counted in here:
+    else it would sit out for as long as these keep coming.
+    """
+    top = max((one.row.priority for one in batch), default=0)
+    urgent = [one.sequences for one in batch if one.row.priority == top]
+    fewest = min((one for one in urgent if one is not None), default=most)
+    risen = [one.row.priority for one in batch if one.row.priority < top <= aged(one.row, now_s)]
+    counted = sum(one.row.priority >= min(risen) for one in batch) if risen else 0
+    return min(most, max(fewest, counted))

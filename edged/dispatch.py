@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from edged import config
 from edged.answers import Answers, Run
-from edged.batch import Running
+from edged.batch import Running, together
 from edged.clock import SpoolClock, sleep_s
 from edged.diary import Diary
 from edged.ends import End, Ends
@@ -114,13 +114,8 @@ class Dispatch:
     @property
     def grant(self) -> Grant:
         """Return the limits in force, for all that run together."""
-        whole = self.grants.whole
-        if not self._running:
-            return whole
-        urgent = max(run.row.priority for run in self._running.values())
-        wanted = (run.sequences for run in self._running.values() if run.row.priority == urgent)
-        fewest = min((one for one in wanted if one is not None), default=whole.sequences)
-        return replace(whole, sequences=min(whole.sequences, fewest))
+        whole, now_s = self.grants.whole, self._spool.clock.now_s()
+        return replace(whole, sequences=together(self._running.values(), whole.sequences, now_s))
 
     @property
     def context_tokens_max(self) -> int:

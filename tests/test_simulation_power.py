@@ -1,4 +1,5 @@
-"""A meter that fails costs no answer, and clients that ask all the time get the same joules.
+"""A meter that fails costs no answer, clients that ask all the time get the same joules, and a
+budget that lets few share the batch starves nobody.
 
 Method: the whole daemon in virtual time; what the meter and the clients do is written out.
 """
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from edged.turns import AGE_S
 from tests.simulation_fixtures import LONG, ask, played
 from tools.simulation.meter import FAILURES, Failure
 from tools.simulation.observer import BOARD, Asked
@@ -77,3 +79,33 @@ def test_clients_that_ask_all_the_time_get_the_same_joules(cheap: dict[str, obje
 def joules_of(asked: Asked) -> float:
     """Return the joules that a prompt's outcome tells; 0 without one."""
     return sum(float(json.loads(body)["energy"]["j"]) for body in asked.outcomes)
+
+
+def test_a_prompt_that_the_budget_makes_sit_out_has_risen_before_its_deadline() -> None:
+    async def play(world: World) -> None:
+        for number in range(6):  # what an answer takes is learned
+            ask(world, f"warm-{number}", schema=LONG)
+        await world.passing(40.0)
+        patient = ask(world, "patient", schema=LONG, priority=5, ttl_s=300)
+        await world.passing(0.3)
+        urgent: list[Asked] = []
+        fewest, began_s = 99, world.loop.time()
+        while not patient.event:
+            if sum(not one.event for one in urgent) < 2:
+                name = f"urgent-{len(urgent)}"
+                urgent.append(ask(world, name, client="b", schema=LONG, priority=7, ttl_s=14))
+            await world.passing(0.1)
+            fewest = min(fewest, sequences_of(world))
+        assert fewest == 2, "the budget lets no more share the batch"
+        assert patient.event == "done"
+        assert world.loop.time() - began_s > 2 * AGE_S, "until then it sat out"
+        assert {one.event for one in urgent} == {"done", ""}
+
+    played(play, is_metered=True)
+
+
+def sequences_of(world: World) -> int:
+    """Return how many share the batch, as the board last said."""
+    state = json.loads(world.broker.retained[f"{BOARD}/state"].message.payload)
+    found: int = state["limits"]["sequences"]
+    return found
