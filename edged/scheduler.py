@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, S
 from dataclasses import dataclass, replace
 
 from edged.spool.rows import Row
-from edged.spool.unfinished import Flow, FlowRows, flows_of, is_suspect
+from edged.spool.unfinished import Flow, FlowRows, is_suspect
 from edged.turns import Queue, Turns, aged
 
 # So many may be in the engine over its room, each more urgent than one that then sits out. The
@@ -46,6 +46,14 @@ class Queued:
     def in_turn(self, flows: Mapping[Flow, FlowRows]) -> Queue:
         """Return these rows as they would start."""
         return Queue(flows, self.now_s, self.turns, self.forecast_j)
+
+    def together(self, flows: Mapping[Flow, FlowRows], late: Set[int]) -> Queue:
+        """Return those of them that may run beside others, as they would start."""
+
+        def is_out(row: Row) -> bool:
+            return row.serial in late or is_suspect(row)
+
+        return Queue(flows, self.now_s, self.turns, self.forecast_j, is_out)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,23 +95,25 @@ def pick(
         if is_suspect(first) or not (running or any(row.serial not in late for row in _all(flows))):
             alone = Picked((first.serial,), line.turns())
             return Picked((), queued.turns) if running else alone
-        able = flows_of(row for row in _all(able) if row.serial not in late and not is_suspect(row))
-    return _filled(batch, queued, able)
+    return _filled(batch, queued, able, late)
 
 
 def _all(flows: Mapping[Flow, FlowRows]) -> Iterator[Row]:
     return itertools.chain.from_iterable(one.rows for one in flows.values())
 
 
-def _filled(batch: _Batch, queued: Queued, able: Mapping[Flow, FlowRows]) -> Picked:
-    """Return those of `able` that the batch has room for."""
+def _filled(batch: _Batch, queued: Queued, able: Mapping[Flow, FlowRows], late: Set[int]) -> Picked:
+    """Return those of `able` that the batch has room for; late ones and suspects are passed over.
+
+    They are when they come up: with 10,000 rows a walk over all would be most of a look.
+    """
     serials: list[int] = []
-    line = queued.in_turn(able)
+    line = queued.together(able, late)
     while (row := line.next()) is not None:
         if not batch.has_place(row.priority):
             # The last places went to others; the more urgent may sit over.
             queued = replace(queued, turns=line.turns())
-            line = queued.in_turn(batch.takes(line.rest()))
+            line = queued.together(batch.takes(line.rest()), late)
             continue
         line.take()
         batch.priorities.append(aged(row, queued.now_s))

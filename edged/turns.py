@@ -17,6 +17,7 @@ priority that both wait all the time differ by less than one prompt's worth.
 from __future__ import annotations
 
 import heapq
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
 
@@ -46,6 +47,10 @@ class Turn:
     served_s: float | None = None
 
 
+# Of a flow that is not known.
+FRESH = Turn()
+
+
 @dataclass(frozen=True, slots=True)
 class Turns:
     """What each flow has had; nothing for one that is not among them."""
@@ -58,7 +63,7 @@ class Turns:
         That pays debts and is no claim: what the flow owed for the row may be forgiven by now.
         """
         flow = flow_of(row)
-        turn = self.of.get(flow, Turn())
+        turn = self.of.get(flow, FRESH)
         paid_j = min(turn.deficit_j + surplus_j, max(0.0, turn.deficit_j))
         return Turns({**self.of, flow: replace(turn, deficit_j=paid_j)})
 
@@ -114,7 +119,7 @@ class _Waiting:
 
     Attributes:
         all: its rows.
-        taken: so many of them were taken; the next one follows.
+        taken: so many of them were taken or passed over; the next one follows.
         level: where it waits now.
         had_j: what it had, on the scale of its level's `given_j`.
         served_s: as in `Turn`.
@@ -125,6 +130,11 @@ class _Waiting:
     level: int
     had_j: float
     served_s: float | None
+
+    @property
+    def has_next(self) -> bool:
+        """Whether a row is left."""
+        return self.taken < len(self.all.rows)
 
     @property
     def next(self) -> Row:
@@ -144,6 +154,11 @@ def aged(row: Row, now_s: float) -> int:
     return row.priority + max(0, int((now_s - row.accepted_s) / AGE_S))
 
 
+def _nobody(row: Row) -> bool:
+    """Return that a row is not passed over."""
+    return False
+
+
 class Queue:
     """Waiting rows, taken one by one in the order of their turns.
 
@@ -152,6 +167,7 @@ class Queue:
         now_s: of the spool's clock.
         turns: what each flow has had.
         forecast_j: joules of a row.
+        is_out: whether a row is passed over when it would be next, as if it did not wait.
     """
 
     def __init__(
@@ -160,15 +176,17 @@ class Queue:
         now_s: float,
         turns: Turns,
         forecast_j: Callable[[Row], float],
+        is_out: Callable[[Row], bool] = _nobody,
     ) -> None:
         self._now_s = now_s
         self._forecast_j = forecast_j
+        self._is_out = is_out
         self._before = turns
-        self._levels: dict[int, _Level] = {}
+        self._levels: defaultdict[int, _Level] = defaultdict(_Level)
         self._flows: dict[Flow, _Waiting] = {}
         self._done: dict[Flow, Turn] = {}
         for flow, waiting in flows.items():
-            turn = turns.of.get(flow, Turn())
+            turn = turns.of.get(flow, FRESH)
             level = flow[1] + age(waiting, turn, now_s)
             self._enter(flow, _Waiting(waiting, 0, level, -turn.deficit_j, turn.served_s))
 
@@ -191,11 +209,9 @@ class Queue:
         waiting = self._flows[flow]
         row, taken = waiting.next, waiting.taken + 1
         deficit_j = level.given_j - waiting.had_j - self._forecast_j(row)
-        if taken < len(waiting.all.rows):
-            self._enter(flow, _Waiting(waiting.all, taken, flow[1], -deficit_j, self._now_s))
-        else:
-            del self._flows[flow]
-            self._done[flow] = Turn(deficit_j, self._now_s)
+        del self._flows[flow]
+        self._done[flow] = Turn(deficit_j, self._now_s)
+        self._enter(flow, _Waiting(waiting.all, taken, flow[1], -deficit_j, self._now_s))
         return row
 
     def rest(self) -> dict[Flow, FlowRows]:
@@ -214,7 +230,12 @@ class Queue:
         return self._levels[max(number for number, one in self._levels.items() if one.has_flows)]
 
     def _enter(self, flow: Flow, waiting: _Waiting) -> None:
-        level = self._levels.setdefault(waiting.level, _Level())
+        """Let a flow wait for its turn, if it has a row that can be next."""
+        while waiting.has_next and self._is_out(waiting.next):
+            waiting.taken += 1
+        if not waiting.has_next:
+            return
+        level = self._levels[waiting.level]
         waiting.had_j += level.given_j
         self._flows[flow] = waiting
         level.enter(flow, waiting.had_j, waiting.next)

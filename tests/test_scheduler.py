@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence, Set
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from edged.scheduler import URGENT_OVER, Queued, Room, next_rows, pick
 from edged.spool.rows import Row, State
-from edged.spool.unfinished import Unfinished
+from edged.spool.unfinished import FlowRows, Unfinished
 from edged.turns import Turns
 from tests.prompt_fixtures import row
 
@@ -164,3 +165,48 @@ def test_the_next_rows_are_those_that_would_be_picked(priorities: list[int], cou
     flows = Unfinished(rows).flows(NOW_S)
     found = [one.serial for one in next_rows(flows, QUEUED, count)]
     assert found == started(rows, count)
+
+
+class LookedAt(Sequence[Row]):
+    """Rows, and how many looks were taken at them."""
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        self._rows = rows
+        self.looks = 0
+
+    def __getitem__(self, place: Any) -> Any:
+        self.looks += 1
+        return self._rows[place]
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+
+@pytest.mark.parametrize(
+    ("late", "attempts"), [({7777}, 0), (set(), 1)], ids=["a late row", "a suspect"]
+)
+def test_one_row_that_is_passed_over_makes_nobody_look_at_all(
+    late: set[int], attempts: int
+) -> None:
+    rows = LookedAt([queued(serial) for serial in range(1000)])
+    odd = row(7777, client="z", priority=0, attempts=attempts)
+    flows = {("c1", 5): FlowRows(rows, 0.0, 0), ("z", 0): FlowRows([odd], 0.0, attempts)}
+    assert pick([], flows, Room(4), QUEUED, late).serials == [0, 1, 2, 3]
+    assert rows.looks < 50
+
+
+@given(ROWS, st.frozensets(st.integers(1, 40)), st.integers(1, 6))
+def test_who_is_passed_over_changes_nothing_for_the_others(
+    rows: list[Row], late: frozenset[int], sequences: int
+) -> None:
+    first = queued(99, client="first", accepted_s=-900.0)
+    innocent = [item for item in rows if item.state is State.QUEUED or not item.attempts]
+    known = Unfinished([first, *innocent])
+    running, flows = known.running.values(), known.flows(NOW_S)
+    without = {
+        flow: replace(one, rows=kept, suspects=0)
+        for flow, one in flows.items()
+        if (kept := [item for item in one.rows if item.serial not in late and not item.attempts])
+    }
+    expected = pick(running, without, Room(sequences), QUEUED).serials
+    assert [*pick(running, flows, Room(sequences), QUEUED, late).serials] == [*expected]
