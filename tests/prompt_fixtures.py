@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import sha256
 from typing import Any
@@ -52,3 +53,19 @@ def candidate(id: str = "p1", text: str = "hi", **more: Any) -> Candidate:
         replace=None,
     )
     return replace(plain, **more)
+
+
+class LookedAt(Sequence[Row]):
+    """Rows, and how many looks were taken at them."""
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        self._rows = rows
+        self.looks = 0
+
+    def __getitem__(self, place: Any) -> Any:
+        self.looks += 1
+        return self._rows[place]
+
+    def __len__(self) -> int:
+        self.looks += 1
+        return len(self._rows)

@@ -12,7 +12,7 @@ from edged.scheduler import URGENT_OVER, Queued, Room, next_rows, pick
 from edged.spool.rows import Row, State
 from edged.spool.unfinished import FlowRows, Unfinished
 from edged.turns import Turns
-from tests.prompt_fixtures import row
+from tests.prompt_fixtures import LookedAt, row
 
 NOW_S = 50.0
 QUEUED = Queued(NOW_S, Turns(), lambda row: 1.0)
@@ -165,21 +165,6 @@ def test_the_next_rows_are_those_that_would_be_picked(priorities: list[int], cou
     flows = Unfinished(rows).flows(NOW_S)
     found = [one.serial for one in next_rows(flows, QUEUED, count)]
     assert found == started(rows, count)
-
-
-class LookedAt(Sequence[Row]):
-    """Rows, and how many looks were taken at them."""
-
-    def __init__(self, rows: Sequence[Row]) -> None:
-        self._rows = rows
-        self.looks = 0
-
-    def __getitem__(self, place: Any) -> Any:
-        self.looks += 1
-        return self._rows[place]
-
-    def __len__(self) -> int:
-        return len(self._rows)
 
 
 @pytest.mark.parametrize(
