@@ -4,11 +4,12 @@ from random import Random
 
 import pytest
 
+from edged import turns
 from edged.engine.backend import Guard, Run
 from edged.engine.frames import Limits, Prompt, Work
 from edged.engine.pace import Pace
 from edged.engine.plan import Bounds, plan
-from edged.engine.residents import ROOTS_MAX, Residents
+from edged.engine.residents import AGE_S, ROOTS_MAX, Residents
 from edged.engine.sequence import PromptTokens, Sequence
 from edged.engine.sim import Sim, Timing
 
@@ -21,7 +22,13 @@ def sim(*, n_cells: int = 1000, n_sequences: int = 4 + ROOTS_MAX + 1) -> Sim:
 
 
 def sequence(
-    id: str, *, root: bytes = b"", own: bytes = b"own", cap: int = 5, priority: int = 5
+    id: str,
+    *,
+    root: bytes = b"",
+    own: bytes = b"own",
+    cap: int = 5,
+    priority: int = 5,
+    arrived_s: float = 0.0,
 ) -> Sequence:
     return Sequence(
         work=Work(id, Prompt(), priority=priority),
@@ -32,7 +39,7 @@ def sequence(
         vocabulary=sim().vocabulary,
         generator=Random(1),
         seed=None,
-        arrived_s=0.0,
+        arrived_s=arrived_s,
     )
 
 
@@ -91,6 +98,39 @@ def test_nobody_overtakes_the_one_that_waits_for_room() -> None:
     big, small = sequence("big", own=b"x" * 60), sequence("small", own=b"x")
     residents, _ = filled(sequence("first", own=b"x" * 60), big, small, backend=backend)
     assert running(residents) == ["first"]
+
+
+def test_who_waits_for_room_rises_by_a_priority_each_minute_that_newcomers_overtake_it() -> None:
+    backend = sim(n_cells=100)
+    big = sequence("big", own=b"x" * 60, arrived_s=0.0)
+    first = [sequence(f"first {n}", own=b"x" * 20, priority=7) for n in range(3)]
+    residents, _ = filled(*first, big, backend=backend)
+    overtook_s = []
+    for number in range(1, 20):
+        now_s = number * 10.0
+        residents.leave(min(residents.running.values(), key=lambda one: one.order))
+        new = sequence(f"{number}", own=b"x" * 20, priority=7, arrived_s=now_s)
+        residents.add(new)
+        residents.admit(LIMITS)
+        if big.kv is not None:
+            break
+        if new.kv is not None:
+            overtook_s.append(now_s)
+    assert big.kv is not None
+    assert max(overtook_s) < 2 * AGE_S
+
+
+def test_who_has_risen_and_is_over_the_limit_keeps_nobody_out() -> None:
+    limits = Limits(1000, 1, 60.0)
+    residents, _ = filled(sequence("first", priority=7), limits=limits)
+    residents.add(sequence("low"))
+    residents.add(sequence("urgent", priority=9, arrived_s=10 * AGE_S))
+    residents.admit(limits)
+    assert running(residents) == ["first", "urgent"]
+
+
+def test_who_waits_rises_as_fast_in_the_engine_as_in_the_line() -> None:
+    assert turns.AGE_S == AGE_S
 
 
 def test_idle_roots_leave_when_cells_run_short_the_oldest_first() -> None:

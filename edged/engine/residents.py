@@ -16,6 +16,8 @@ from edged.engine.roots import Root, Roots, Tokens
 from edged.engine.sequence import Sequence
 
 ROOTS_MAX = 16
+# Who waits for room rises by a priority in this time, as in the daemon's line.
+AGE_S = 60.0
 
 
 class Residents:
@@ -34,6 +36,7 @@ class Residents:
         self._free = list(range(backend.n_sequences))
         self._cells: dict[int, int] = {}
         self._arrivals = 0
+        self._newest_s = 0.0
         self._is_full = False
         self.running: dict[int, Sequence] = {}
         self.waiting: list[Sequence] = []
@@ -50,6 +53,7 @@ class Residents:
         """Take a sequence in; it waits until `admit` finds room."""
         self._arrivals += 1
         sequence.order = self._arrivals
+        self._newest_s = max(self._newest_s, sequence.arrived_s)
         self.waiting.append(sequence)
 
     def find(self, id: str) -> Sequence | None:
@@ -60,6 +64,8 @@ class Residents:
     def admit(self, limits: Limits) -> None:
         """Let waiting sequences into the KV cache, most urgent first, as far as limits and room go.
 
+        Who waits for room rises by a priority each `AGE_S`, so that what asks for more than one
+        that leaves frees is not overtaken without end.
         One whose root still fills waits for it; so a burst of requests prefills its root once.
         After the backend ran out of cells nobody enters until a sequence has left: whoever was
         parked would be back at once and fill the cache again.
@@ -67,11 +73,11 @@ class Residents:
         self._roots.clear_wanted()
         if self._is_full and self.running:
             return
-        self.waiting.sort(key=_urgency)
+        self.waiting.sort(key=self._aged)
         for sequence in list(self.waiting):
             ahead = sum(_urgency(one) < _urgency(sequence) for one in self._active(limits))
             if ahead + self._wanting() >= limits.sequences:
-                return
+                continue
             if sequence.cells <= limits.context_tokens and not self._enter(sequence, limits):
                 return
 
@@ -131,6 +137,11 @@ class Residents:
         """Return those whose tokens so far fit the context granted; the others keep their cells."""
         every = self.running.values()
         return [one for one in every if len(one.tokens) <= limits.context_tokens]
+
+    def _aged(self, sequence: Sequence) -> tuple[int, int]:
+        """Return its urgency with what it has risen; only newcomers overtake, so they tell time."""
+        risen = int((self._newest_s - sequence.arrived_s) / AGE_S)
+        return -sequence.work.priority - risen, sequence.order
 
     def _wanting(self) -> int:
         return sum(1 for root in self._roots.filling())
