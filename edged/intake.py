@@ -63,7 +63,7 @@ class _Judged:
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """Deliveries whose prompts are durable or refused, on their way to the PUBACK.
+    """Deliveries whose prompts are durable or refused, on their way to the PUBACK; none of QoS 0.
 
     Attributes:
         first: what the broker must have before the PUBACKs: refusals and repeated outcomes.
@@ -101,7 +101,8 @@ class Intake:
         self._serials = itertools.count(1)
         # More would only be measured sooner than it can be stored.
         self._read: asyncio.Queue[_Judged] = asyncio.Queue(1)
-        # Never longer than the broker's window of unacknowledged prompts.
+        # Never longer than the broker's window of unacknowledged prompts: those of QoS 0 are not
+        # in it.
         self._taken: asyncio.Queue[_Group] = asyncio.Queue()
         self.unanswerable = 0
 
@@ -129,7 +130,9 @@ class Intake:
     async def _take_groups(self) -> None:
         """Make groups durable. This waits for no PUBACK: while it stands, none would be read."""
         while True:
-            self._taken.put_nowait(await self._take(await self._read.get()))
+            group = await self._take(await self._read.get())
+            if group.deliveries:
+                self._taken.put_nowait(group)
             # Not when they are acknowledged: over a link that went silent that takes a minute.
             self._dispatch.wake()
 
@@ -152,7 +155,6 @@ class Intake:
 
     async def _take(self, judged: _Judged) -> _Group:
         candidates, verdicts, over = await self._accept(judged.admitted)
-        accepted = [row for row in map(_to_accept, candidates, verdicts) if row is not None]
         for (_, candidate), verdict in zip(candidates, verdicts, strict=True):
             if isinstance(verdict, Fresh):
                 self._took(candidate, verdict)
@@ -162,11 +164,28 @@ class Intake:
         cancels = [(item, order) for item, order in judged.heard if isinstance(order, CancelOrder)]
         answers = await self._cancelled([order for _, order in cancels])
         told += [(item, answer) for (item, _), answer in zip(cancels, answers, strict=True)]
-        first = [message for item, message in told if message is not None and item.qos]
-        for item, message in told:
-            if message is not None and not item.qos:  # no PUBACK waits for this one
-                self._session.publish_unacknowledged(message)
-        return _Group(judged.deliveries, first, accepted)
+        accepted = [
+            (item, row)
+            for (item, candidate), verdict in zip(candidates, verdicts, strict=True)
+            if (row := _to_accept(candidate, verdict)) is not None
+        ]
+        said = [(item, message) for item, message in told if message is not None]
+        self._tell_unacknowledged(said, accepted)
+        return _Group(
+            [item for item in judged.deliveries if item.qos],
+            [message for item, message in said if item.qos],
+            [row for item, row in accepted if item.qos],
+        )
+
+    def _tell_unacknowledged(
+        self,
+        said: Sequence[tuple[Delivery, Outbound]],
+        accepted: Sequence[tuple[Delivery, Row]],
+    ) -> None:
+        """Answer what came at QoS 0 in the same way: the broker holds none of it back for us."""
+        told = self._accepted([row for item, row in accepted if not item.qos])
+        for message in (*(message for item, message in said if not item.qos), *told):
+            self._session.publish_unacknowledged(message)
 
     async def _accept(
         self, admitted: Sequence[tuple[Delivery, Candidate]]
@@ -314,8 +333,7 @@ def _sender(candidate: Candidate) -> Sender:
     return Sender(candidate.client, candidate.id, candidate.destination, is_on_default_topic=False)
 
 
-def _to_accept(candidate: tuple[Delivery, Candidate], verdict: Verdict) -> Row | None:
+def _to_accept(candidate: Candidate, verdict: Verdict) -> Row | None:
     """Return the row to call accepted, if the device asked to be told."""
-    _, asked = candidate
-    is_told = asked.receipt or asked.stream
+    is_told = candidate.receipt or candidate.stream
     return verdict.row if is_told and isinstance(verdict, Fresh | Known) else None
