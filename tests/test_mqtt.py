@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edged.mqtt import Delivery, Session
-from edged.mqtt.session import BUFFER_MAX, GROUP_MAX
+from edged.mqtt.session import BUFFER_MAX, BUFFER_UNACKNOWLEDGED_MAX, GROUP_MAX
 from tests.broker import Mosquitto
 from tests.mqtt_fixtures import (
     CONNACK,
@@ -157,19 +157,37 @@ def test_a_flood_arrives_whole_and_in_order(tmp_path: Path) -> None:
 @BROKER
 def test_prompts_that_nobody_takes_stay_in_the_socket(tmp_path: Path) -> None:
     async def scenario(broker: Mosquitto, device: Device) -> None:
-        # QoS 0 knows no receive maximum.
-        async with board(broker_config(broker)) as session:
+        # MQTT 3.1.1 knows no receive maximum.
+        async with board(broker_config(broker, protocol="3.1.1")) as session:
             await session.connected()
-            publisher = flood(broker, qos=0)
+            publisher = flood(broker, qos=1)
             assert await asyncio.to_thread(publisher.wait) == 0
             session.publish_unacknowledged(to("heard/1", qos=0))
             await device.hear()
             assert session.buffered == BUFFER_MAX
             assert payloads(await take(session, FLOOD)) == FLOOD_LINES
 
-    with Mosquitto(tmp_path, extra_config=QUICK) as broker, Device(broker) as device:
+    unbounded = [*QUICK, "max_inflight_messages 0"]
+    with Mosquitto(tmp_path, extra_config=unbounded) as broker, Device(broker) as device:
         device.subscribe("heard/#")
         finish(scenario(broker, device))
+
+
+@BROKER
+def test_prompts_at_qos_0_that_nobody_takes_keep_no_puback_from_being_read(
+    tmp_path: Path,
+) -> None:
+    async def scenario(broker: Mosquitto) -> None:
+        async with board(broker_config(broker)) as session:
+            await session.connected()
+            publisher = flood(broker, qos=0)
+            assert await asyncio.to_thread(publisher.wait) == 0
+            await session.publish(to("heard/1"))
+            assert session.buffered == BUFFER_UNACKNOWLEDGED_MAX
+            assert payloads(await session.deliveries()) == FLOOD_LINES[:GROUP_MAX]
+
+    with Mosquitto(tmp_path, extra_config=QUICK) as broker:
+        finish(scenario(broker))
 
 
 # What a prompt says beside its payload.

@@ -34,6 +34,9 @@ GROUP_MAX = 64
 # back is no queue: mosquitto drops what comes after its 1,000 queued messages without a word.
 BUFFER_MAX = 256
 BUFFER_RESUMED = 64
+# So many wait at most where one of QoS 0 may join them. Further ones are dropped here: while the
+# socket is not read mosquitto drops what it has for the board, also PUBACKs and prompts of QoS 1.
+BUFFER_UNACKNOWLEDGED_MAX = 192
 
 STABLE_S = 30.0
 
@@ -246,6 +249,8 @@ class Session:
             self._connection = None
 
     def _arrived(self, delivery: Delivery) -> None:
+        if not delivery.qos and len(self._buffer) >= BUFFER_UNACKNOWLEDGED_MAX:
+            return
         self._buffer.append(delivery)
         self._has_arrived.set()
         self._hold_back()
