@@ -128,7 +128,7 @@ class Dispatch:
         return len(self._spool.rows)
 
     def relief_s(self) -> float | None:
-        """Return in how many whole seconds a place becomes free; None where nobody knows."""
+        """Return in how many seconds a place becomes free; None where nobody knows."""
         return self.line.relief_s(self.grant.sequences)
 
     def outlooks(self, serials: Collection[int]) -> dict[int, Outlook]:

@@ -75,7 +75,7 @@ class Entry:
             # Clients take turns, so one of its own ends about once in a round of them all.
             relief_s = self._line.relief_s(sequences)
             rounds = max(1, self._spool.rows.clients)
-            retry_s = UNKNOWN_RETRY_S if relief_s is None else relief_s * rounds
+            retry_s = UNKNOWN_RETRY_S if relief_s is None else math.ceil(relief_s * rounds)
             detail = f"{client} has {unfinished} unfinished prompts"
             return Refusal("quota", f"{detail}, limit outstanding_max = {limit}", retry_s)
         short = self._quotas.short(client, use)

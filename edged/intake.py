@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
@@ -301,7 +302,9 @@ class Intake:
             case Full("draining" as reason, detail):
                 refusal = Refusal(reason, detail)
             case Full(reason, detail):
-                refusal = Refusal(reason, detail, self._dispatch.relief_s() or FULL_RETRY_S)
+                relief_s = self._dispatch.relief_s()
+                retry_s = FULL_RETRY_S if relief_s is None else math.ceil(relief_s)
+                refusal = Refusal(reason, detail, retry_s)
             case _:
                 assert_never(verdict)
         self._diary.refused(candidate.client, candidate.id, refusal)

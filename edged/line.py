@@ -7,7 +7,6 @@ Does not know: the engine's socket, how rows are stored.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -118,10 +117,8 @@ class Line:
         self._told.pop(serial, None)
 
     def relief_s(self, sequences: int) -> float | None:
-        """Return in how many whole seconds a place becomes free; None where nobody knows."""
-        if self._seconds is None:
-            return None
-        return math.ceil(self._seconds.mean / max(1, sequences))
+        """Return in how many seconds a place becomes free; None where nobody knows."""
+        return None if self._seconds is None else self._seconds.mean / max(1, sequences)
 
     def outlooks(
         self, serials: Collection[int], running: int, sequences: int | None
