@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edged.errors import Refusal
@@ -39,22 +39,20 @@ class Entry:
         self._quotas = quotas
 
     async def judge(
-        self, candidates: Iterable[Candidate], sequences: int
+        self, candidates: Sequence[Candidate], sequences: int
     ) -> list[Charged | Refusal]:
-        """Return what becomes of each candidate, in their order; `sequences` share the batch."""
-        taken = Counter[str]()
-        judged: list[Charged | Refusal] = []
-        for candidate in candidates:
-            use = self._use(candidate)
-            refusal = self._refusal(candidate, use, taken[candidate.client], sequences)
-            if refusal is not None and not await self._is_known(candidate):
-                judged.append(refusal)
-                continue
-            charged = Charged(candidate, NOTHING if refusal is not None else use)
-            self._quotas.take(candidate.client, charged.use)
-            taken[candidate.client] += 1
-            judged.append(charged)
-        return judged
+        """Return what becomes of each candidate, in their order; `sequences` share the batch.
+
+        Only where one is over its quota is the disk asked which of them are copies of prompts
+        that have their outcome: then those take nothing, and all are judged anew.
+        """
+        judged = self._judged(candidates, sequences, [False] * len(candidates))
+        if not any(isinstance(one, Refusal) for one in judged):
+            return judged
+        for one in judged:
+            if isinstance(one, Charged):
+                self._quotas.take(one.candidate.client, NOTHING - one.use)
+        return self._judged(candidates, sequences, await self._spool.knows(candidates))
 
     def settle(self, charged: Sequence[Charged], verdicts: Sequence[Verdict]) -> None:
         """Keep the charges of new rows; give back those of copies."""
@@ -64,11 +62,29 @@ class Entry:
                 continue
             self._quotas.begun(verdict.row.serial, one.candidate.client, one.use)
 
-    def _refusal(
-        self, candidate: Candidate, use: Use, taken: int, sequences: int
-    ) -> Refusal | None:
+    def _judged(
+        self, candidates: Sequence[Candidate], sequences: int, are_known: Sequence[bool]
+    ) -> list[Charged | Refusal]:
+        """Return what becomes of candidates; those taken are charged, copies with nothing."""
+        fresh: set[tuple[str, str]] = set()
+        taken = Counter[str]()
+        judged: list[Charged | Refusal] = []
+        for candidate, is_known in zip(candidates, are_known, strict=True):
+            client, id = candidate.client, candidate.id
+            if is_known or (client, id) in fresh or self._spool.rows.find(client, id) is not None:
+                judged.append(Charged(candidate, NOTHING))
+                continue
+            use = self._use(candidate)
+            refusal = self._refusal(client, use, taken[client], sequences)
+            if refusal is None:
+                self._quotas.take(client, use)
+                fresh.add((client, id))
+                taken[client] += 1
+            judged.append(refusal or Charged(candidate, use))
+        return judged
+
+    def _refusal(self, client: str, use: Use, taken: int, sequences: int) -> Refusal | None:
         """Return why a prompt is not taken; so many of its client were, of the same group."""
-        client = candidate.client
         limit = self._quotas.of(client).outstanding_max
         unfinished = self._spool.rows.count_of(client) + taken
         if unfinished >= limit:
@@ -84,12 +100,6 @@ class Entry:
         left = f"{max(0.0, short.bucket.left):.6g} left of {short.bucket.per_minute:.6g}"
         detail = f"{client}: {left}, limit {short.key}; wait, or ask for a shorter answer"
         return Refusal("quota", detail, math.ceil(short.wait_s))
-
-    async def _is_known(self, candidate: Candidate) -> bool:
-        client, id = candidate.client, candidate.id
-        if self._spool.rows.find(client, id) is not None:
-            return True
-        return await self._spool.settled(client, id) is not None
 
     def _use(self, candidate: Candidate) -> Use:
         """Return the most tokens that a prompt may take, and the joules that are expected."""

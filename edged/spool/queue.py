@@ -147,6 +147,10 @@ class Spool:
             return [DRAINING if isinstance(verdict, Full) else verdict for verdict in verdicts]
         return verdicts
 
+    async def knows(self, candidates: Sequence[Candidate]) -> list[bool]:
+        """Return of each prompt whether its id is here, or it is the broker's own repetition."""
+        return await self._file.read(lambda table: [table.knows(one) for one in candidates])
+
     async def start(self, serials: Sequence[int]) -> dict[int, Job]:
         """Mark rows as running; return the jobs of those whose text can be read."""
         rows = filter(None, map(self._rows.get, serials))

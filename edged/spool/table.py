@@ -103,6 +103,10 @@ class Table:
         room = Room(self._db, rows=unfinished, rows_max=limits.rows_max, bytes_max=bytes_max)
         return [self._accept(candidate, now_s, room, supersede) for candidate in candidates]
 
+    def knows(self, candidate: Candidate) -> bool:
+        """Return whether a prompt's id is here, or it is this very message sent again."""
+        return self._same(candidate) is not None
+
     def recover(self, *, deadlines_certain: bool) -> None:
         """Queue again what ran when the daemon ended; mark deadlines that no clock kept."""
         self._db.execute(
