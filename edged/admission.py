@@ -65,10 +65,17 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A message that gets `refused`; `sender` None: nobody can be told."""
+    """A message that gets `refused`.
+
+    Attributes:
+        sender: None: nobody can be told.
+        prompt: where the board refuses a well-formed prompt for what it is now, that prompt: a
+            copy of a known one is answered all the same. None: there is none to be looked for.
+    """
 
     sender: Sender | None
     refusal: Refusal
+    prompt: Candidate | None = None
 
 
 # What a message on one of the board's topics is; None: it came on none of them.
@@ -125,6 +132,11 @@ def admit(submission: Submission, measured: Measured | None, context_tokens: int
     if measured is not None:
         _check_measured(job, measured, context_tokens)
         job = _counted(job, measured, context_tokens)
+    return candidate_of(replace(submission, job=job))
+
+
+def candidate_of(submission: Submission) -> Candidate:
+    """Return a submission as the spool would take it."""
     request, sender = submission.request, submission.sender
     assert sender.id is not None, "every submission is named"
     return Candidate(
@@ -134,7 +146,7 @@ def admit(submission: Submission, measured: Measured | None, context_tokens: int
         fingerprint=submission.fingerprint,
         packet=submission.packet,
         duplicate=submission.duplicate,
-        job=job,
+        job=submission.job,
         destination=sender.destination,
         ttl_s=submission.ttl_s,
         priority=submission.priority,
@@ -261,19 +273,23 @@ def _cancel(inbound: Inbound, sender: Sender, address: Address) -> CancelOrder:
 
 def _submission(
     inbound: Inbound, sender: Sender, request: Request, site: Site, board_given: bool
-) -> Submission:
+) -> Submission | Refused:
     rights = site.client(sender.client)
-    return Submission(
+    jobless = Submission(
         sender=sender,
         board_given=board_given,
         request=request,
-        job=_job(request, site, rights),
+        job=Job(Prompt()),
         fingerprint=fingerprint(inbound),
         packet=inbound.packet,
         duplicate=inbound.duplicate,
         ttl_s=_ttl_s(request, inbound, site.requests),
         priority=min(request.priority, rights.priority_max),
     )
+    try:
+        return replace(jobless, job=_job(request, site, rights))
+    except Refusal as refusal:  # perhaps by a template that is not in force any more
+        return Refused(sender, refusal, candidate_of(jobless))
 
 
 def _job(request: Request, site: Site, rights: config.Client) -> Job:

@@ -24,6 +24,7 @@ from edged.admission import (
     Sender,
     Submission,
     admit,
+    candidate_of,
     check_grant,
     read,
     trimmed,
@@ -44,6 +45,9 @@ from edged.spool.rows import Answered, Candidate, Conflict, Fresh, Full, Known, 
 
 log = logging.getLogger(__name__)
 
+DRAINING = Refusal(
+    "draining", "this board is being taken out of service; ask another one, or send it again later"
+)
 # Without an answer from the engine's intake in this time, the engine decides when it runs.
 MEASURE_S_MAX = 0.05
 ENGINE_DOWN_RETRY_S = 60.0
@@ -60,6 +64,22 @@ class _Judged:
     heard: Sequence[tuple[Delivery, Heard]]
     admitted: Sequence[tuple[Delivery, Candidate]]
     refused: Sequence[tuple[Delivery, Refused]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A prompt and what the spool says of it."""
+
+    delivery: Delivery
+    candidate: Candidate
+    verdict: Verdict
+
+    @property
+    def row_to_accept(self) -> Row | None:
+        """Return the row to call accepted, if the device asked to be told."""
+        is_told = self.candidate.receipt or self.candidate.stream
+        verdict = self.verdict
+        return verdict.row if is_told and isinstance(verdict, Fresh | Known) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,21 +175,18 @@ class Intake:
         )
 
     async def _take(self, judged: _Judged) -> _Group:
-        candidates, verdicts, over = await self._accept(judged.admitted)
-        for (_, candidate), verdict in zip(candidates, verdicts, strict=True):
-            if isinstance(verdict, Fresh):
-                self._took(candidate, verdict)
-        told = [(item, self._refusal(refusal)) for item, refusal in (*judged.refused, *over)]
-        for (item, candidate), verdict in zip(candidates, verdicts, strict=True):
-            told.append((item, self._told(candidate, verdict)))
+        found, over = await self._accept(judged.admitted)
+        copies, refused = await self._recall([*judged.refused, *over])
+        for one in found:
+            if isinstance(one.verdict, Fresh):
+                self._took(one.candidate, one.verdict)
+        told = [(item, self._refusal(refusal)) for item, refusal in refused]
+        told += [(one.delivery, self._told(one)) for one in (*found, *copies)]
         cancels = [(item, order) for item, order in judged.heard if isinstance(order, CancelOrder)]
         answers = await self._cancelled([order for _, order in cancels])
         told += [(item, answer) for (item, _), answer in zip(cancels, answers, strict=True)]
-        accepted = [
-            (item, row)
-            for (item, candidate), verdict in zip(candidates, verdicts, strict=True)
-            if (row := _to_accept(candidate, verdict)) is not None
-        ]
+        rows = [(one.delivery, one.row_to_accept) for one in (*found, *copies)]
+        accepted = [(item, row) for item, row in rows if row is not None]
         said = [(item, message) for item, message in told if message is not None]
         self._tell_unacknowledged(said, accepted)
         return _Group(
@@ -190,23 +207,42 @@ class Intake:
 
     async def _accept(
         self, admitted: Sequence[tuple[Delivery, Candidate]]
-    ) -> tuple[list[tuple[Delivery, Candidate]], list[Verdict], list[tuple[Delivery, Refused]]]:
-        """Return who is within its client's quota, the spool's verdicts on them, and the rest."""
+    ) -> tuple[list[_Found], list[tuple[Delivery, Refused]]]:
+        """Return those that come before the spool with its verdicts, and the rest."""
+        if self._dispatch.mode is Mode.DRAINING:
+            return [], [
+                (item, Refused(_sender(candidate), DRAINING, candidate))
+                for item, candidate in admitted
+            ]
         sequences = self._dispatch.grant.sequences
         judged = await self._entry.judge([candidate for _, candidate in admitted], sequences)
-        within, over, charged = [], [], []
+        within, over = [], []
         for (item, candidate), found in zip(admitted, judged, strict=True):
             if isinstance(found, Refusal):
                 over.append((item, Refused(_sender(candidate), found)))
             else:
-                within.append((item, candidate))
-                charged.append(found)
-        verdicts = await self._spool.accept(
-            [candidate for _, candidate in within],
-            is_closed=self._dispatch.mode is Mode.DRAINING,
-        )
-        self._entry.settle(charged, verdicts)
-        return within, verdicts, over
+                within.append((item, found))
+        verdicts = await self._spool.accept([charged.candidate for _, charged in within])
+        self._entry.settle([charged for _, charged in within], verdicts)
+        return [
+            _Found(item, charged.candidate, verdict)
+            for (item, charged), verdict in zip(within, verdicts, strict=True)
+        ], over
+
+    async def _recall(
+        self, refused: Sequence[tuple[Delivery, Refused]]
+    ) -> tuple[list[_Found], list[tuple[Delivery, Refused]]]:
+        """Return the copies of known prompts, whatever became of the board since, and the rest."""
+        prompts = [one.prompt for _, one in refused if one.prompt is not None]
+        verdicts = iter(await self._spool.recall(prompts))
+        found, rest = [], []
+        for item, one in refused:
+            verdict = None if one.prompt is None else next(verdicts)
+            if one.prompt is None or verdict is None:
+                rest.append((item, one))
+            else:
+                found.append(_Found(item, one.prompt, verdict))
+        return found, rest
 
     async def _cancelled(self, orders: Sequence[CancelOrder]) -> list[Outbound | None]:
         """Cancel prompts; return what is to be said of each now, None where its outcome says it."""
@@ -265,7 +301,8 @@ class Intake:
         try:
             return self._candidate(submission, measured, lost_tokens)
         except Refusal as refusal:
-            return trimmed(submission, refusal) or Refused(submission.sender, refusal)
+            shorter = trimmed(submission, refusal)
+            return shorter or Refused(submission.sender, refusal, candidate_of(submission))
 
     def _candidate(
         self, submission: Submission, measured: Measured | None, trimmed_tokens: int
@@ -289,9 +326,10 @@ class Intake:
         self._diary.accepted(fresh.row, None if template is None else template[0])
         self._dispatch.superseded(fresh.superseded)
 
-    def _told(self, candidate: Candidate, verdict: Verdict) -> Outbound | None:
+    def _told(self, found: _Found) -> Outbound | None:
         """Return what must be said before the PUBACK; None for a prompt that is taken."""
-        match verdict:
+        candidate = found.candidate
+        match found.verdict:
             case Fresh() | Known():
                 return None
             case Answered(letter=letter):
@@ -299,14 +337,12 @@ class Intake:
             case Conflict(id):
                 detail = f"id {id} belongs to another prompt of this client"
                 refusal = Refusal("id_conflict", detail)
-            case Full("draining" as reason, detail):
-                refusal = Refusal(reason, detail)
             case Full(reason, detail):
                 relief_s = self._dispatch.relief_s()
                 retry_s = FULL_RETRY_S if relief_s is None else math.ceil(relief_s)
                 refusal = Refusal(reason, detail, retry_s)
             case _:
-                assert_never(verdict)
+                assert_never(found.verdict)
         self._diary.refused(candidate.client, candidate.id, refusal)
         return self._answers.refused(candidate.id, candidate.destination, refusal)
 
@@ -334,9 +370,3 @@ class Intake:
 
 def _sender(candidate: Candidate) -> Sender:
     return Sender(candidate.client, candidate.id, candidate.destination, is_on_default_topic=False)
-
-
-def _to_accept(candidate: Candidate, verdict: Verdict) -> Row | None:
-    """Return the row to call accepted, if the device asked to be told."""
-    is_told = candidate.receipt or candidate.stream
-    return verdict.row if is_told and isinstance(verdict, Fresh | Known) else None

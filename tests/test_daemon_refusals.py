@@ -5,13 +5,23 @@ Method: a device publishes, and what it hears is the whole evidence.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.broker import Mosquitto
 from tests.broker import broker as broker
-from tests.daemon_fixtures import BOARD, Asker, long_answer
+from tests.daemon_fixtures import (
+    BOARD,
+    SHIPPED,
+    Asker,
+    Daemon,
+    long_answer,
+    named,
+    state_of,
+    wait_until,
+)
 from tests.daemon_fixtures import daemon as daemon
 from tests.daemon_fixtures import device as device
 
@@ -102,3 +112,38 @@ def test_after_every_refusal_the_daemon_still_answers(device: Asker) -> None:
         device.ask(payload, f"bad-{number}", **properties)
     device.ask({"prompt": "hello"}, "good")
     assert device.outcome("good")["event"] == "done"
+
+
+CONTEXT = "context_tokens"
+# What a board may become -> what it refuses then, and why.
+CHANGED: dict[str, tuple[dict[str, Any], object]] = {
+    "engine_down": ({"path": "no.gguf"}, "hello"),
+    "too_long": ({CONTEXT: 256}, "x" * 400),
+    "malformed": ({CONTEXT: 256}, {"prompt": "x", "max_tokens": 300}),
+    "unknown_template": ({"templates_dir": "none"}, SHIPPED),
+}
+
+
+@pytest.mark.parametrize("reason", CHANGED)
+def test_a_copy_of_a_known_prompt_gets_its_outcome_where_a_fresh_one_is_refused(
+    broker: Mosquitto, tmp_path: Path, reason: str
+) -> None:
+    (tmp_path / "none").mkdir()
+    changed, prompt = CHANGED[reason]
+    sections, name = named(tmp_path / "d", reason), f"edged/v1/dock/{reason}/req/dev"
+    with Asker(broker) as device:
+        device.listen()
+        with Daemon(tmp_path / "d", broker, sections=sections) as daemon:
+            daemon.wait_for_log("connected to the broker")
+            device.send(f"{name}/known", prompt)
+            outcome = device.next()
+        backend = "llama" if "path" in changed else "sim"
+        places = {key: str(tmp_path / one) for key, one in changed.items() if key != CONTEXT}
+        sections["model"] = changed | places
+        with Daemon(tmp_path / "d", broker, backend=backend, sections=sections) as daemon:
+            phase = "broken" if backend == "llama" else "ready"
+            wait_until(lambda: state_of(daemon)["engine"]["phase"] == phase, phase)
+            device.send(f"{name}/fresh", prompt)
+            assert device.next()["reason"] == reason
+            device.send(f"{name}/known", prompt)
+            assert device.next() == outcome

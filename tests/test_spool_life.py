@@ -17,7 +17,6 @@ from edged.spool.queue import Spool
 from edged.spool.rows import (
     Answered,
     Fresh,
-    Full,
     Job,
     Known,
     Row,
@@ -105,16 +104,15 @@ def test_of_two_outcomes_at_once_only_the_first_counts(tmp_path: Path) -> None:
     in_spool(tmp_path, scenario)
 
 
-def test_a_closed_spool_answers_for_what_it_took_and_takes_nothing_else(tmp_path: Path) -> None:
+def test_what_was_taken_is_recalled_and_nothing_else_is_taken(tmp_path: Path) -> None:
     async def scenario(spool: Spool) -> None:
         waiting, ended = await fresh(spool, candidate("waits"), candidate("ended"))
         await spool.settle({ended.serial: DONE})
         again = [candidate(id) for id in ("waits", "ended", "new")]
-        known, answered, refused = await spool.accept(again, is_closed=True)
+        known, answered, unknown = await spool.recall(again)
         assert isinstance(known, Known)
         assert isinstance(answered, Answered)
-        assert isinstance(refused, Full)
-        assert refused.reason == "draining"
+        assert unknown is None
         assert set(spool.rows) == {waiting.serial}
         (taken,) = await spool.accept([candidate("new")])
         assert isinstance(taken, Fresh)

@@ -42,9 +42,6 @@ from edged.spool.unfinished import Unfinished
 log = logging.getLogger(__name__)
 
 PACE = Pace()
-DRAINING = Full(
-    "draining", "this board is being taken out of service; ask another one, or send it again later"
-)
 
 
 class Spool:
@@ -121,30 +118,43 @@ class Spool:
         """Return the rows without an outcome; only the spool changes them."""
         return self._rows
 
-    async def accept(
-        self, candidates: Sequence[Candidate], *, is_closed: bool = False
-    ) -> list[Verdict]:
-        """Commit a group of prompts; return a verdict for each, in their order.
-
-        A closed spool takes no fresh ones, and answers for those that it knows.
-        """
+    async def accept(self, candidates: Sequence[Candidate]) -> list[Verdict]:
+        """Commit a group of prompts; return a verdict for each, in their order."""
         if not candidates:
             return []
         now_s = self.clock.now_s()
-        limits = self._limits.model_copy(update={"rows_max": 0}) if is_closed else self._limits
         # What is settled meanwhile only makes room.
         unfinished = len(self._rows)
         try:
             verdicts: list[Verdict] = await self._file.write_new(
-                lambda table: table.accept(candidates, now_s, limits, unfinished, self._supersede)
+                lambda table: table.accept(
+                    candidates, now_s, self._limits, unfinished, self._supersede
+                )
             )
         except SpoolUnwritable as trouble:
             return [Full("spool_full", str(trouble))] * len(candidates)
         for verdict in verdicts:
             self._mirror(verdict)
         self._tell_dropped()
-        if is_closed:
-            return [DRAINING if isinstance(verdict, Full) else verdict for verdict in verdicts]
+        return verdicts
+
+    async def recall(self, candidates: Sequence[Candidate]) -> list[Verdict | None]:
+        """Return verdicts on prompts that would not be taken: None of those that are not here.
+
+        Where none is here nothing is written.
+        """
+        are_known = await self.knows(candidates) if candidates else []
+        if not any(are_known):
+            return [None] * len(candidates)
+        try:
+            verdicts = await self._file.write_new(
+                lambda table: [table.recall(one) for one in candidates]
+            )
+        except SpoolUnwritable as trouble:
+            full = Full("spool_full", str(trouble))
+            return [full if is_known else None for is_known in are_known]
+        for verdict in verdicts:
+            self._mirror(verdict)
         return verdicts
 
     async def knows(self, candidates: Sequence[Candidate]) -> list[bool]:
@@ -211,7 +221,7 @@ class Spool:
             self._has_told_dropped = True
             log.warning("spool.bytes_max: the oldest outcomes go before spool.retention_s is over")
 
-    def _mirror(self, verdict: Verdict) -> None:
+    def _mirror(self, verdict: Verdict | None) -> None:
         match verdict:
             case Fresh(row, superseded):
                 for old in superseded:

@@ -215,7 +215,7 @@ class Conflict:
 
 @dataclass(frozen=True, slots=True)
 class Full:
-    """Verdict: no room; `reason` is `queue_full`, `spool_full` or `draining`."""
+    """Verdict: no room; `reason` is `queue_full` or `spool_full`."""
 
     reason: str
     detail: str

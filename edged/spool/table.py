@@ -107,6 +107,10 @@ class Table:
         """Return whether a prompt's id is here, or it is this very message sent again."""
         return self._same(candidate) is not None
 
+    def recall(self, candidate: Candidate) -> Verdict | None:
+        """Return a verdict on a prompt that is here, to answer this copy; None if it is not."""
+        return self._known(candidate)
+
     def recover(self, *, deadlines_certain: bool) -> None:
         """Queue again what ran when the daemon ended; mark deadlines that no clock kept."""
         self._db.execute(
