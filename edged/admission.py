@@ -172,23 +172,6 @@ def check_grant(job: Job, granted: Granted | None, on_long: str) -> None:
     )
 
 
-def trimmed(submission: Submission, refusal: Refusal) -> Submission | None:
-    """Return a prompt refused as `too_long` without its oldest message; None if it stays refused.
-
-    Only `messages` with `on_long` = `trim` lose entries: whole ones, oldest first, never one of
-    role system and never the last.
-    """
-    if submission.request.on_long != "trim" or refusal.reason != "too_long":
-        return None
-    messages = submission.job.prompt.messages
-    oldest = next((turn for turn in messages[:-1] if turn.role != "system"), None)
-    if oldest is None:
-        return None
-    kept = tuple(turn for turn in messages if turn is not oldest)
-    prompt = replace(submission.job.prompt, messages=kept)
-    return replace(submission, job=replace(submission.job, prompt=prompt))
-
-
 def _counted(job: Job, measured: Measured, context_tokens: int) -> Job:
     """Return the job with its tokens: the power budget wants to know them before it runs."""
     room = context_tokens - measured.prompt_tokens

@@ -14,7 +14,7 @@ import itertools
 import logging
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import assert_never
 
 from edged.admission import (
@@ -27,7 +27,6 @@ from edged.admission import (
     candidate_of,
     check_grant,
     read,
-    trimmed,
 )
 from edged.answers import Answers
 from edged.contract import Inbound, Outbound
@@ -42,6 +41,7 @@ from edged.orders.kept import Mode
 from edged.site import Site
 from edged.spool.queue import Spool
 from edged.spool.rows import Answered, Candidate, Conflict, Fresh, Full, Known, Row, Verdict
+from edged.trim import Trim, is_trimmable, trim_of
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +50,8 @@ DRAINING = Refusal(
 )
 # Without an answer from the engine's intake in this time, the engine decides when it runs.
 MEASURE_S_MAX = 0.05
+# More time where one asks to be trimmed, for all trials together: the engine would not trim it.
+TRIM_S_MAX = 0.3
 ENGINE_DOWN_RETRY_S = 60.0
 FULL_RETRY_S = 30.0
 # Somebody must switch something off, or raise the budget.
@@ -279,34 +281,45 @@ class Intake:
     async def _judged(self, submissions: Sequence[Submission]) -> list[Candidate | Refused]:
         """Return whether prompts are taken, trimmed where one is too long and asks for that.
 
-        All are measured together, then those together that were trimmed, and so on.
+        All are measured together, then the trials of those together that are to be trimmed.
         """
-        found: list[Submission | Candidate | Refused] = list(submissions)
-        tokens: dict[int, int] = {}
-        while trying := [
-            (place, one) for place, one in enumerate(found) if isinstance(one, Submission)
-        ]:
-            asks = [(one.job.prompt, one.job.schema, one.job.wire) for _, one in trying]
-            counts = await self._engine.measure(asks, MEASURE_S_MAX)
-            for (place, one), measured in zip(trying, counts, strict=True):
-                now = 0 if measured is None else measured.prompt_tokens
-                lost = tokens.setdefault(place, now) - now if measured is not None else 0
-                found[place] = self._judgement(one, measured, lost)
-        return [one for one in found if not isinstance(one, Submission)]
+        clock = asyncio.get_running_loop().time
+        wait_s = TRIM_S_MAX if any(map(is_trimmable, submissions)) else MEASURE_S_MAX
+        until_s = clock() + wait_s
+        counts = await self._measured(submissions, wait_s)
+        found = list(map(self._judgement, submissions, counts))
+        while (left_s := until_s - clock()) > 0 and (trying := _trials(found)):
+            counts = await self._measured([trial for _, _, trial in trying], left_s)
+            for (place, trim, trial), measured in zip(trying, counts, strict=True):
+                found[place] = self._tried(trim, trial, measured)
+        return [one.found if isinstance(one, Trim) else one for one in found]
+
+    async def _measured(
+        self, submissions: Sequence[Submission], wait_s: float
+    ) -> list[Measured | None]:
+        asks = [(one.job.prompt, one.job.schema, one.job.wire) for one in submissions]
+        return await self._engine.measure(asks, wait_s)
 
     def _judgement(
-        self, submission: Submission, measured: Measured | None, lost_tokens: int
-    ) -> Submission | Candidate | Refused:
-        """Return what becomes of a prompt: it is taken, refused, or to be measured trimmed."""
+        self, submission: Submission, measured: Measured | None
+    ) -> Candidate | Refused | Trim:
+        """Return what becomes of a prompt: it is taken, refused, or to be trimmed."""
         try:
-            return self._candidate(submission, measured, lost_tokens)
+            return self._candidate(submission, measured)
         except Refusal as refusal:
-            shorter = trimmed(submission, refusal)
-            return shorter or Refused(submission.sender, refusal, candidate_of(submission))
+            tokens = 0 if measured is None else measured.prompt_tokens
+            trim = trim_of(submission, refusal, tokens)
+            return trim or Refused(submission.sender, refusal, candidate_of(submission))
 
-    def _candidate(
-        self, submission: Submission, measured: Measured | None, trimmed_tokens: int
-    ) -> Candidate:
+    def _tried(self, trim: Trim, trial: Submission, measured: Measured | None) -> Trim:
+        if measured is None:
+            return trim  # the time is up
+        try:
+            return trim.passed(self._candidate(trial, measured), measured.prompt_tokens)
+        except Refusal:
+            return trim.failed()
+
+    def _candidate(self, submission: Submission, measured: Measured | None) -> Candidate:
         engine = self._engine.state
         if engine.phase == "broken":
             raise Refusal("engine_down", engine.problem, ENGINE_DOWN_RETRY_S)
@@ -317,9 +330,7 @@ class Intake:
         job, ahead = candidate.job, self._dispatch.unfinished
         granted = self._dispatch.grants.granted(job, candidate.ttl_s, ahead)
         check_grant(job, granted, submission.request.on_long)
-        if not trimmed_tokens:
-            return candidate
-        return replace(candidate, job=replace(candidate.job, trimmed_tokens=trimmed_tokens))
+        return candidate
 
     def _took(self, candidate: Candidate, fresh: Fresh) -> None:
         template = candidate.job.template
@@ -366,6 +377,13 @@ class Intake:
     def _fresh_id(self) -> str:
         """Return an id that no start of this board ever gave."""
         return f"b-{self._spool.boot}-{next(self._serials)}"
+
+
+def _trials(found: Sequence[object]) -> list[tuple[int, Trim, Submission]]:
+    """Return what is to be tried next of each search that is under way."""
+    trims = [(place, one) for place, one in enumerate(found) if isinstance(one, Trim)]
+    trials = [(place, trim, trim.trial) for place, trim in trims]
+    return [(place, trim, trial) for place, trim, trial in trials if trial is not None]
 
 
 def _sender(candidate: Candidate) -> Sender:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import pytest
 
 from edged import config
-from edged.admission import Refused, Submission, admit, read, trimmed
+from edged.admission import Refused, Submission, admit, read
 from edged.contract import Inbound
 from edged.engine.frames import Measured, Message, Sampling, Wire
 from edged.errors import Refusal
@@ -192,40 +191,6 @@ def test_a_candidate_keeps_what_the_device_asked() -> None:
     assert (found.client, found.id, found.board_given) == ("c1", "p1", False)
     assert (found.receipt, found.stream, found.priority) == (True, True, 6)
     assert (found.ttl_s, found.replace) == (9, "k")
-
-
-def conversation(*roles: str, **keys: object) -> Submission:
-    """Return a submission whose messages have these roles, the client being one that may."""
-    turns = [{"role": role, "content": f"{place}"} for place, role in enumerate(roles)]
-    site = replace(SITE, requests=SITE.requests.model_copy(update={"system_role": True}))
-    body = json.dumps({"messages": turns, **keys}).encode()
-    found = read(Inbound(f"{site.topics.board}/req/c1", body), site, "b-1-1")
-    assert isinstance(found, Submission)
-    return found
-
-
-TOO_LONG = Refusal("too_long", "900 prompt tokens")
-
-
-def test_trim_takes_whole_oldest_messages_and_never_the_system_one() -> None:
-    asked = conversation("system", "user", "assistant", "user", on_long="trim")
-    shorter = trimmed(asked, TOO_LONG)
-    assert shorter is not None
-    assert [turn.content for turn in shorter.job.prompt.messages] == ["0", "2", "3"]
-
-
-def test_the_last_message_is_never_trimmed() -> None:
-    assert trimmed(conversation("system", "user", on_long="trim"), TOO_LONG) is None
-
-
-@pytest.mark.parametrize("on_long", ["wait", "refuse"])
-def test_what_does_not_ask_for_it_is_not_trimmed(on_long: str) -> None:
-    assert trimmed(conversation("user", "user", on_long=on_long), TOO_LONG) is None
-
-
-def test_what_is_refused_for_another_reason_is_not_trimmed() -> None:
-    asked = conversation("user", "user", on_long="trim")
-    assert trimmed(asked, Refusal("bad_schema", "no")) is None
 
 
 def test_a_retained_cancel_is_refused() -> None:

@@ -45,7 +45,7 @@ LAYERS = (
     ("exposition", "admin", "orders.remote", "live"),
     ("status",),
     ("intake", "orders.helm", "activation", "orders.command_topics"),
-    ("examination",),
+    ("examination", "trim"),
     ("dispatch", "entry"),
     ("outbox",),
     ("mqtt", "service"),
