@@ -37,8 +37,8 @@ def ask(
     world: World, id: str, text: str = "hello", client: str = "tester", **keys: object
 ) -> Asked:
     """Publish a prompt; return the books on it."""
-    asked = world.observer.asked[id.encode()] = Asked(text)
-    body = json.dumps({"prompt": text, **keys}).encode()
+    body = json.dumps({"prompt": text, **keys})
+    asked = world.observer.asked[id.encode()] = Asked(body)
     topic = f"{BOARD}/req/{client}/{id}"
-    world.broker.publish(Message(topic, body, fields=((CORRELATION, id.encode()),)))
+    world.broker.publish(Message(topic, body.encode(), fields=((CORRELATION, id.encode()),)))
     return asked

@@ -77,8 +77,10 @@ def test_an_outcome_that_nothing_is_before_is_told_without_a_look_into_the_spool
         ask(world, "first")
         await world.passing(5.0)
 
+        own = world.loop.job
+
         def lasting_a_second(run: Callable[[], object]) -> float:
-            run()
+            own(run)
             return 1.0
 
         world.loop.job = lasting_a_second

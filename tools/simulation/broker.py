@@ -64,6 +64,9 @@ class Watcher(Protocol):
     def acknowledged(self, client: str, message: Message) -> None:
         """A client has acknowledged a message that it was sent."""
 
+    def jumped(self, client: str, message: Message) -> None:
+        """It acknowledges this one before another that came before it. See MQTT 5, 4.6."""
+
 
 class Nobody:
     """Hears nothing."""
@@ -72,6 +75,9 @@ class Nobody:
         """Leave it."""
 
     def acknowledged(self, client: str, message: Message) -> None:
+        """Leave it."""
+
+    def jumped(self, client: str, message: Message) -> None:
         """Leave it."""
 
 
@@ -240,8 +246,11 @@ class Broker:
 
     def acknowledged(self, session: _Session, packet: int) -> None:
         """Forget what a client has; an unknown packet id is nothing."""
+        oldest = next(iter(session.inflight), packet)
         waiting = session.inflight.pop(packet, None)
         if waiting is not None:
+            if packet != oldest:
+                self.watcher.jumped(session.client, waiting.message)
             self.watcher.acknowledged(session.client, waiting.message)
         self.pump(session)
 

@@ -6,6 +6,7 @@ In:  a folder.     Out: connections that find no more pages; copies as a power c
 from __future__ import annotations
 
 import random
+import resource
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -30,10 +31,11 @@ class Disk:
 
     Attributes:
         is_full: no file can grow.
+        grows_nothing: not even SQLite's log; else that can.
     """
 
     def __init__(self) -> None:
-        self.is_full = False
+        self.is_full = self.grows_nothing = False
         self._connection: sqlite3.Connection | None = None
 
     @contextmanager
@@ -55,14 +57,41 @@ class Disk:
         finally:
             sqlite3.connect = connect
 
-    def fill(self) -> None:
-        """Let no file grow from now on."""
-        self.is_full = True
+    def fill(self, *, grows_nothing: bool = False) -> None:
+        """Let no file grow from now on; SQLite's log only with `grows_nothing`."""
+        self.is_full, self.grows_nothing = True, grows_nothing
         self._limit()
+
+    @contextmanager
+    def in_force(self, folder: Path) -> Iterator[None]:
+        """Let the kernel refuse what the disk does: each write behind the end of the log.
+
+        Also what is written over in the longer file: as on a file system that copies on write.
+        """
+        if not self.grows_nothing:
+            yield
+            return
+        path = folder / LOG
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        size_bytes = path.stat().st_size if path.exists() else 0
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    @property
+    def changes(self) -> tuple[int, int]:
+        """Return what is another one after each commit."""
+        try:
+            changes = self._connection.total_changes if self._connection else 0
+        except sqlite3.ProgrammingError:
+            changes = 0  # its daemon has ended
+        return id(self._connection), changes
 
     def free(self) -> None:
         """Let files grow again."""
-        self.is_full = False
+        self.is_full = self.grows_nothing = False
         self._limit()
 
     def is_synced(self, folder: Path) -> bool:
@@ -72,7 +101,9 @@ class Disk:
         except sqlite3.ProgrammingError:
             return True  # its daemon has ended, and folded the log in
         # A log of that length was folded into the file, and synced before.
-        return found != (_NORMAL,) or len(log_of(folder)) >= LOG_PAGES * PAGE_BYTES
+        path = folder / LOG
+        is_whole = path.exists() and path.stat().st_size >= LOG_PAGES * PAGE_BYTES
+        return found != (_NORMAL,) or is_whole
 
     def _limit(self) -> None:
         pages = 1 if self.is_full else _PAGES

@@ -23,6 +23,7 @@ from edged.engine.frames import (
     Hello,
     Limits,
     Measure,
+    Measured,
     Outcome,
     Prompt,
     Ready,
@@ -43,6 +44,7 @@ from edged.engine.sim import N_VOCAB, Sim, SimVocabulary, StepTime
 from edged.engine.stream import read_frame
 from edged.engine.worker import Worker
 from edged.errors import EngineLost, Refusal
+from tools.simulation.health import Health
 
 LOAD_S = 0.4
 CRASHES, HANGS = "crash-the-engine", "hang-the-engine"
@@ -54,11 +56,18 @@ GARBLED = '{"not": the answer'
 class Watcher(Protocol):
     """Hears what an engine does, at the moment when it does."""
 
+    @property
+    def health(self) -> Health:
+        """Return the books on engines."""
+
     def given(self, work: Work, others: Collection[str]) -> None:
         """Work arrives, while others are in the batch."""
 
     def stepping(self, ids: Iterable[str]) -> None:
         """A step of these sequences begins."""
+
+    def told(self, outcome: Outcome) -> None:
+        """An outcome is told."""
 
     def ended(self, ids: Iterable[str]) -> None:
         """The engine, or its connection, ends with these in its batch."""
@@ -134,6 +143,7 @@ class NearEngine:
     Attributes:
         garbles: so many of its next answers are nonsense.
         has_failed: whether it ever hung or stood still.
+        idle_since_s: when it last had no work any more.
     """
 
     def __init__(self, config: Config, pid: int, computed: Computed, watcher: Watcher) -> None:
@@ -146,6 +156,7 @@ class NearEngine:
         self._steps_on.set()
         self.garbles = 0
         self.has_failed = False
+        self.idle_since_s = computed.now_s()
         self.has_ended = asyncio.Event()
         self._config = config
         self._computed = computed
@@ -155,7 +166,7 @@ class NearEngine:
         self._held: list[Frame] = []
         self._writer: asyncio.StreamWriter | None = None
         self._life: asyncio.Task[None] | None = None
-        self._is_loaded = False
+        self._is_loaded = self._listens = False
 
     def start(self) -> None:
         """Listen at once, load, serve."""
@@ -167,6 +178,7 @@ class NearEngine:
             return
         self.has_ended.set()
         self._watcher.ended(list(self._batch))
+        self._watcher.health.ended(self)
         if self._writer is not None:
             self._writer.transport.abort()
         self._writer = None
@@ -185,6 +197,28 @@ class NearEngine:
         self._batch.clear()
         self._held.clear()
         self._mail.set()
+        self._changed()
+
+    def _changed(self) -> None:
+        if not self._batch:
+            self.idle_since_s = self._computed.now_s()
+        self._watcher.health.changed(self)
+
+    @property
+    def serves(self) -> bool:
+        """Return whether it is loaded, healthy, and connected to the daemon."""
+        is_there = self._is_loaded and self._writer is not None
+        return is_there and not (self.is_sick or self.has_ended.is_set())
+
+    @property
+    def listens(self) -> bool:
+        """Return whether a daemon can connect to it."""
+        return self._listens
+
+    @property
+    def holds(self) -> frozenset[str]:
+        """Return what it is to work on."""
+        return frozenset(self._batch)
 
     @property
     def is_sick(self) -> bool:
@@ -200,15 +234,18 @@ class NearEngine:
         """Let no step come back any more."""
         self.has_failed = True
         self._steps_on.clear()
+        self._changed()
 
     def freeze(self) -> None:
         """Stand still, as a process that is stopped."""
         self.has_failed = True
         self._goes_on.clear()
+        self._changed()
 
     def thaw(self) -> None:
         """Go on."""
         self._goes_on.set()
+        self._changed()
         held, self._held = self._held, []
         for frame in held:
             self._take(frame)
@@ -227,9 +264,11 @@ class NearEngine:
         path = self._config.engine_socket
         path.unlink(missing_ok=True)
         async with await asyncio.start_unix_server(self._serve, path):
+            self._listens = True
             await asyncio.sleep(LOAD_S)
             self._is_loaded = True
             self._say(self._ready())
+            self._changed()
             await self._step_for_ever()
 
     def _ready(self) -> Ready:
@@ -237,8 +276,14 @@ class NearEngine:
         return Ready("sim", "sha256:0", "sim", model.context_tokens, model.sequences, LOAD_S)
 
     def _say(self, frame: Frame) -> None:
-        if self._writer is not None:
-            self._writer.write(encode(frame))
+        if self._writer is None:
+            return
+        self._writer.write(encode(frame))
+        if isinstance(frame, Step):
+            health = self._watcher.health
+            health.stepped(self, frame.step_s, has_answered=bool(frame.outcomes))
+        elif not (isinstance(frame, Measured) or self.has_ended.is_set()):
+            self._watcher.health.spoke(self)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._writer is not None:
@@ -251,6 +296,7 @@ class NearEngine:
         self._say(Hello(PROTOCOL_VERSION, self.pid, spawned=True))
         if self._is_loaded:
             self._say(self._ready())
+        self._watcher.health.connected(self)
         with suppress(EngineLost):
             while True:
                 frame = await read_frame(reader)
@@ -264,6 +310,8 @@ class NearEngine:
     def _hear(self, frame: Frame) -> None:
         """Let a frame arrive; while the engine is frozen it waits in the socket."""
         if isinstance(frame, Work):
+            if not self._batch:
+                self._watcher.health.works(self)
             self._watcher.given(frame, self._batch)
             self._batch[frame.id] = frame
         if self.is_frozen:
@@ -319,7 +367,10 @@ class NearEngine:
             return frame
         outcomes = tuple(map(self._garbled, frame.outcomes))
         for outcome in outcomes:
+            self._watcher.told(outcome)
             self._batch.pop(outcome.id, None)
+        if outcomes:
+            self._changed()
         # The machine's own seconds would differ from one run to the next.
         return replace(frame, cpu_s=frame.step_s, outcomes=outcomes)
 

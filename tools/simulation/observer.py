@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import sqlite3
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
@@ -17,10 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from edged.contract import EVENTS
-from edged.engine.frames import Work
+from edged.engine.frames import Outcome, Work
 from tools.simulation.clocks import Machine
-from tools.simulation.disk import SPOOL
 from tools.simulation.engine import DEADLY
+from tools.simulation.health import Health
+from tools.simulation.told import Told
+from tools.simulation.view import View
 from tools.simulation.wire import Message
 
 CORRELATION = 0x09
@@ -32,6 +33,13 @@ START_S_MAX = 1.0
 LATE_S_MAX = 5.0
 # One that passes in a hung engine is told when that has been found out and ended.
 HUNG_LATE_S_MAX = 60.0
+# Between a PUBACK of a cancel and the engine lies a frame; between its steps, the step.
+CANCEL_S_MAX = 1.0
+ROUNDING_S = 0.001
+# Nothing waits for so long where nothing goes wrong.
+AMPLE_S = 20.0
+# So many engines may end with a prompt. Source: `spool.attempts_max`, its default.
+DEATHS_MAX = 2
 
 
 @dataclass
@@ -39,7 +47,10 @@ class Asked:
     """What one device asked for, and what it heard. Each has a correlation of its own.
 
     Attributes:
+        text: the payload.
+        deaths: engines that ended with it, or their connections.
         chunks: of a streamed answer, by attempt and number.
+        born: which daemon had it started first.
     """
 
     text: str
@@ -49,6 +60,13 @@ class Asked:
     outcomes: set[bytes] = field(default_factory=set)
     chunks: dict[tuple[int, int], bytes] = field(default_factory=dict)
     event: str = ""
+    born: int = 0
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """Return what was asked for, as JSON."""
+        found: dict[str, Any] = json.loads(self.text)
+        return found
 
     @property
     def is_deadly(self) -> bool:
@@ -63,6 +81,7 @@ class Observer:
         asked: by correlation.
         counts: of everything that happened.
         violations: in words.
+        health: the books on engines.
         log: called with each line of the trace.
     """
 
@@ -72,12 +91,17 @@ class Observer:
         self.counts: Counter[str] = Counter()
         self.violations: list[str] = []
         self.log: Callable[[str], None] = lambda line: None
+        self.health = Health(clock, self.violated)
+        self.view = View(machine)
         self._clock = clock
-        self._machine = machine
+        self._told = Told()
         self._digest = hashlib.sha256()
         self._ended_s: dict[int, float] = {}
-        self._path: Path | None = None
-        self._spool: sqlite3.Connection | None = None
+        # Of the daemon that lives now: when a row's deadline is, and when its cancel was obeyed.
+        self._due_s: dict[int, float] = {}
+        self._cancelled_s: dict[int, float] = {}
+        # What a power cut would leave: prompts up to here, and these outcomes.
+        self._saved_serial, self._saved_ends = 0, set[int]()
 
     @property
     def digest(self) -> str:
@@ -96,11 +120,19 @@ class Observer:
         self.violations.append(f"at {self._clock():.3f} s: {promise}")
         self.note("VIOLATION", promise)
 
-    def look_at(self, folder: Path | None) -> None:
-        """The spool is in this folder from now on."""
-        if self._spool is not None:
-            self._spool.close()
-        self._spool, self._path = None, None if folder is None else folder / SPOOL
+    def look_at(self, folder: Path) -> None:
+        """Another daemon has the spool, in this folder, from now on."""
+        self.view.look_at(folder)
+        self.view.lives += 1
+        self._due_s, self._cancelled_s = {}, {}
+        self.saved()
+
+    def saved(self) -> None:
+        """A power cut would leave the spool as it is now."""
+        found = self.view.row("SELECT max(serial) FROM prompt")
+        self._saved_serial = 0 if found is None or found[0] is None else found[0]
+        settled = self.view.rows("SELECT serial FROM prompt WHERE state = 'settled'")
+        self._saved_ends = {serial for (serial,) in settled}
 
     # The broker's side.
 
@@ -122,8 +154,10 @@ class Observer:
         self.counts[f"told {event}"] += 1
         if event == "refused":
             asked.refusals += 1
+            if reply["reason"] == "engine_down":
+                self.health.refused_as_down()
             return
-        row = self._row("SELECT state, outcome FROM prompt WHERE correlation = ?", key)
+        row = self.view.row("SELECT state, outcome FROM prompt WHERE correlation = ?", key)
         if event == "accepted":
             asked.is_durable = True
             if row is None:
@@ -141,38 +175,91 @@ class Observer:
         if row is None or row[1] is None or bytes(row[1]) != body:
             self.violated(f"{key!r}: an outcome was published that is not in the spool")
         self._judge_end(asked, key, reply)
+        self._judge_time(key, event)
 
     def _judge_end(self, asked: Asked, key: bytes, reply: dict[str, Any]) -> None:
         if asked.is_deadly and reply["event"] == "done":
             self.violated(f"{key!r} kills engines and was answered")
+        is_done = reply["event"] == "done"
+        if is_done and (wrong := self._told.wrong(key, asked.body.get("schema"), reply)):
+            self.violated(f"{key!r} is done: {wrong}")
         is_blamed = reply.get("reason") == "engine_failed" and "ended" in reply.get("detail", "")
         if is_blamed and not asked.is_deadly and asked.deaths < 2:
             self.violated(f"{key!r} is blamed for {asked.deaths} ends of an engine")
+
+    def _judge_time(self, key: bytes, event: str) -> None:
+        """An outcome is safe before it is told, and expires no prompt whose time is not over."""
+        found = self.view.row(
+            "SELECT serial, state, deadline_s, settled_s FROM prompt WHERE correlation = ?", key
+        )
+        if found is None:
+            return
+        serial, state, deadline_s, settled_s = found
+        if state == "settled" and serial not in self._saved_ends:
+            self.violated(f"{key!r}: its {event} is told, and a power cut would take it")
+        if event != "expired":
+            return
+        if settled_s < deadline_s - ROUNDING_S:
+            self.violated(f"{key!r} expired {deadline_s - settled_s:.1f} s before its deadline")
+        if self._cancelled_s.get(serial, math.inf) < self._due_s.get(serial, -math.inf):
+            self.violated(f"{key!r} was cancelled in time, and is called expired")
 
     def acknowledged(self, client: str, message: Message) -> None:
         """A client of the broker, in practice the board, has acknowledged a message."""
         key = message.field(CORRELATION)
         self.note("puback", f"{message.topic} {key!r}")
-        if "/req/" not in message.topic or key not in self.asked:
+        if key not in self.asked:
             return
         asked = self.asked[key]
-        if self._row("SELECT state FROM prompt WHERE correlation = ?", key) is not None:
+        if "/cancel/" in message.topic and not (asked.refusals or asked.outcomes):
+            self._cancelled(message.topic)
+        if "/req/" not in message.topic:
+            return
+        found = self.view.row("SELECT serial FROM prompt WHERE correlation = ?", key)
+        if found is not None:
             asked.is_durable = True
+            if found[0] > self._saved_serial:
+                self.violated(f"{key!r} was acknowledged, and a power cut would take it")
         elif not asked.refusals and not asked.outcomes:
             self.violated(f"{key!r} was acknowledged, is not in the spool and has no refusal")
+
+    def jumped(self, client: str, message: Message) -> None:
+        """A client, in practice the board, has acknowledged a message too early."""
+        self.violated(f"{message.topic} was acknowledged before what came before it")
+
+    def _cancelled(self, topic: str) -> None:
+        """The board has taken a cancel, and said nothing of it: the prompt is known."""
+        client, id = topic.split("/")[-2:]
+        found = self.view.row(
+            "SELECT serial, deadline_s FROM prompt WHERE client = ? AND id = ? "
+            "AND state IN ('queued', 'running')",
+            client,
+            id,
+        )
+        if found is not None:
+            self.counts["cancelled alive"] += 1
+            self._cancelled_s.setdefault(found[0], self._clock())
+            self._know_deadline(*found)
+
+    def _know_deadline(self, serial: int, deadline_s: float) -> None:
+        now_s = self.view.now_s()
+        if now_s is not None:
+            self._due_s[serial] = self._clock() + deadline_s - now_s
 
     # The engine's side.
 
     def given(self, work: Work, others: Collection[str]) -> None:
         """Work has come to the engine."""
+        self._asked_of(work.id)  # whose first daemon is this one, perhaps
         self.note("work", f"{work.id} beside {sorted(others)}")
-        found = self._row(
+        found = self.view.row(
             "SELECT state, deadline_s, attempts FROM prompt WHERE serial = ?", int(work.id)
         )
         if found is None or found[0] != "running":
             self.violated(f"row {work.id} runs and the spool says {found}")
             return
-        now_s = self._spool_s()
+        self._know_deadline(int(work.id), found[1])
+        now_s = self.view.now_s()
         if now_s is not None and found[1] < now_s - START_S_MAX:
             self.violated(f"row {work.id} was begun {now_s - found[1]:.3f} s after its deadline")
         tried = [id for id in others if self._attempts(id)]
@@ -182,35 +269,64 @@ class Observer:
     def stepping(self, ids: Iterable[str]) -> None:
         """A step has begun."""
         for id in ids:
-            found = self._row("SELECT state FROM prompt WHERE serial = ?", int(id))
+            found = self.view.row("SELECT state FROM prompt WHERE serial = ?", int(id))
             if found is None or found[0] in ("settled", "delivered"):
                 self.violated(f"a step computes row {id}, and the spool says {found}")
+            self._judge_step(int(id))
         self.counts["steps"] += 1
+
+    def _judge_step(self, serial: int) -> None:
+        """Nothing is computed long after its deadline, nor after its cancel."""
+        late_s = self._clock() - self._due_s.get(serial, math.inf)
+        if late_s > LATE_S_MAX:
+            self.violated(f"a step computes row {serial} {late_s:.1f} s after its deadline")
+        late_s = self._clock() - self._cancelled_s.get(serial, math.inf)
+        if late_s > CANCEL_S_MAX:
+            self.violated(f"a step computes row {serial} {late_s:.1f} s after its cancel")
+
+    def told(self, outcome: Outcome) -> None:
+        """The engine has told what became of a prompt."""
+        found = self._asked_of(outcome.id)
+        if found is not None:
+            self._told.tell(found[0], outcome.text)
 
     def ended(self, ids: Iterable[str]) -> None:
         """The engine or its connection ended with these in the batch."""
         for id in ids:
             self._ended_s[int(id)] = self._clock()
-            found = self._row("SELECT correlation FROM prompt WHERE serial = ?", int(id))
-            if found is not None and found[0] in self.asked:
-                self.asked[found[0]].deaths += 1
+            found = self._asked_of(id)
+            if found is None:
+                continue
+            key, asked = found
+            asked.deaths += 1
+            # A death that a daemon ended with is not counted, and neither is that daemon's end.
+            if asked.deaths > DEATHS_MAX + self.view.lives - asked.born:
+                self.violated(f"{key!r} has ended {asked.deaths} engines")
+
+    def _asked_of(self, id: str) -> tuple[bytes, Asked] | None:
+        found = self.view.row("SELECT correlation FROM prompt WHERE serial = ?", int(id))
+        if found is None or found[0] not in self.asked:
+            return None
+        asked = self.asked[found[0]]
+        asked.born = asked.born or self.view.lives
+        return found[0], asked
 
     def killed_in_health(self) -> None:
         """An engine that did nothing wrong was killed: the next one has to load the model."""
         self.violated("a healthy engine was killed")
 
     def _attempts(self, id: str) -> int:
-        found = self._row("SELECT attempts FROM prompt WHERE serial = ?", int(id))
+        found = self.view.row("SELECT attempts FROM prompt WHERE serial = ?", int(id))
         return 0 if found is None else int(found[0])
 
     # What should be so at any time, and at the end.
 
     def check_deadlines(self) -> None:
         """No prompt waits long behind its deadline."""
-        now_s = self._spool_s()
+        now_s = self.view.now_s()
         if now_s is None:
             return
-        for serial, state, deadline_s in self._rows(
+        for serial, state, deadline_s in self.view.rows(
             "SELECT serial, state, deadline_s FROM prompt WHERE state IN ('queued', 'running')"
         ):
             allowed_s = LATE_S_MAX if state == "queued" else HUNG_LATE_S_MAX
@@ -223,38 +339,26 @@ class Observer:
     @property
     def unfinished(self) -> int:
         """Return how many rows have no delivered outcome."""
-        found = self._row("SELECT count(*) FROM prompt WHERE state <> 'delivered'")
+        found = self.view.row("SELECT count(*) FROM prompt WHERE state <> 'delivered'")
         return 0 if found is None else int(found[0])
 
     @property
     def boots(self) -> int:
         """Return how often the spool was opened."""
-        found = self._row("SELECT count FROM boot")
+        found = self.view.row("SELECT count FROM boot")
         return 0 if found is None else int(found[0])
+
+    def check_answers(self) -> None:
+        """Where nothing goes wrong, whoever has time enough is answered."""
+        for key, asked in self.asked.items():
+            if asked.event in ("expired", "error") and asked.body["ttl_s"] >= AMPLE_S:
+                self.violated(f"{key!r} is {asked.event}, and nothing went wrong")
 
     def check_books(self) -> None:
         """Everything accepted has exactly one outcome."""
         for key, asked in self.asked.items():
             if asked.is_durable and len(asked.outcomes) != 1:
                 self.violated(f"{key!r} was taken and has {len(asked.outcomes)} outcomes")
-
-    def _spool_s(self) -> float | None:
-        """Return the spool's time: what it was at the last commit, and what has passed since."""
-        found = self._row("SELECT spool_s, boot_id, boottime_s FROM clock")
-        if found is None or found[1] != self._machine.instant().boot_id:
-            return None
-        return float(found[0] + self._machine.boottime_s() - found[2])
-
-    def _row(self, statement: str, *values: object) -> tuple[Any, ...] | None:
-        return next(iter(self._rows(statement, *values)), None)
-
-    def _rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
-        if self._spool is None:
-            if self._path is None or not self._path.exists():
-                return []
-            self._spool = sqlite3.connect(str(self._path), isolation_level=None)
-            self._spool.execute("PRAGMA query_only = 1")
-        return self._spool.execute(statement, values).fetchall()
 
 
 def _crc(payload: bytes) -> str:

@@ -31,7 +31,8 @@ class Engines:
     def __init__(self, config: Config, make: Callable[[], Computed], watcher: Watcher) -> None:
         self.current: NearEngine | None = None
         self.cannot_end = self.keeps_failing = False
-        self._is_nobodys = False
+        self._is_nobodys = self._is_dying = False
+        self._is_own = True
         self.started = 0
         self._config = config
         self._make = make
@@ -43,6 +44,7 @@ class Engines:
         heir = Engines(self._config, self._make, self._watcher)
         heir.current, heir.started = self.current, self.started
         heir.cannot_end, heir.keeps_failing = self.cannot_end, self.keeps_failing
+        heir._is_dying, heir._is_own = self._is_dying, False
         if self.current is not None:
             self.current.hang_up()
         self.current, self._is_nobodys = None, True
@@ -68,21 +70,39 @@ class Engines:
 
     async def start(self) -> None:
         """Start an engine, unless one runs."""
-        if self._lives or self._is_nobodys:
+        if self._is_nobodys:
+            return
+        health, current = self._watcher.health, self.current
+        if self._lives and current is not None:
+            if current.listens and not self._is_own:
+                health.begins(None, beside=True)
             return
         self.started += 1
         self._exit_code = 1
+        self._is_own, self._is_dying = True, False
         if self.keeps_failing:
             self.current = None
+            health.begins(None, beside=False)
+            health.ended(None)
             return
         pid = FIRST_PID + self.started
         self.current = NearEngine(self._config, pid, self._make(), self._watcher)
+        health.begins(self.current, beside=False)
         self.current.start()
+
+    def let_go(self) -> None:
+        """Let the newest engine end, if it was to: no driver holds it any more."""
+        self.cannot_end = False
+        if self._is_dying and self.current is not None:
+            self.current.end()
 
     def kill(self, pid: int) -> str:
         """End it, if anything can; the daemon does so to one that hangs."""
         if self.current is not None and self._lives and not self.current.has_failed:
             self._watcher.killed_in_health()
+        if self.current is not None and self._lives:
+            self._watcher.health.killed(self.current)
+        self._is_dying = True
         self._end()
         return ""
 
@@ -101,6 +121,7 @@ class Engines:
 
     async def ended(self, pid: int, number: signal.Signals, wait_s: float) -> bool:
         """Send a signal: both end it."""
+        self._is_dying = self._is_dying or number == signal.SIGKILL
         if self._lives and (self.cannot_end or self._is_frozen(number)):
             await asyncio.sleep(wait_s)
             return False

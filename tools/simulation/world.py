@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import json
 import random
 import shutil
 import signal
@@ -38,7 +37,7 @@ from tools.simulation.engine import Computed, preparer_of
 from tools.simulation.link import Network
 from tools.simulation.loop import StandsStillError, VirtualLoop, run_virtually
 from tools.simulation.meter import Meter
-from tools.simulation.observer import BOARD, Observer
+from tools.simulation.observer import Observer
 from tools.simulation.processes import Engines
 
 MEMORY = Path("/dev/shm")
@@ -87,12 +86,15 @@ class World:
     """Everything of one seed.
 
     Attributes:
-        chance: draws all that is drawn.
+        seed: of all that is drawn.
+        chance: draws it.
         life: the daemon that runs; None between two.
+        held_until_s: until then somebody at the board has it pause or drain.
     """
 
     def __init__(self, loop: VirtualLoop, folder: Path, seed: int) -> None:
         self.loop = loop
+        self.seed = seed
         self.chance = random.Random(seed)
         self.machine = Machine(loop.time)
         self.observer = Observer(loop.time, self.machine, folder)
@@ -107,7 +109,10 @@ class World:
         self.has_died = asyncio.Event()
         self._folder = folder
         self._lives = 0
-        self._jobs_until_full: int | None = None
+        self.held_until_s = 0.0
+        self._disturbed_s = 0.0
+        self._stall_s = 0.0
+        self._full: tuple[int, bool] | None = None
         self._dead: list[asyncio.Task[None]] = []
         loop.on_turn = self._on_turn
         loop.job = self._job
@@ -131,6 +136,8 @@ class World:
         self.has_died.clear()
         self.observer.note("start", folder.name)
         self.observer.look_at(folder)
+        self.observer.health.daemon_begins()
+        self._disturb()
         life = serve(config, None, ground, outfit_of(config, ground))
         task = self.loop.create_task(life, name=f"daemon {self._lives}")
         self.life = Life(task, folder, self.engines, self.loop.signals)
@@ -147,6 +154,7 @@ class World:
             return
         self.observer.note("SIGTERM")
         life.is_told_to_end = True
+        self.observer.health.is_watched = False
         for _ in range(600):  # a daemon that has just started listens for no signal yet
             if signal.SIGTERM in life.handlers or life.task.done():
                 break
@@ -176,6 +184,7 @@ class World:
 
     def _leave(self, life: Life, copy: Path) -> None:
         """Go on with the copy; the old daemon has a kernel of its own from now on."""
+        self.observer.health.is_watched = False
         self.life, self.cut = None, None
         self._lives += 1
         self.observer.look_at(copy)
@@ -247,17 +256,31 @@ class World:
 
     def _job(self, run: Callable[[], object]) -> float:
         """Run what belongs in a thread; a cut may leave the first part of it."""
-        if self._jobs_until_full is not None:
-            self._jobs_until_full -= 1
-            if self._jobs_until_full <= 0:
-                self._jobs_until_full = None
-                self.disk.fill()
-        cut, life = self.cut, self.life
-        if cut is None or life is None:
-            run()
-        else:
-            self._cut_job(run, cut, life.folder)
-        return self.chance.uniform(0.0, COMMIT_S_MAX) ** 2 / COMMIT_S_MAX
+        self._fill_in_time()
+        cut, life, changes = self.cut, self.life, self.disk.changes
+        with self.disk.in_force(self._place()):
+            if cut is None or life is None:
+                run()
+            else:
+                self._cut_job(run, cut, life.folder)
+        takes_s = self.chance.uniform(0.0, COMMIT_S_MAX) ** 2 / COMMIT_S_MAX
+        if self.disk.changes == changes:
+            return takes_s
+        if self.disk.is_synced(self._place()):
+            self.observer.saved()
+        stall_s, self._stall_s = self._stall_s, 0.0
+        if stall_s:
+            self._disturb(stall_s)
+        return takes_s + stall_s
+
+    def _fill_in_time(self) -> None:
+        if self._full is None:
+            return
+        jobs, grows_nothing = self._full
+        self._full = (jobs - 1, grows_nothing)
+        if jobs <= 1:
+            self._full = None
+            self.disk.fill(grows_nothing=grows_nothing)
 
     def _cut_job(self, run: Callable[[], object], cut: Cut, folder: Path) -> None:
         """Run a job before a cut, perhaps the last one, and know what the cut will leave of it."""
@@ -272,14 +295,29 @@ class World:
         if cut.is_power and not is_last and self.disk.is_synced(folder):
             cut.sure = disks.log_of(folder)
 
-    def fill_disk(self, jobs: int) -> None:
-        """Let the disk be full from the n-th job of a thread on."""
-        self._jobs_until_full = jobs
+    def fill_disk(self, jobs: int, *, grows_nothing: bool = False) -> None:
+        """Let the disk be full from the n-th job of a thread on, perhaps for SQLite's log too."""
+        self._full = (jobs, grows_nothing)
 
     def free_disk(self) -> None:
         """Let there be space again."""
-        self._jobs_until_full = None
+        self._full = None
         self.disk.free()
+        self._disturb()
+
+    def stall_disk(self, for_s: float) -> None:
+        """Let the next commit take so long."""
+        self._stall_s = for_s
+
+    def _disturb(self, for_s: float = 0.0) -> None:
+        self._disturbed_s = max(self._disturbed_s, self.loop.time() + for_s)
+
+    @property
+    def undisturbed_s(self) -> float:
+        """Return for how long a daemon has lived on a disk that is as it should be."""
+        if self.life is None or self.life.is_told_to_end or self.disk.is_full:
+            return 0.0
+        return self.loop.time() - self._disturbed_s
 
     async def bury(self) -> None:
         """Wait for what is left of daemons that were cut off."""
@@ -293,39 +331,6 @@ class World:
         """Return whether nothing is left to be done."""
         lives = self.life is not None and not self.life.is_told_to_end
         return lives and self.observer.unfinished == 0
-
-    def check_retained(self) -> None:
-        """What is retained is true."""
-        word = self._retained("availability")
-        if word != b"online":
-            self.observer.violated(f"the board is there, availability says {word!r}")
-        state = json.loads(self._retained("state") or b"{}")
-        said = {
-            "queue": [state.get("queue", {}).get(name) for name in ("queued", "running")],
-            "engine": state.get("engine", {}).get("phase"),
-            "boot": state.get("boot"),
-            "mode": state.get("service", {}).get("mode"),
-            "problem": state.get("spool", {}).get("problem"),
-        }
-        true = {
-            "queue": [0, 0],
-            "engine": "ready",
-            "boot": self.observer.boots,
-            "mode": "serving",
-            "problem": None,
-        }
-        if said != true:
-            self.observer.violated(f"state says {said}, and {true} is true")
-
-    def check_goodbye(self) -> None:
-        """A board that left in order has said so."""
-        word = self._retained("availability")
-        if word != b"offline":
-            self.observer.violated(f"the board is gone, availability says {word!r}")
-
-    def _retained(self, name: str) -> bytes | None:
-        found = self.broker.retained.get(f"{BOARD}/{name}")
-        return None if found is None else found.message.payload
 
 
 def _causes(error: BaseException) -> str:
