@@ -144,6 +144,7 @@ class NearEngine:
         garbles: so many of its next answers are nonsense.
         has_failed: whether it ever hung or stood still.
         idle_since_s: when it last had no work any more.
+        is_doomed: whether SIGKILL waits for a driver to let it go: till then it does nothing.
     """
 
     def __init__(self, config: Config, pid: int, computed: Computed, watcher: Watcher) -> None:
@@ -155,7 +156,7 @@ class NearEngine:
         self._goes_on.set()
         self._steps_on.set()
         self.garbles = 0
-        self.has_failed = False
+        self.has_failed = self.is_doomed = False
         self.idle_since_s = computed.now_s()
         self.has_ended = asyncio.Event()
         self._config = config
@@ -257,7 +258,7 @@ class NearEngine:
 
     def babble(self) -> None:
         """Write what is no frame."""
-        if self._writer is not None:
+        if self._writer is not None and not self.is_doomed:
             self._writer.write(NONSENSE)
 
     async def _run(self) -> None:

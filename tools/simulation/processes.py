@@ -102,6 +102,7 @@ class Engines:
             self._watcher.killed_in_health()
         if self.current is not None and self._lives:
             self._watcher.health.killed(self.current)
+            self.current.is_doomed = True
         self._is_dying = True
         self._end()
         return ""

@@ -53,6 +53,8 @@ async def _heard(world: World, books: Mapping[str, Asked]) -> None:
         unheard = [id for id, book in books.items() if not (book.outcomes or book.refusals)]
         if not unheard:
             return
+        if world.life is None:  # it was told to end by the last fault
+            world.begin()
         for id in unheard:
             fields, payload = ((CORRELATION, id.encode()),), books[id].text.encode()
             world.broker.publish(Message(f"{BOARD}/req/proof/{id}", payload, fields=fields))

@@ -162,8 +162,6 @@ async def _calm(world: World) -> None:
         if world.engines.current is not None:
             world.engines.current.thaw()
             world.engines.current.garbles = 0
-    if world.life is None:
-        world.begin()
     await prove(world)
     end_s = world.loop.time() + CALM_S_MAX
     await _settled(world, end_s)
