@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import partial
 from typing import Literal
 
@@ -174,9 +174,9 @@ async def order(world: World) -> None:
     world.held_until_s = max(world.held_until_s, world.loop.time() + for_s)
     with suppress(OSError):
         reader, writer = await asyncio.open_unix_connection(world.life.folder / "admin.sock")
-        writer.write(line_of(ask))
-        await reader.readline()
-        writer.close()
+        with closing(writer):  # also when the faults end meanwhile
+            writer.write(line_of(ask))
+            await reader.readline()
 
 
 async def jump_clock(world: World) -> None:
