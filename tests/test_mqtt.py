@@ -190,6 +190,27 @@ def test_prompts_at_qos_0_that_nobody_takes_keep_no_puback_from_being_read(
         finish(scenario(broker))
 
 
+@BROKER
+def test_a_flood_at_qos_0_is_told_once_with_how_many_were_dropped(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario(broker: Mosquitto) -> None:
+        async with board(broker_config(broker)) as session:
+            await session.connected()
+            publisher = flood(broker, qos=0)
+            assert await asyncio.to_thread(publisher.wait) == 0
+            await session.publish(to("heard/1"))
+            await take(session, BUFFER_UNACKNOWLEDGED_MAX)
+            dropped = len(FLOOD_LINES) - BUFFER_UNACKNOWLEDGED_MAX
+            assert [text for text in caplog.messages if "dropped" in text] == [
+                f"{dropped} prompts of QoS 0 came faster than they are taken and were dropped: "
+                "use QoS 1"
+            ]
+
+    with Mosquitto(tmp_path, extra_config=QUICK) as broker:
+        finish(scenario(broker))
+
+
 # What a prompt says beside its payload.
 
 

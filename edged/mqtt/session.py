@@ -95,6 +95,7 @@ class Session:
         self._has_arrived = asyncio.Event()
         self._rivals = Rivals(uuid.uuid4().hex)
         self._farewell: Outbound | None = None
+        self._dropped = 0  # prompts of QoS 0, since the log told of them
 
     @property
     def state(self) -> ConnectionState:
@@ -164,9 +165,18 @@ class Session:
             self._has_arrived.clear()
             await self._has_arrived.wait()
         group = [self._buffer.popleft() for _ in range(min(GROUP_MAX, len(self._buffer)))]
-        if len(self._buffer) < BUFFER_RESUMED and self._connection is not None:
-            self._connection.resume()
+        if len(self._buffer) < BUFFER_RESUMED:
+            self._tell_dropped()
+            if self._connection is not None:
+                self._connection.resume()
         return group
+
+    def _tell_dropped(self) -> None:
+        """Say once for each flood how much of it nobody took."""
+        if self._dropped:
+            text = "%d prompts of QoS 0 came faster than they are taken and were dropped: use QoS 1"
+            log.warning(text, self._dropped)
+            self._dropped = 0
 
     def acknowledge(self, deliveries: Iterable[Delivery]) -> None:
         """Send PUBACKs in the given order, which must be that of arrival.
@@ -250,6 +260,7 @@ class Session:
 
     def _arrived(self, delivery: Delivery) -> None:
         if not delivery.qos and len(self._buffer) >= BUFFER_UNACKNOWLEDGED_MAX:
+            self._dropped += 1
             return
         self._buffer.append(delivery)
         self._has_arrived.set()
