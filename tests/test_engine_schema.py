@@ -43,6 +43,8 @@ TEMPLATES = sorted(Path(__file__).parent.parent.glob("edged/models/*/templates/*
         (OPEN, "never end"),
         ({"type": "array", "minItems": 10**9, "items": {"type": "null"}}, "at least"),
         ({"type": "string", "title": "x" * 20_000}, "bytes"),
+        ({"patternProperties": {f"^{n}$": {} for n in range(65)}}, "at most 64"),
+        ({"patternProperties": 65}, "patternProperties"),
     ],
 )
 def test_a_schema_that_cannot_be_followed_is_refused_by_name(schema: Any, words: str) -> None:
@@ -51,6 +53,19 @@ def test_a_schema_that_cannot_be_followed_is_refused_by_name(schema: Any, words:
         check(text, LENGTHS)
     assert refused.value.reason == "bad_schema"
     assert words in refused.value.detail
+
+
+def led(levels: int) -> dict[str, Any]:
+    """Return a schema of so many levels: each definition leads to the next one."""
+    inner = range(levels - 2)
+    steps = {f"d{n}": {"properties": {"a": {"$ref": f"#/$defs/d{n + 1}"}}} for n in inner[::2]}
+    steps |= {f"d{n}": {"anyOf": [{"$ref": f"#/$defs/d{n + 1}"}]} for n in inner[1::2]}
+    return {"$ref": "#/$defs/d0", "$defs": {**steps, f"d{levels - 2}": {"type": "null"}}}
+
+
+def test_references_that_lead_deeper_than_a_thread_can_follow_are_refused() -> None:
+    with pytest.raises(Refusal, match="levels together; at most 128"):
+        check(json.dumps(led(250)), LENGTHS)
 
 
 def test_mutual_recursion_without_an_end_is_refused() -> None:

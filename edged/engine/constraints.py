@@ -27,8 +27,6 @@ from edged.engine.schema_size import compact
 from edged.errors import Refusal
 
 COMPILED_MAX = 64
-# The first closing is looked for while the prompt is admitted, and finds what later ones reuse.
-FIRST_STEPS_MAX = 20_000
 # No \uXXXX: an escape then has 2 bytes and no character more than 4 (see schema_size).
 ESCAPES = 'bfnrt"\\'
 # Source: llguidance 1.9.1, LLParserLimits: about 50k lexer fuel or 20k items per millisecond on
@@ -165,7 +163,9 @@ class Constraints:
         if compiled.is_error():
             raise Refusal("bad_schema", f"schema: {_first_line(compiled.get_error())}")
         closings = self._closings(checked.schema, grammar, limits)
-        least = None if closings is None else closings.tokens(b"", FIRST_STEPS_MAX)
+        # The first closing finds what later ones reuse. A prompt waits for it, so that it takes no
+        # more steps than they: where those are too few, answers fail at their cap.
+        least = None if closings is None else closings.tokens(b"")
         if least is None:
             closings, least = None, tuple(self._tokenizer.tokenize_str(checked.shortest))
         # A token has at least one byte.

@@ -12,12 +12,18 @@ import json
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from edged.engine.schema_size import Sizes
 from edged.errors import Refusal
 
 NESTING_MAX = 24
+# Whoever follows references can come through every definition once, and takes some calls for each
+# level: Python ends at a thousand.
+LEVELS_MAX = 128
+# llguidance holds each against each: 100 took 0.06 s, 200 took 0.5 s.
+PATTERN_PROPERTIES_MAX = 64
 SHORTEST_BYTES_MAX = 65_536
 INTEGER_MAX = 2**53 - 1  # Source: RFC 8259 section 6, what JSON readers agree on.
 NUMBER_MAX = 10**12
@@ -100,7 +106,13 @@ def check(text: str, lengths: Lengths) -> Checked:
         Refusal: `bad_schema`, with a sentence naming the place and the key.
     """
     schema = _parsed(text, lengths)
-    bounded = _Walk(schema, lengths).node(schema, "schema", 0, closed=True)
+    walk = _Walk(schema, lengths)
+    bounded = walk.node(schema, "schema", 0, closed=True)
+    if walk.levels > LEVELS_MAX:
+        raise _bad(
+            f"schema and its definitions have {walk.levels} levels together; at most {LEVELS_MAX} "
+            "are possible: make the definitions fewer or flatter"
+        )
     sizes = Sizes(bounded)
     shortest = sizes.shortest()
     if shortest is None:
@@ -140,6 +152,13 @@ class _Walk:
     def __init__(self, root: dict[str, Any], lengths: Lengths) -> None:
         self._root = root
         self._lengths = lengths
+        self._deepest = 0
+        self._defined_levels = 0
+
+    @property
+    def levels(self) -> int:
+        """Return how deep the schema and its definitions are, one behind the other."""
+        return self._deepest + self._defined_levels
 
     def node(self, node: Any, place: str, depth: int, *, closed: bool) -> Any:
         """Return the bounded copy of one subschema; open objects are shut where `closed`."""
@@ -149,6 +168,7 @@ class _Walk:
             raise _bad(f"{place} is a JSON {_json_type(node)}; a subschema is an object")
         if depth > NESTING_MAX:
             raise _bad(f"{place} is nested deeper than {NESTING_MAX} levels")
+        self._deepest = max(self._deepest, depth)
         for key in node:
             if key not in KEYWORDS and key not in ANNOTATIONS:
                 raise _bad(f"{place} has the keyword {key!r}, which is not supported")
@@ -179,6 +199,16 @@ class _Walk:
             if not isinstance(node.get(key, ""), str):
                 raise _bad(f"{place}.{key} must be a string")
         self._check_reference(node, place)
+        self._check_pattern_properties(node, place)
+
+    def _check_pattern_properties(self, node: dict[str, Any], place: str) -> None:
+        table = node.get("patternProperties")
+        count = len(table) if isinstance(table, dict) else 0
+        if count > PATTERN_PROPERTIES_MAX:
+            raise _bad(
+                f"{place}.patternProperties has {count} patterns; at most {PATTERN_PROPERTIES_MAX} "
+                "are possible: let one pattern stand for many"
+            )
 
     def _check_reference(self, node: dict[str, Any], place: str) -> None:
         if "$ref" not in node:
@@ -199,13 +229,25 @@ class _Walk:
         for key in ("items", "additionalProperties"):
             if key in node:
                 copy[key] = child(node[key], key)
-        for key in ("properties", "patternProperties", "$defs", "definitions"):
+        for key in ("properties", "patternProperties"):
             if key in node:
                 copy[key] = _each_named(node[key], f"{place}.{key}", key, child)
+        for key in ("$defs", "definitions"):
+            if key in node:
+                each = partial(self._defined, child, depth)
+                copy[key] = _each_named(node[key], f"{place}.{key}", key, each)
         for key in ("anyOf", "oneOf", "allOf", "prefixItems"):
             if key in node:
                 values = _list(node, key, place)
                 copy[key] = [child(value, f"{key}[{n}]") for n, value in enumerate(values)]
+        return copy
+
+    def _defined(self, child: Callable[[Any, str], Any], depth: int, value: Any, where: str) -> Any:
+        """Return a definition; its levels are counted apart."""
+        around, self._deepest = self._deepest, depth
+        copy = child(value, where)
+        self._defined_levels += self._deepest - depth
+        self._deepest = around
         return copy
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice, product
 from typing import Any
 
 from edged.engine.partial_json import Open
@@ -39,10 +40,11 @@ class Members:
 
 
 class Choices:
-    """Spreads the nodes of one schema; each once."""
+    """Spreads the nodes of one schema; each once, however many references lead to it."""
 
     def __init__(self, root: Node) -> None:
         self._root = root
+        self._open: set[str] = set()
         # The node is kept beside what is known of it, so that no other one gets its id.
         self._known: dict[int, tuple[Any, list[Node]]] = {}
         self._members: dict[int, tuple[Node, Members]] = {}
@@ -51,9 +53,7 @@ class Choices:
         """Return the plain nodes that a value of any of `nodes` may follow."""
         found: dict[int, Node] = {}
         for node in nodes:
-            if id(node) not in self._known:
-                self._known[id(node)] = (node, self._spread(node, frozenset()))
-            found |= {id(choice): choice for choice in self._known[id(node)][1]}
+            found |= {id(choice): choice for choice in self._spread(node)}
         return list(found.values())[:CHOICES_MAX]
 
     def members(self, node: Node) -> Members:
@@ -85,21 +85,27 @@ class Choices:
                 levels.append(self.named(levels[-1], names[0]) if names else [ANYTHING])
         return levels
 
-    def _spread(self, node: Any, through: frozenset[str]) -> list[Node]:
+    def _spread(self, node: Any) -> list[Node]:
         if isinstance(node, bool):
             return [ANYTHING] if node else []
+        if id(node) not in self._known:
+            self._known[id(node)] = (node, self._found(node))
+        return self._known[id(node)][1]
+
+    def _found(self, node: Node) -> list[Node]:
         plain = {key: value for key, value in node.items() if key not in _SPREAD}
         found = [plain]
-        if "$ref" in node and node["$ref"] not in through:
-            target = resolve(self._root, node["$ref"])
-            found = _merged(found, self._spread(target, through | {node["$ref"]}))
+        if "$ref" in node and node["$ref"] not in self._open:
+            self._open.add(node["$ref"])
+            found = _merged(found, self._spread(resolve(self._root, node["$ref"])))
+            self._open.remove(node["$ref"])
         for branch in node.get("allOf", ()):
-            found = _merged(found, self._spread(branch, through))
+            found = _merged(found, self._spread(branch))
         for key in ("anyOf", "oneOf"):
             if key in node:
-                every = [one for branch in node[key] for one in self._spread(branch, through)]
+                every = [one for branch in node[key] for one in self._spread(branch)]
                 found = _merged(found, every)
-        return [single for one in found for single in _each_type(one)]
+        return [single for one in found for single in _each_type(one)][:CHOICES_MAX]
 
 
 def item(node: Node, place: int) -> Any:
@@ -126,7 +132,7 @@ def _members(node: Node) -> Members:
 
 
 def _merged(some: Sequence[Node], others: Sequence[Node]) -> list[Node]:
-    return [_both(one, other) for one in some for other in others][:CHOICES_MAX]
+    return [_both(*pair) for pair in islice(product(some, others), CHOICES_MAX)]
 
 
 def _both(one: Node, other: Node) -> Node:
@@ -137,10 +143,20 @@ def _both(one: Node, other: Node) -> Node:
         if key in one and key in other:
             both[key] = max(one[key], other[key])
     if "required" in one and "required" in other:
-        both["required"] = [*one["required"], *other["required"]]
+        both["required"] = list(dict.fromkeys([*one["required"], *other["required"]]))
     if "properties" in one and "properties" in other:
         both["properties"] = {**one["properties"], **other["properties"]}
         for name in one["properties"].keys() & other["properties"].keys():
-            shared = [one["properties"][name], other["properties"][name]]
-            both["properties"][name] = {"allOf": shared}
+            both["properties"][name] = _shared(one["properties"][name], other["properties"][name])
     return both
+
+
+def _shared(one: Any, other: Any) -> Any:
+    """Return what follows both; each node once, however often they were merged before."""
+    nodes = {id(node): node for node in [*_all_of(one), *_all_of(other)]}
+    return one if len(nodes) == 1 else {"allOf": list(nodes.values())}
+
+
+def _all_of(node: Any) -> list[Any]:
+    is_merged = isinstance(node, dict) and node.keys() == {"allOf"}
+    return node["allOf"] if is_merged else [node]

@@ -29,7 +29,8 @@ class Rope:
     times: int = 1
 
     def __str__(self) -> str:
-        return "".join(map(str, self.parts)) * self.times
+        # What is written no time may lead to itself in two ways at each of many levels.
+        return "".join(map(str, self.parts)) * self.times if self.times else ""
 
 
 _ENDLESS = Rope(math.inf, ())
