@@ -34,6 +34,7 @@ from edged.diary import Diary
 from edged.dispatch import Dispatch
 from edged.engine.client import EngineClient
 from edged.engine.frames import Measured
+from edged.engine.protocol import MEASURE_S_MAX, TRIM_S_MAX
 from edged.entry import Entry
 from edged.errors import BrokerGone, Refusal
 from edged.mqtt import Delivery, Session
@@ -48,10 +49,6 @@ log = logging.getLogger(__name__)
 DRAINING = Refusal(
     "draining", "this board is being taken out of service; ask another one, or send it again later"
 )
-# Without an answer from the engine's intake in this time, the engine decides when it runs.
-MEASURE_S_MAX = 0.05
-# More time where one asks to be trimmed, for all trials together: the engine would not trim it.
-TRIM_S_MAX = 0.3
 ENGINE_DOWN_RETRY_S = 60.0
 FULL_RETRY_S = 30.0
 # Somebody must switch something off, or raise the budget.

@@ -58,7 +58,9 @@ def test_a_schema_that_cannot_be_followed_is_refused_by_name(schema: Any, words:
 def led(levels: int) -> dict[str, Any]:
     """Return a schema of so many levels: each definition leads to the next one."""
     inner = range(levels - 2)
-    steps = {f"d{n}": {"properties": {"a": {"$ref": f"#/$defs/d{n + 1}"}}} for n in inner[::2]}
+    steps: dict[str, Any] = {
+        f"d{n}": {"properties": {"a": {"$ref": f"#/$defs/d{n + 1}"}}} for n in inner[::2]
+    }
     steps |= {f"d{n}": {"anyOf": [{"$ref": f"#/$defs/d{n + 1}"}]} for n in inner[1::2]}
     return {"$ref": "#/$defs/d0", "$defs": {**steps, f"d{levels - 2}": {"type": "null"}}}
 

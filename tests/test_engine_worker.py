@@ -71,6 +71,16 @@ def test_an_expired_lease_stops_the_steps_and_a_frame_resumes_them() -> None:
             assert scene.daemon.outcome("a").finish == "schema"
 
 
+def test_work_that_took_long_to_prepare_shortens_no_lease() -> None:
+    with bench() as scene:
+        prepared = scene.preparer.sequence(work("a", "hi", max_tokens=3), 0.0)
+        scene.clock.now_s = 10.0
+        scene.put(Limits(1024, 8, 2.0))
+        scene.inbox.put(prepared, 0.0)
+        with stepping(scene):
+            assert scene.daemon.outcome("a").finish in ("stop", "length")
+
+
 def test_a_full_cache_parks_one_and_fails_nobody() -> None:
     with bench(n_cells=256) as scene:
         scene.backend.n_cells = 4096  # what the books reserve by

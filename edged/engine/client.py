@@ -304,7 +304,7 @@ class EngineClient:
         return reader
 
     def _take(self, frame: object) -> None:
-        if not isinstance(frame, Measured):  # the intake thread counts tokens beside a hung step
+        if not isinstance(frame, Measured):  # the preparing thread counts beside a hung step
             self._heard_s = self._clock()
         match frame:
             case Loading(progress):

@@ -78,7 +78,7 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """Daemon to engine: how many tokens would this take? Answered by the intake thread."""
+    """Daemon to engine: how many tokens would this take? Answered beside the steps."""
 
     id: str
     prompt: Prompt

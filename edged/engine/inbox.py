@@ -1,4 +1,4 @@
-"""What the intake thread hands to the step thread, in order.
+"""What the other threads hand to the step thread, in order.
 
 In:  sequences, frames, daemons that come and go.     Out: all of it at once, between two steps.
 Threads: `put` and `close` from any thread, `take` from the step thread, which sleeps in it.

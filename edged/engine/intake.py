@@ -1,18 +1,18 @@
 """Takes the daemon's connection and reads its frames, whatever step is running.
 
-In:  the listening socket.     Out: prepared sequences, cancels and limits to the inbox; `Measured`
-straight back to the daemon.
+In:  the listening socket.     Out: limits and permits to the inbox, at once: a lease waits for
+nothing; work, measures and cancels to the preparation.
 Threads: this is the intake thread. One daemon at a time: a new connection takes the place of the
 old one.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import selectors
 import socket
 import time
-from typing import Protocol
 
 from edged.engine.frames import (
     Cancel,
@@ -21,44 +21,29 @@ from edged.engine.frames import (
     Hello,
     Limits,
     Measure,
-    Measured,
-    Outcome,
     Work,
     receive_frame,
 )
 from edged.engine.inbox import Attached, Detached, Inbox
 from edged.engine.link import Link
 from edged.engine.outlet import SEND_S_MAX, Outlet
+from edged.engine.preparation import Preparation
 from edged.engine.protocol import PROTOCOL_VERSION, Foreign, speaks, too_far
-from edged.engine.rkllm.request import Request
-from edged.engine.sequence import Sequence
-from edged.errors import EngineLost, Refusal
+from edged.errors import EngineLost
 
 log = logging.getLogger(__name__)
-
-
-class Preparing(Protocol):
-    """Makes of a frame what the backend's worker runs."""
-
-    def measured(self, frame: Measure) -> Measured:
-        """Return how many tokens a request takes, or why it would be refused."""
-
-    def sequence(self, frame: Work, arrived_s: float) -> Sequence | Request:
-        """Return the request, ready to be run.
-
-        Raises:
-            Refusal: it cannot be.
-        """
 
 
 class Intake:
     """The reading side of the engine's socket."""
 
-    def __init__(self, listener: socket.socket, link: Link, inbox: Inbox) -> None:
+    def __init__(
+        self, listener: socket.socket, link: Link, inbox: Inbox, preparation: Preparation
+    ) -> None:
         self._listener = listener
         self._link = link
         self._inbox = inbox
-        self._preparer: Preparing | None = None
+        self._preparation = preparation
         self._connection: socket.socket | None = None
         self._outlet: Outlet | None = None
         self._wake_reader, self._wake_writer = socket.socketpair()
@@ -78,14 +63,12 @@ class Intake:
                 self._accept()
         self._drop_daemon()
         self._selector.close()
-
-    def prepare_with(self, preparer: Preparing) -> None:
-        """Answer requests from now on; before, the vocabulary was not there."""
-        self._preparer = preparer
+        self._wake_reader.close()
 
     def close(self) -> None:
-        """Let `run` return."""
-        self._wake_writer.send(b".")
+        """Let `run` return, if it has not."""
+        with self._wake_writer, contextlib.suppress(BrokenPipeError):
+            self._wake_writer.send(b".")
 
     def _accept(self) -> None:
         connection, _ = self._listener.accept()
@@ -103,6 +86,7 @@ class Intake:
             return
         self._selector.unregister(self._connection)
         self._link.detach()
+        self._preparation.forget()
         self._inbox.put(Detached(), time.monotonic())
         self._outlet.close()
         self._connection = self._outlet = None
@@ -127,22 +111,11 @@ class Intake:
                 why = too_far(version, PROTOCOL_VERSION)
                 log.warning("the daemon is not served: %s; restart the older of both", why)
                 self._drop_daemon()
-            case Measure() if self._preparer is not None:
-                outlet.send(self._preparer.measured(frame))
-            case Work():
-                self._take_work(frame, now_s)
-            case Cancel() | Limits() | Go():
+            case Measure() | Work() | Cancel():
+                self._preparation.put(frame, outlet, now_s)
+            case Limits() | Go():
                 self._inbox.put(frame, now_s)
             case Hello() | Foreign():
                 pass
             case _:
-                log.debug("no answer to %s before the model is loaded", frame.kind)
-
-    def _take_work(self, work: Work, now_s: float) -> None:
-        try:
-            if self._preparer is None:
-                raise Refusal("engine_down", "the model is being loaded; send work after `ready`")
-            self._inbox.put(self._preparer.sequence(work, now_s), now_s)
-        except Refusal as refusal:
-            failed = Outcome(work.id, "failed", reason=refusal.reason, detail=refusal.detail)
-            self._inbox.put(failed, now_s)
+                log.debug("no answer to %s", frame.kind)

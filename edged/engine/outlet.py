@@ -1,6 +1,6 @@
 """The engine's end of one daemon's connection, for writing.
 
-In:  frames from the step thread and the intake thread.     Out: bytes on the socket.
+In:  frames from the other threads.     Out: bytes on the socket.
 A daemon that has gone or stopped reading is not an error here: the intake thread sees its end.
 """
 

@@ -1,7 +1,7 @@
 """A `Work` or `Measure` frame becomes tokens, a compiled schema and a cap, or a refusal.
 
 In:  frames.     Out: `Sequence` for the step thread, `Measured` for the daemon.
-Threads: the intake thread's; tokenising and compiling never make a step wait.
+Threads: the preparing thread's; tokenising and compiling make neither a step nor the lease wait.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """The engine process: `edged engine`.
 
 In:  the configuration, a daemon on the UNIX socket.     Out: an exit code.
-Threads: main waits for signals; the intake thread reads the socket; the step thread loads the
-model and runs it. The process outlives its daemon: the next one takes it over.
+Threads: main waits for signals; the intake thread reads the socket; the preparing thread makes
+tokens and compiles schemas; the step thread loads the model and runs it. The process outlives its
+daemon: the next one takes it over.
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ from edged.config import Config
 from edged.engine.frames import Broken, Loading, Ready
 from edged.engine.heap import share_one
 from edged.engine.inbox import Inbox
-from edged.engine.intake import Intake, Preparing
+from edged.engine.intake import Intake
 from edged.engine.link import Link
 from edged.engine.load import load
 from edged.engine.opened import Progress
+from edged.engine.preparation import Preparation, Preparing
 from edged.errors import EXIT_ENGINE_UNUSABLE, ConfigError, EngineStuck, EngineUnusable
 from edged.lock import only_holder
 from edged.notify import Notifier, notifier
@@ -120,17 +122,21 @@ def _serve(config: Config, link: Link, fall_back: Callable[[str], None] | None) 
     signal.signal(signal.SIGUSR1, begin_anew)
     # The lock is held: whatever lies at `path` belongs to an engine that is no more.
     socket = listening(path, 0o600, "engine.socket")
-    with socket as listener, ThreadPoolExecutor(2, "engine") as threads:
-        intake = Intake(listener, link, inbox)
-        reading = threads.submit(intake.run)
-        stepping = threads.submit(_load_and_step, config, link, inbox, intake, fall_back)
-        reading.add_done_callback(lambda _: inbox.close())
+    with socket as listener, ThreadPoolExecutor(3, "engine") as threads:
+        preparation = Preparation(inbox)
+        intake = Intake(listener, link, inbox, preparation)
+        others = [threads.submit(intake.run), threads.submit(preparation.run)]
+        stepping = threads.submit(_load_and_step, config, link, inbox, preparation, fall_back)
+        for other in others:
+            other.add_done_callback(lambda _: inbox.close())
         try:
             is_next = stepping.result()
         finally:
             intake.close()
+            preparation.close()
             path.unlink(missing_ok=True)
-        reading.result()
+        for other in others:
+            other.result()
     return None if is_next or anew.is_set() else 0
 
 
@@ -138,14 +144,14 @@ def _load_and_step(
     config: Config,
     link: Link,
     inbox: Inbox,
-    intake: Intake,
+    preparation: Preparation,
     fall_back: Callable[[str], None] | None,
 ) -> bool:
     """Serve to the end; return whether another model is to be loaded instead."""
     systemd = notifier()
     try:
         resident = _open(config, _LoadProgress(link, inbox, systemd).__call__)
-        intake.prepare_with(resident.preparer)
+        preparation.prepare_with(resident.preparer)
         link.tell(resident.ready)
         systemd.notify(f"READY=1\nSTATUS={resident.ready.name} is resident")
         resident.run(inbox)

@@ -26,6 +26,10 @@ from edged.errors import EngineLost
 log = logging.getLogger(__name__)
 
 PROTOCOL_VERSION = 3
+# So long a daemon waits for what a prompt would take; then the engine decides when it runs.
+MEASURE_S_MAX = 0.05
+# So long where one asks to be trimmed, for all trials together: the engine would not trim it.
+TRIM_S_MAX = 0.3
 
 
 @dataclass(frozen=True, slots=True)

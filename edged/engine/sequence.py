@@ -1,7 +1,7 @@
 """One request in the engine: its tokens, how many of them the KV cache holds, its answer so far.
 
 In:  a prepared `Work`, then one sampled token at a time.     Out: deltas, then an `Outcome`.
-Threads: made by the intake thread, then the step thread's alone. Times are monotonic seconds.
+Threads: made by the preparing thread, then the step thread's alone. Times are monotonic seconds.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ class Worker:
         self.residents = Residents(backend)
         self._gate = Gate()
         self._outlet: Outlet | None = None
-        self._lease_ends_s = 0.0
+        self._heard_s = self._lease_ends_s = 0.0
         self._stepped_s = self._checked_s = clock()
         self._is_suspect = False
         self._steps = 0
@@ -167,7 +167,9 @@ class Worker:
                 report.outcomes.append(refused)
             case Sequence() as sequence:
                 self._begin(sequence, report)
-        self._lease_ends_s = letter.at_s + self._limits.lease_s
+        # Work that took long to prepare comes behind frames that arrived later.
+        self._heard_s = max(self._heard_s, letter.at_s)
+        self._lease_ends_s = self._heard_s + self._limits.lease_s
 
     def _begin(self, sequence: Sequence, report: Report) -> None:
         if self.residents.find(sequence.work.id):

@@ -19,8 +19,8 @@ from edged.config import Config
 from edged.engine.formats import RoleFormat
 from edged.engine.frames import Limits, Prompt, Ready, Work
 from edged.engine.inbox import Inbox
-from edged.engine.intake import Preparing
 from edged.engine.opened import Progress
+from edged.engine.preparation import Preparing
 from edged.engine.rkllm import evidence, npu_node
 from edged.engine.rkllm.library import Library
 from edged.engine.rkllm.model_check import check_rkllm

@@ -74,7 +74,7 @@ class Worker:
         self._waiting: list[Request] = []
         self._active: Answering | None = None
         self._last: Outcome | None = None
-        self._lease_ends_s = 0.0
+        self._heard_s = self._lease_ends_s = 0.0
         self._ended_s = clock()
         self._is_suspect = False
         self._places = 0
@@ -149,7 +149,9 @@ class Worker:
                 self._slices.tell(self._active, outcomes=[refused])
             case Request() as request:
                 self._add(request)
-        self._lease_ends_s = letter.at_s + self._limits.lease_s
+        # Work that took long to prepare comes behind frames that arrived later.
+        self._heard_s = max(self._heard_s, letter.at_s)
+        self._lease_ends_s = self._heard_s + self._limits.lease_s
 
     def _add(self, request: Request) -> None:
         known = [one.work.id for one in self._waiting]

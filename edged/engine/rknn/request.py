@@ -1,7 +1,7 @@
 """A frame becomes a choice between labels, or a refusal: this engine classifies and no more.
 
 In:  frames.     Out: `Request` for the step thread, `Measured` for the daemon.
-Threads: the intake thread's. The classifier sees the device's own text: a template's constant part
+Threads: the preparing thread's. The classifier sees the device's own text: a template's constant part
 is told to a model that reads instructions, which this one does not.
 """
 
