@@ -5,11 +5,14 @@ In:  a started row and its job.     Out: what it has used so far; how many share
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
 from edged.spool.rows import Job, Row
 from edged.turns import aged
+
+_ID = re.compile(r"-?[0-9]{1,19}")
 
 
 @dataclass(slots=True)
@@ -45,3 +48,8 @@ def together(batch: Collection[Running], most: int, now_s: float) -> int:
     risen = [one.row.priority for one in batch if one.row.priority < top <= aged(one.row, now_s)]
     counted = sum(one.row.priority >= min(risen) for one in batch) if risen else 0
     return min(most, max(fewest, counted))
+
+
+def is_id(text: str) -> bool:
+    """Return whether the engine can have been given this id: a row's, or one below 0."""
+    return _ID.fullmatch(text) is not None

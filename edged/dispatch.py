@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from edged import config
 from edged.answers import Answers, Run
-from edged.batch import Running, together
+from edged.batch import Running, is_id, together
 from edged.clock import SpoolClock, sleep_s
 from edged.diary import Diary
 from edged.ends import End, Ends
@@ -24,6 +24,7 @@ from edged.engine.frames import Cancel, Delta, Limits, Outcome, Ready, Step
 from edged.first_of import first_of
 from edged.grants import Grants
 from edged.journal import Event, about
+from edged.lease import until_next_look
 from edged.line import Line, Outlook
 from edged.mqtt import Session
 from edged.orders.kept import Mode
@@ -38,8 +39,6 @@ from edged.spool.rows import Job, Row, Settlement, State, work_of
 
 log = logging.getLogger(__name__)
 
-# The lease is renewed so many times in its length, so that one late wake-up costs no step.
-RENEWALS_PER_LEASE = 4
 # The joules of a long answer are kept this often; else with each outcome.
 NOTE_S = 60.0
 
@@ -73,6 +72,7 @@ class Dispatch:
         self._power = power
         self.grants = Grants(config.model, engine, power)
         self._running: dict[int, Running] = {}
+        engine.is_id = is_id
         self._life = engine.life  # one more with each lost engine whose batch was seen to
         # Their outcomes are on the way to the disk: nothing of them starts any more.
         self._ending: set[int] = set()
@@ -93,6 +93,7 @@ class Dispatch:
             tasks.create_task(self._start(), name="start")
             tasks.create_task(self._follow(), name="follow")
             tasks.create_task(self._renew(), name="renew")
+            tasks.create_task(self._keep_notes(), name="notes")
             tasks.create_task(self._ends.run(), name="ends")
 
     def wake(self) -> None:
@@ -364,9 +365,15 @@ class Dispatch:
                 await self._busy.wait()
             self.send_limits()
             self._engine.end_hung()
-            if self._spool.clock.now_s() - self._noted_s > NOTE_S:
+            await until_next_look(self._engine, self._config.engine.lease_s)
+
+    async def _keep_notes(self) -> None:
+        """While prompts run, have their joules kept: this waits for the disk, and no lease does."""
+        while True:
+            await self._busy.wait()
+            await asyncio.sleep(sleep_s(self._noted_s + NOTE_S - self._spool.clock.now_s()))
+            if self._spool.clock.now_s() >= self._noted_s + NOTE_S:
                 await self.keep_note()
-            await asyncio.sleep(self._config.engine.lease_s / RENEWALS_PER_LEASE)
 
     def send_limits(self) -> None:
         """Tell the engine the limits in force, which renews its lease."""

@@ -14,10 +14,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from edged.dispatch import RENEWALS_PER_LEASE, Dispatch
+from edged.dispatch import Dispatch
 from edged.engine.client import EngineClient
 from edged.engine.frames import Outcome, Work
 from edged.errors import EngineLost
+from edged.lease import look_s
 from edged.marks import Case, Mark, marked, read_set
 from edged.templates import Template
 
@@ -39,7 +40,7 @@ class Examination:
     def __init__(self, engine: EngineClient, dispatch: Dispatch, lease_s: float) -> None:
         self._engine = engine
         self._dispatch = dispatch
-        self._every_s = lease_s / RENEWALS_PER_LEASE
+        self._every_s = look_s(lease_s)
         self._numbers = itertools.count(1)
         self._asked: dict[str, Case] = {}
         self._marks: list[Mark] = []

@@ -18,13 +18,14 @@ from edged.errors import ConfigError
 _UCRED = struct.Struct("iII")
 
 
-class _Connected(Protocol):
+class Connected(Protocol):
     """A socket, or asyncio's view of one."""
 
-    def getsockopt(self, level: int, option: int, length: int, /) -> bytes: ...
+    def getsockopt(self, level: int, option: int, length: int, /) -> bytes:
+        """Return what the kernel says of it."""
 
 
-def peer_ids(connection: _Connected) -> tuple[int, int, int]:
+def peer_ids(connection: Connected) -> tuple[int, int, int]:
     """Return pid, uid and gid of who is on the other side, as the kernel tells them."""
     found = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
     pid, uid, gid = _UCRED.unpack(found)

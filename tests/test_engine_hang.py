@@ -5,31 +5,22 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from edged.engine.frames import (
-    Frame,
-    Held,
-    Hello,
-    Limits,
-    Measure,
-    Measured,
-    Prompt,
-    Ready,
-    Step,
-    encode,
-)
+from edged.engine.client import UNREAD_BYTES_MAX
+from edged.engine.frames import Held, Hello, Limits, Prompt, Ready, Step, Wire, encode
 from edged.engine.patience import HANG_S_UNKNOWN
 from edged.engine.protocol import PROTOCOL_VERSION
-from edged.engine.stream import read_frame
-from edged.errors import EngineLost
 from tests.client_fixtures import ALL, NOTHING, WAIT_S, Clock, connected, event
 from tests.engine_fixtures import work, write_config
 from tests.worker_fixtures import bench, stepping
+
+JSON: Wire = "json"
 
 
 def simulated(folder: Path) -> Path:
@@ -88,53 +79,134 @@ def test_an_engine_that_may_run_nothing_is_not_killed(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
+# An engine whose step thread hangs: it still counts tokens. Its Hello names another process.
+HUNG = """
+    import asyncio, sys
+    from edged.engine.frames import Hello, Measure, Measured, Ready, encode
+    from edged.engine.protocol import PROTOCOL_VERSION
+    from edged.engine.stream import read_frame
+
+    async def serve(reader, writer):
+        hello = Hello(PROTOCOL_VERSION, int(sys.argv[2]))
+        writer.writelines(map(encode, [hello, Ready("m", "sha256:0", "sim", 99, 9, 0)]))
+        while True:
+            frame = await read_frame(reader)
+            if isinstance(frame, Measure):
+                writer.write(encode(Measured(frame.id, 7)))
+
+    async def listen():
+        async with await asyncio.start_unix_server(serve, sys.argv[1]):
+            print("listens", flush=True)
+            await asyncio.Event().wait()
+
+    asyncio.run(listen())
+"""
+
+
+@contextmanager
+def child(code: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a program that says when it is there."""
+    command = [sys.executable, "-c", textwrap.dedent(code), *arguments]
+    process = subprocess.Popen(
+        command,
+        cwd=Path(__file__).parent.parent,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline()
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
 @pytest.fixture
 def bystander() -> Iterator[subprocess.Popen[bytes]]:
-    """A process that waits to be killed in the place of a hung engine."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", "input()"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
-    )
-    yield process
-    process.kill()
-    process.communicate()
+    """A process that is no engine."""
+    with child("print('here', flush=True); input()") as process:
+        yield process
 
 
-@asynccontextmanager
-async def hung_engine(folder: Path, pid: int) -> AsyncIterator[None]:
-    """Listen like an engine whose step thread hangs: its intake still counts tokens."""
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        said: list[Frame] = [Hello(PROTOCOL_VERSION, pid), Ready("m", "sha256:0", "sim", 99, 9, 0)]
-        writer.writelines(map(encode, said))
-        try:
-            while True:
-                frame = await read_frame(reader)
-                if isinstance(frame, Measure):
-                    writer.write(encode(Measured(frame.id, 7)))
-        except EngineLost:
-            writer.close()
-
-    async with await asyncio.start_unix_server(serve, folder / "engine.sock"):
-        yield
+@pytest.fixture
+def hung(tmp_path: Path, bystander: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+    """Let a hung engine listen."""
+    with child(HUNG, str(tmp_path / "engine.sock"), str(bystander.pid)) as process:
+        yield process
 
 
 def test_a_hung_step_is_found_even_while_tokens_are_counted(
-    tmp_path: Path, bystander: subprocess.Popen[bytes]
+    tmp_path: Path, hung: subprocess.Popen[bytes]
 ) -> None:
     async def run() -> None:
         clock = Clock()
-        async with (
-            hung_engine(tmp_path, bystander.pid),
-            connected(simulated(tmp_path), clock) as client,
-        ):
+        async with connected(simulated(tmp_path), clock) as client:
             await event(client, Ready)
             client.expect("a")
             clock.now_s += HANG_S_UNKNOWN - 1
             assert None not in await client.measure([(Prompt(payload="x"), None, "json")], WAIT_S)
             client.end_hung()
-            assert bystander.poll() is None
+            assert hung.poll() is None
             clock.now_s += 2
             client.end_hung()
 
     asyncio.run(run())
-    assert bystander.wait(WAIT_S) < 0
+    assert hung.wait(WAIT_S) < 0
+
+
+def test_who_is_killed_is_who_listens_whatever_it_says_of_itself(
+    tmp_path: Path, hung: subprocess.Popen[bytes], bystander: subprocess.Popen[bytes]
+) -> None:
+    async def run() -> None:
+        async with connected(simulated(tmp_path), clock := Clock()) as client:
+            await event(client, Ready)
+            client.expect("a")
+            clock.now_s += HANG_S_UNKNOWN + 1
+            client.end_hung()
+
+    asyncio.run(run())
+    assert hung.wait(WAIT_S) < 0
+    assert bystander.poll() is None
+
+
+def test_what_the_daemon_slept_is_no_silence_of_the_engine(
+    tmp_path: Path, hung: subprocess.Popen[bytes]
+) -> None:
+    async def run() -> None:
+        async with connected(simulated(tmp_path), clock := Clock()) as client:
+            await event(client, Ready)
+            client.expect("a")
+            clock.now_s += 2 * HANG_S_UNKNOWN
+            client.excuse(HANG_S_UNKNOWN + 1)
+            client.end_hung()
+            assert hung.poll() is None
+            clock.now_s += 2
+            client.end_hung()
+
+    asyncio.run(run())
+    assert hung.wait(WAIT_S) < 0
+
+
+def test_an_engine_that_reads_nothing_is_asked_little_more(tmp_path: Path) -> None:
+    async def run() -> None:
+        async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(encode(Hello(PROTOCOL_VERSION, 1)))
+            writer.write(encode(Ready("m", "sha256:0", "sim", 99, 9, 0)))
+            await ended.wait()
+            writer.close()
+
+        ended, asks = asyncio.Event(), [(Prompt(payload="x" * 60_000), None, JSON)] * 16
+        path = tmp_path / "engine.sock"
+        async with (
+            await asyncio.start_unix_server(mute, path, limit=1024),
+            connected(simulated(tmp_path), Clock()) as client,
+        ):
+            await event(client, Ready)
+            for _ in range(20):
+                assert await client.measure(asks, 0.0) == [None] * len(asks)
+            ended.set()
+            assert client.unread_bytes < 3 * UNREAD_BYTES_MAX
+
+    asyncio.run(run())

@@ -10,8 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from edged.engine.client import KILL_S_MAX
+from edged.config import Config
+from edged.dispatch import NOTE_S, Dispatch
+from edged.engine.frames import Delta, Outcome, Step
 from edged.engine.patience import HANG_S
+from edged.engine.processes import KILL_S_MAX
 from tests.simulation_fixtures import LONG, ask, played
 from tools.simulation.devices import SCHEMA
 from tools.simulation.engine import CRASHES, HANGS
@@ -20,7 +23,7 @@ from tools.simulation.wire import Message
 from tools.simulation.world import STOP_S_MAX, World
 
 pytestmark = pytest.mark.model  # the whole daemon, with a simulated engine
-# A renewal of the lease looks at the silence, twice a second.
+# The silence is looked at twice a second.
 LOOK_S = 0.5
 STEP_S_MAX = 0.5
 
@@ -61,6 +64,40 @@ def test_a_hang_is_noticed_and_ended_soon_after_the_longest_step() -> None:
         began_s = world.loop.time()
         await engine.has_ended.wait()
         assert world.loop.time() - began_s <= HANG_S + STEP_S_MAX + 2 * LOOK_S
+
+    played(play)
+
+
+def test_a_disk_that_stands_still_while_books_are_kept_costs_no_engine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    configured = World._config
+
+    def roomy(world: World, folder: Path) -> Config:
+        config = configured(world, folder)
+        model = config.model.model_copy(update={"context_tokens": 8192})
+        return config.model_copy(update={"model": model})
+
+    monkeypatch.setattr(World, "_config", roomy)
+
+    async def play(world: World) -> None:
+        assert world.engines is not None
+        engine, quick, keep_note = world.engines.current, world.loop.job, Dispatch.keep_note
+
+        async def stalled(dispatch: Dispatch) -> None:
+            world.loop.job = lambda run: max(quick(run), 8.0)
+            await keep_note(dispatch)
+            world.loop.job = quick
+
+        assert engine is not None
+        ask(world, "warm")
+        await world.passing(2 * NOTE_S)  # so the books are due as soon as something runs
+        monkeypatch.setattr(Dispatch, "keep_note", stalled)
+        words = {"type": "string", "minLength": 4000, "maxLength": 4000}  # for 8 s
+        asked = ask(world, "long", schema=words, max_tokens=6000)
+        await world.passing(60.0)
+        assert world.engines.current is engine
+        assert (asked.event, asked.deaths) == ("done", 0)
 
     played(play)
 
@@ -174,5 +211,27 @@ def test_a_cancel_outlives_the_engine_that_was_to_obey_it() -> None:
         world.broker.publish(Message(f"{BOARD}/cancel/tester/asked", b""))
         await world.passing(60.0)
         assert (asked.event, asked.deaths) == ("cancelled", 1)
+
+    played(play)
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        Step(0.1, 0.1, outcomes=(Outcome("x", "stop"),)),
+        Step(0.1, 0.1, deltas=(Delta("", "text"),)),
+        Step(0.1, 0.1, shares={"9" * 5000: 1.0}),
+    ],
+    ids=["outcome", "delta", "share"],
+)
+def test_an_engine_that_names_what_nobody_asked_is_lost_and_the_daemon_goes_on(step: Step) -> None:
+    async def play(world: World) -> None:
+        assert world.engines is not None
+        assert world.engines.current is not None
+        world.engines.current._say(step)
+        await world.passing(5.0)
+        asked = ask(world, "asked")
+        await world.passing(5.0)
+        assert asked.event == "done"
 
     played(play)

@@ -50,7 +50,7 @@ LAYERS = (
     ("outbox",),
     ("mqtt", "service"),
     ("line",),
-    ("grants",),
+    ("grants", "lease"),
     ("places",),
     (
         "admission",

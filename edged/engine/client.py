@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import signal
 import time
@@ -37,13 +38,12 @@ from edged.engine.frames import (
 )
 from edged.engine.measures import Measures
 from edged.engine.patience import REST_S, Patience, Restarts
-from edged.engine.processes import OwnProcesses, Processes
+from edged.engine.processes import KILL_S_MAX, UNENDING, OwnProcesses, Processes, end
 from edged.engine.protocol import PROTOCOL_VERSION, restart_needed, speaks
 from edged.engine.state import EngineState, Phase
-from edged.engine.stream import ended, read_frame
+from edged.engine.stream import ended, ids_of, read_frame
 from edged.errors import EngineLost
 from edged.journal import Event, about
-from edged.unix_socket import peer_ids
 
 log = logging.getLogger(__name__)
 
@@ -51,13 +51,10 @@ BACKOFF_S_MIN, BACKOFF_S_MAX = 0.5, 30.0
 # A socket that is not there cannot be waited for; the wait grows, so that a board whose engine
 # unit is stopped wakes every 5 s.
 SPAWN_POLL_S, SPAWN_POLL_S_MAX, SPAWN_POLL_GROWTH = 0.05, 5.0, 1.2
-# With `KILL_S_MAX`, and what a farewell takes, less than systemd gives a daemon to end.
-END_S_MAX = 10.0
 # An engine says Hello as soon as it is asked, whatever it loads or computes.
 HELLO_S_MAX = 10.0
-# SIGKILL ends a process at once, unless a driver holds it.
-KILL_S_MAX = 5.0
-UNENDING = "SIGKILL does not end it: a driver holds it"
+# An engine that left so much unread is asked nothing more that it need not answer.
+UNREAD_BYTES_MAX = 2**20
 # Where systemd starts the engine: so long nobody may listen before prompts are refused.
 ABSENT_S_MAX = 60.0
 
@@ -89,6 +86,7 @@ class EngineClient:
     Attributes:
         pulse: called with each `Pulse` as it arrives, before `events` has it.
         decode_s: seconds of all steps so far in which nothing was prefilled.
+        is_id: whether an engine can have been given this id; one that names others writes nonsense.
     """
 
     def __init__(
@@ -116,6 +114,7 @@ class EngineClient:
         self.life = 0
         self.decode_s = 0.0
         self.pulse: Callable[[Pulse], None] = _unheard
+        self.is_id: Callable[[str], bool] = bool
         self.events: asyncio.Queue[Ready | Step | Held | Lost] = asyncio.Queue()
         self.state = EngineState()
         self.changed = asyncio.Event()
@@ -124,6 +123,11 @@ class EngineClient:
     def ends_with_us(self) -> bool:
         """Return whether the engine is one that a daemon spawned, and ends with this one."""
         return self._is_spawned
+
+    @property
+    def unread_bytes(self) -> int:
+        """Return what was sent and lies here still: the engine does not read."""
+        return 0 if self._writer is None else self._writer.transport.get_write_buffer_size()
 
     async def run(self) -> None:
         """Keep an engine connected until cancelled; then end it if a daemon spawned it."""
@@ -166,7 +170,7 @@ class EngineClient:
             asks: prompt, schema, and the form that the model writes it in.
             wait_s: for all of them together.
         """
-        if self.state.phase != "ready" or not asks:
+        if self.state.phase != "ready" or not asks or self.unread_bytes > UNREAD_BYTES_MAX:
             return [None] * len(asks)
         with self._measures.asked(asks) as (frames, measuring):
             self.send(*frames)
@@ -177,9 +181,9 @@ class EngineClient:
         if self.state.pid is not None:
             self._processes.renew(self.state.pid)
 
-    def excuse(self) -> None:
-        """Take the engine's silence for ours: the power budget makes it wait."""
-        self._heard_s = self._clock()
+    def excuse(self, silence_s: float = math.inf) -> None:
+        """Take so much of the engine's silence for ours: the budget makes it wait, or we slept."""
+        self._heard_s = min(self._clock(), self._heard_s + silence_s)
 
     def end_hung(self) -> None:
         """Kill an engine that is silent for too long with prompts in its batch.
@@ -243,7 +247,7 @@ class EngineClient:
             raise EngineLost(problem) from error
         if not isinstance(frame, Hello):
             raise EngineLost(f"the engine began with {frame.kind}, not with hello")
-        return frame
+        return replace(frame, pid=self._peer_pid() or frame.pid)
 
     async def _until_restarted(self, hello: Hello, reader: asyncio.StreamReader) -> NoReturn:
         """Leave the engine alone, say so, and hear its end: nothing else tells of a restart."""
@@ -267,9 +271,8 @@ class EngineClient:
         return await self._processes.ended(pid, signal.SIGKILL, KILL_S_MAX)
 
     def _peer_pid(self) -> int:
-        """Return the process that listens: the kernel knows it where it does not say so."""
         assert self._writer is not None, "there is a connection"
-        return peer_ids(self._writer.get_extra_info("socket"))[0]
+        return self._processes.listener(self._writer.get_extra_info("socket"))
 
     async def _connect(self) -> asyncio.StreamReader:
         reader = await self._try_connect()
@@ -320,6 +323,8 @@ class EngineClient:
             case Measured():
                 self._measures.take(frame)
             case Step():
+                if not all(map(self.is_id, ids_of(frame))):
+                    raise EngineLost("the engine names prompts that it cannot have been given")
                 self._is_held = False
                 self._patience.stepped(frame.step_s)
                 if frame.outcomes:
@@ -375,19 +380,7 @@ class EngineClient:
         """SIGTERM to the engines that end with us, then wait for their end."""
         if self._writer is not None:
             self._writer.close()
-        await asyncio.gather(*map(self._end, self._spawned()))
-
-    async def _end(self, pid: int) -> None:
-        """End one, and take its exit code; one that nothing ends is left."""
-        is_own = pid == self._processes.own_pid
-        has_ended = await self._processes.ended(pid, signal.SIGTERM, END_S_MAX)
-        if not has_ended:
-            log.error("engine %d did not end within %.0f s; killed", pid, END_S_MAX)
-            has_ended = await self._processes.ended(pid, signal.SIGKILL, KILL_S_MAX)
-        if not has_ended:
-            log.error("engine %d is left: %s", pid, UNENDING)
-        elif is_own:
-            await self._processes.reap(KILL_S_MAX)
+        await asyncio.gather(*(end(self._processes, pid) for pid in self._spawned()))
 
     def _spawned(self) -> list[int]:
         """Return the engine that we started, which may not have come up, and the one we speak to.

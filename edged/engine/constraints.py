@@ -2,8 +2,8 @@
 
 In:  schema text, the vocabulary's llguidance tokenizer.     Out: `Constraint` (per schema, kept)
 and `Matcher` (per request).
-Threads: `Constraints` belongs to the preparing thread; a `Matcher` moves to the step thread with its
-request. Compact JSON only: a model that may write spaces can write them until the cap.
+Threads: `Constraints` belongs to the preparing thread; a `Matcher` moves to the step thread with
+its request. Compact JSON only: a model that may write spaces can write them until the cap.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import sys
@@ -16,6 +17,15 @@ from pathlib import Path
 from typing import Protocol
 
 from edged.config import Config
+from edged.unix_socket import Connected, peer_ids
+
+log = logging.getLogger(__name__)
+
+# Together, with what a farewell takes, less than systemd gives a daemon to end.
+END_S_MAX = 10.0
+# SIGKILL ends a process at once, unless a driver holds it.
+KILL_S_MAX = 5.0
+UNENDING = "SIGKILL does not end it: a driver holds it"
 
 
 class Processes(Protocol):
@@ -32,6 +42,9 @@ class Processes(Protocol):
     @property
     def exit_code(self) -> int | None:
         """Return what the last one that was started here ended with; None while it runs."""
+
+    def listener(self, connection: Connected) -> int:
+        """Return the process behind a connection, whatever it says; 0 where nobody can see it."""
 
     async def start(self) -> None:
         """Start an engine, unless the last one still runs."""
@@ -50,6 +63,19 @@ class Processes(Protocol):
 
     async def reap(self, wait_s: float) -> None:
         """Wait for the end of the one that was started here, while the event loop lives."""
+
+
+async def end(processes: Processes, pid: int) -> None:
+    """End one, and take its exit code; one that nothing ends is left."""
+    is_own = pid == processes.own_pid
+    has_ended = await processes.ended(pid, signal.SIGTERM, END_S_MAX)
+    if not has_ended:
+        log.error("engine %d did not end within %.0f s; killed", pid, END_S_MAX)
+        has_ended = await processes.ended(pid, signal.SIGKILL, KILL_S_MAX)
+    if not has_ended:
+        log.error("engine %d is left: %s", pid, UNENDING)
+    elif is_own:
+        await processes.reap(KILL_S_MAX)
 
 
 @contextlib.contextmanager
@@ -106,6 +132,10 @@ class OwnProcesses:
     def exit_code(self) -> int | None:
         """Return what the last one that was started here ended with; None while it runs."""
         return None if self._process is None else self._process.returncode
+
+    def listener(self, connection: Connected) -> int:
+        """Return the process that called `listen`: the kernel knows it."""
+        return peer_ids(connection)[0]
 
     async def start(self) -> None:
         """Start an engine in a session of its own: a signal to the daemon's group spares it."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-from edged.engine.frames import FRAME_BYTES_MAX, LENGTH, Frame, decode
+from edged.engine.frames import FRAME_BYTES_MAX, LENGTH, Frame, Step, decode
 from edged.engine.protocol import Foreign
 from edged.errors import EngineLost
 
@@ -27,6 +27,12 @@ async def read_frame(reader: asyncio.StreamReader) -> Frame | Foreign:
         return decode(await reader.readexactly(length))
     except (asyncio.IncompleteReadError, OSError) as error:
         raise EngineLost("the engine's socket closed") from error
+
+
+def ids_of(step: Step) -> list[str]:
+    """Return whom a step speaks of."""
+    deltas, outcomes = (one.id for one in step.deltas), (one.id for one in step.outcomes)
+    return [*step.shares, *deltas, *outcomes]
 
 
 async def ended(reader: asyncio.StreamReader) -> None:

@@ -107,6 +107,10 @@ class Engines:
         self._end()
         return ""
 
+    def listener(self, connection: object) -> int:
+        """Return the engine that runs; all are inside this process."""
+        return self._pid or 0
+
     def renew(self, pid: int) -> None:
         """End it: the daemon starts the next one."""
         self._end()

@@ -1,9 +1,9 @@
 """A `Work` or `Measure` frame becomes one text for the runtime, a cap and a check, or a refusal.
 
 In:  frames.     Out: `Request` for the step thread, `Measured` for the daemon.
-Threads: the preparing thread's. The runtime has no call that counts tokens, and it tokenises special
-tokens wherever they stand: so lengths are bounds, and what a device writes is taken apart where it
-looks like a special token.
+Threads: the preparing thread's. The runtime has no call that counts tokens, and it tokenises
+special tokens wherever they stand: so lengths are bounds, and what a device writes is taken apart
+where it looks like a special token.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A frame becomes a choice between labels, or a refusal: this engine classifies and no more.
 
 In:  frames.     Out: `Request` for the step thread, `Measured` for the daemon.
-Threads: the preparing thread's. The classifier sees the device's own text: a template's constant part
-is told to a model that reads instructions, which this one does not.
+Threads: the preparing thread's. The classifier sees the device's own text: a template's constant
+part is told to a model that reads instructions, which this one does not.
 """
 
 from __future__ import annotations
