@@ -19,9 +19,10 @@ from hypothesis import strategies as st
 from edged.engine.gguf_file import GgufHeader
 from edged.errors import EngineUnusable
 from edged.spool.rows import Job
-from tools.fuzz import daemon, guided
+from edged.spool.table import Table
+from tools.fuzz import daemon, guided, spool
 from tools.fuzz.__main__ import TARGETS, main, run
-from tools.fuzz.mutate import LENGTH_MAX, mutated
+from tools.fuzz.mutate import LENGTH_MAX, mutated, overwritten
 from tools.fuzz.target import Target
 
 NAMED = {one.name: one for one in TARGETS}
@@ -60,6 +61,35 @@ def test_a_spool_with_changed_bytes_is_served_or_refused() -> None:
 @pytest.mark.broker
 def test_a_real_daemon_answers_every_prompt_and_says_nothing_else() -> None:
     assert not daemon.fuzzed(600, seed=1)
+
+
+def test_a_spool_that_nobody_changed_serves_all_its_prompts() -> None:
+    assert spool.promised(spool.spools()[0]) == spool.WAITING
+    assert spool.served_of(spool.spools()[0]) == spool.WAITING
+
+
+def test_one_changed_byte_costs_no_prompt_of_another_page() -> None:
+    whole, costs = spool.spools()[0], set[int]()
+    for page in set(spool.pages(whole)) - spool.leading():
+        data = bytearray(whole)
+        data[page * spool.PAGE_BYTES] ^= 0xFF
+        costs.add(spool.WAITING - spool.promised(bytes(data)))
+        spool.check_spool(bytes(data))
+    assert 0 in costs
+    assert len(costs) > 1
+
+
+def test_most_inputs_of_the_spool_serve_prompts() -> None:
+    random, whole = Random(5), [spool.spools()[0]]
+    served = [spool.served_of(overwritten(whole, [], random)) for _ in range(40)]
+    assert sum(count > 0 for count in served) > 20
+
+
+def test_a_spool_that_drops_every_prompt_in_silence_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Table, "unfinished", lambda table: [])
+    assert len(run(NAMED["spool"], 3, seed=1).findings) == 1
 
 
 @given(st.randoms(use_true_random=False))

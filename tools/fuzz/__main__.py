@@ -18,13 +18,16 @@ from pathlib import Path
 from random import Random
 from types import TracebackType
 
-from tools.fuzz import daemon, files, frames, guided, prompts
-from tools.fuzz.mutate import mutated
+from tools.fuzz import answers, daemon, files, frames, guided, prompts, spool
 from tools.fuzz.target import Target
 
-TARGETS = (*prompts.TARGETS, *frames.TARGETS, *files.TARGETS)
-# An input that takes longer is a finding.
-LONG_S = 2.0
+TARGETS = (
+    *prompts.TARGETS,
+    *frames.TARGETS,
+    *answers.TARGETS,
+    *files.TARGETS,
+    *spool.TARGETS,
+)
 # Where so many inputs take longer, one hangs: the process says where it is, and ends.
 WATCHED_INPUTS, WATCHED_S = 500, 300.0
 FINDINGS_MAX = 20
@@ -48,9 +51,10 @@ class Count:
 class Try:
     """One input under the clock; whatever it raises is a finding, and the run goes on."""
 
-    def __init__(self, count: Count, data: bytes) -> None:
+    def __init__(self, count: Count, data: bytes, long_s: float) -> None:
         self._count = count
         self._data = data
+        self._long_s = long_s
 
     def __enter__(self) -> None:
         """Start the clock."""
@@ -65,8 +69,8 @@ class Try:
         self._count.slowest_s = max(self._count.slowest_s, took_s)
         if isinstance(error, Exception):
             self._count.findings.setdefault(_where(error), self._data)
-        elif took_s > LONG_S:
-            self._count.findings.setdefault(f"over {LONG_S:.0f} s", self._data)
+        elif took_s > self._long_s:
+            self._count.findings.setdefault(f"over {self._long_s:.0f} s", self._data)
         return isinstance(error, Exception)
 
 
@@ -116,12 +120,12 @@ def run(target: Target, inputs: int, seed: int) -> Count:
     """Give a target so many inputs."""
     count, random, seeds = Count(), Random(f"{target.name} {seed}"), target.seeds()
     for number in range(inputs):
-        data = seeds[number] if number < len(seeds) else mutated(seeds, target.pieces, random)
+        data = seeds[number] if number < len(seeds) else target.change(seeds, target.pieces, random)
         if number % WATCHED_INPUTS == 0:
             faulthandler.dump_traceback_later(
                 WATCHED_S, exit=True, file=sys.__stderr__ or sys.stderr
             )
-        with Try(count, data):
+        with Try(count, data, target.long_s):
             target.check(data)
         if len(count.findings) >= FINDINGS_MAX:
             break

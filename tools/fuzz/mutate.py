@@ -11,6 +11,9 @@ from random import Random
 
 LENGTH_MAX = 100_000
 CHANGES_MAX = 6
+# Of the inputs that a disk makes, so many have bytes moved.
+MOVED_SHARE = 0.1
+SECTOR_BYTES = 512
 # What readers of text and of binary headers trip over.
 PIECES = (
     *(b"{", b"}", b"[", b"]", b'"', b"\\", b"\\u0000", b"\\ud800", b"\0", b"\xff", b"\xed\xa0\x80"),
@@ -39,6 +42,23 @@ def mutated(seeds: Sequence[bytes], pieces: Sequence[bytes], random: Random) -> 
     for _ in range(random.randint(1, CHANGES_MAX)):
         random.choice(_CHANGES)(data, seeds, pieces, random)
     return bytes(data[:LENGTH_MAX])
+
+
+def overwritten(seeds: Sequence[bytes], pieces: Sequence[bytes], random: Random) -> bytes:
+    """Return an input as a disk makes it: mostly as long as its seed, some bytes of it others."""
+    if random.random() < MOVED_SHARE:
+        return mutated(seeds, pieces, random)
+    data = bytearray(random.choice(seeds))
+    for _ in range(random.randint(1, CHANGES_MAX)):
+        random.choice((_flip, _set, _blank))(data, seeds, pieces, random)
+    return bytes(data)
+
+
+def _blank(data: bytearray, _: Sequence[bytes], __: Sequence[bytes], random: Random) -> None:
+    """Write a sector with zeros, or with noise."""
+    first = random.randrange(0, max(1, len(data)), SECTOR_BYTES)
+    length = len(data[first : first + SECTOR_BYTES])
+    data[first : first + length] = random.choice((bytes(length), random.randbytes(length)))
 
 
 def _flip(data: bytearray, _: Sequence[bytes], __: Sequence[bytes], random: Random) -> None:
