@@ -9,7 +9,7 @@ Does not know: the engine, the clock, the spool.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
 from edged.spool.rows import Row
@@ -46,6 +46,14 @@ class Queued:
     def in_turn(self, flows: Mapping[Flow, FlowRows]) -> Queue:
         """Return these rows as they would start."""
         return Queue(flows, self.now_s, self.turns, self.forecast_j)
+
+    def in_time(self, flows: Mapping[Flow, FlowRows], late: Set[int]) -> Queue:
+        """Return those of them that wait for no others, as they would start."""
+
+        def is_out(row: Row) -> bool:
+            return row.serial in late and not is_suspect(row)
+
+        return Queue(flows, self.now_s, self.turns, self.forecast_j, is_out)
 
     def together(self, flows: Mapping[Flow, FlowRows], late: Set[int]) -> Queue:
         """Return those of them that may run beside others, as they would start."""
@@ -90,16 +98,24 @@ def pick(
         return Picked((), queued.turns)
     queued = replace(queued, turns=queued.turns.among(flows.keys()))
     if late or any(one.suspects for one in flows.values()):
-        line = queued.in_turn(flows)
-        first = line.take()
-        if is_suspect(first) or not (running or any(row.serial not in late for row in _all(flows))):
-            alone = Picked((first.serial,), line.turns())
+        alone = _alone(queued, flows, late)
+        if alone is not None:
             return Picked((), queued.turns) if running else alone
     return _filled(batch, queued, able, late)
 
 
-def _all(flows: Mapping[Flow, FlowRows]) -> Iterator[Row]:
-    return itertools.chain.from_iterable(one.rows for one in flows.values())
+def _alone(queued: Queued, flows: Mapping[Flow, FlowRows], late: Set[int]) -> Picked | None:
+    """Return the row whose turn it is, if it has to run by itself.
+
+    A late one holds up no suspect: each would wait for the other.
+    """
+    line = queued.in_time(flows, late)
+    first = line.next()
+    if first is None:
+        line = queued.in_turn(flows)
+    elif not is_suspect(first):
+        return None
+    return Picked((line.take().serial,), line.turns())
 
 
 def _filled(batch: _Batch, queued: Queued, able: Mapping[Flow, FlowRows], late: Set[int]) -> Picked:

@@ -150,6 +150,7 @@ def test_whoever_gets_in_over_the_room_is_more_urgent_than_one_that_is_in(
         ("it waits for what runs", [queued(1, priority=9), running(2)], {1}, []),
         ("alone it runs", [queued(1)], {1}, [1]),
         ("of several the most urgent, one by one", [queued(1), queued(2, priority=9)], {1, 2}, [2]),
+        ("a suspect does not wait for a late one before it", [queued(1), suspect(2)], {1}, [2]),
         ("a suspect that is late still runs alone", [suspect(1), queued(2)], {1}, [1]),
     ],
 )
