@@ -104,6 +104,16 @@ class Candidate:
     stream: bool
     replace: str | None
 
+    @property
+    def is_plain(self) -> bool:
+        """Return whether nothing but its own id can stand in the way of this prompt."""
+        return self.replace is None and not (self.board_given and self.duplicate)
+
+    @property
+    def kept_fingerprint(self) -> str:
+        """Return it as the spool keeps it: with the packet id, where that tells equals apart."""
+        return f"{self.fingerprint} {self.packet}" if self.board_given else self.fingerprint
+
 
 @dataclass(frozen=True, slots=True)
 class Row:

@@ -231,7 +231,7 @@ class Table:
         room: Room,
         supersede: Callable[[Row], Settlement],
     ) -> Verdict:
-        if _is_plain(candidate) and room.has_rows and room.has_bytes:
+        if candidate.is_plain and room.has_rows and room.has_bytes:
             row = self._insert(candidate, now_s, room)
             if row is not None:
                 return Fresh(row)
@@ -277,7 +277,7 @@ class Table:
                 "SELECT serial FROM prompt WHERE client = ? AND fingerprint = ? AND board_given "
                 "AND state != 'delivered' ORDER BY serial DESC",
                 candidate.client,
-                _fingerprint(candidate),
+                candidate.kept_fingerprint,
             )
         return None if found is None else int(found[0])
 
@@ -336,7 +336,7 @@ class Table:
             (
                 candidate.client,
                 candidate.id,
-                _fingerprint(candidate),
+                candidate.kept_fingerprint,
                 candidate.board_given,
                 State.QUEUED,
                 now_s,
@@ -389,14 +389,3 @@ class Table:
         with closing(self._db.execute(statement, values)) as cursor:
             found: tuple[Any, ...] | None = cursor.fetchone()
             return found
-
-
-def _is_plain(candidate: Candidate) -> bool:
-    """Return whether nothing but its own id can stand in the way of a prompt."""
-    return candidate.replace is None and not (candidate.board_given and candidate.duplicate)
-
-
-def _fingerprint(candidate: Candidate) -> str:
-    """Return it as the table keeps it: with the packet id, where that tells equals apart."""
-    name = candidate.fingerprint
-    return f"{name} {candidate.packet}" if candidate.board_given else name
