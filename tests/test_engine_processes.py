@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,9 @@ from edged.engine.processes import OwnProcesses
 from tests.beside import beside
 from tests.engine_fixtures import Daemon, engine_process, write_config
 from tests.virtual_time import config_of
-from tools.simulation.engine import LOAD_S, Computed, preparer_of
+from tools.simulation.computed import Computed, preparer_of
+from tools.simulation.engine import LOAD_S
+from tools.simulation.health import Health
 from tools.simulation.loop import VirtualLoop, run_virtually
 from tools.simulation.processes import Engines
 
@@ -32,9 +35,14 @@ WAIT_S = 60.0
 class Unwatched:
     """Nobody looks at these engines."""
 
+    def __init__(self) -> None:
+        self.health = Health(time.monotonic, print)
+
     def given(self, *_: Any) -> None: ...
 
     def stepping(self, *_: Any) -> None: ...
+
+    def told(self, *_: Any) -> None: ...
 
     def ended(self, *_: Any) -> None: ...
 

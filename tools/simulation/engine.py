@@ -14,7 +14,6 @@ from dataclasses import replace
 from typing import Protocol
 
 from edged.config import Config
-from edged.engine.constraints import Constraints
 from edged.engine.frames import (
     Broken,
     Cancel,
@@ -28,22 +27,15 @@ from edged.engine.frames import (
     Prompt,
     Ready,
     Step,
+    Wish,
     Work,
     encode,
 )
 from edged.engine.inbox import Attached, Detached, Inbox
-from edged.engine.open_sim import FORMAT
-from edged.engine.opened import n_batch, n_cells, n_sequences
-from edged.engine.outlet import Outlet
-from edged.engine.pace import Pace
-from edged.engine.plan import Bounds
-from edged.engine.prepare import Preparer
 from edged.engine.protocol import PROTOCOL_VERSION, Foreign
-from edged.engine.schema import Lengths
-from edged.engine.sim import N_VOCAB, Sim, SimVocabulary, StepTime
 from edged.engine.stream import read_frame
-from edged.engine.worker import Worker
 from edged.errors import EngineLost, Refusal
+from tools.simulation.computed import Computed
 from tools.simulation.health import Health
 
 LOAD_S = 0.4
@@ -76,67 +68,6 @@ class Watcher(Protocol):
         """An engine that neither hangs nor stands still, and never did, is killed."""
 
 
-class _Collected(Outlet):
-    """The engine's end of a socket, written after the step."""
-
-    def __init__(self) -> None:
-        self.frames: list[Frame] = []
-
-    def send(self, frame: Frame) -> None:
-        self.frames.append(frame)
-
-    def taken(self) -> list[Frame]:
-        """Return what was collected, once."""
-        frames, self.frames = self.frames, []
-        return frames
-
-
-def preparer_of(config: Config) -> Preparer:
-    """Return what makes tokens of frames; engines may share it."""
-    words, model = SimVocabulary(), config.model
-    constraints = Constraints(words.guidance, N_VOCAB, Lengths())
-    tokens = model.context_tokens, config.engine.answer_tokens_default
-    return Preparer(words, FORMAT, constraints, *tokens)
-
-
-class Computed:
-    """The step loop of one engine, with a clock that its own steps turn."""
-
-    def __init__(self, config: Config, preparer: Preparer, timing: StepTime | None) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._slept_s = 0.0
-        self.outlet = _Collected()
-        self.preparer = preparer
-        backend = Sim(
-            n_cells=n_cells(config),
-            n_batch=n_batch(config),
-            n_sequences=n_sequences(config),
-            timing=timing,
-            sleep=self._sleep,
-        )
-        model, engine = config.model, config.engine
-        self.worker = Worker(
-            backend,
-            Bounds(n_batch(config), engine.chunk_tokens, engine.step_s_max),
-            Limits(model.context_tokens, model.sequences, engine.lease_s),
-            Pace(0.0002, 0.002),
-            canary=lambda worker: None,
-            clock=self.now_s,
-        )
-
-    def now_s(self) -> float:
-        """Return the engine's seconds."""
-        return self._loop.time() + self._slept_s
-
-    def _sleep(self, duration_s: float) -> None:
-        self._slept_s += duration_s
-
-    def took_s(self) -> float:
-        """Return what the last step took, once."""
-        slept_s, self._slept_s = self._slept_s, 0.0
-        return slept_s
-
-
 class NearEngine:
     """One engine process.
 
@@ -167,7 +98,7 @@ class NearEngine:
         self._held: list[Frame] = []
         self._writer: asyncio.StreamWriter | None = None
         self._life: asyncio.Task[None] | None = None
-        self._is_loaded = self._listens = False
+        self._is_loaded = self._listens = self._is_greeted = False
 
     def start(self) -> None:
         """Listen at once, load, serve."""
@@ -268,7 +199,8 @@ class NearEngine:
             self._listens = True
             await asyncio.sleep(LOAD_S)
             self._is_loaded = True
-            self._say(self._ready())
+            if self._is_greeted:
+                self._say(self._ready())
             self._changed()
             await self._step_for_ever()
 
@@ -283,18 +215,24 @@ class NearEngine:
         if isinstance(frame, Step):
             health = self._watcher.health
             health.stepped(self, frame.step_s, has_answered=bool(frame.outcomes))
-        elif not (isinstance(frame, Measured) or self.has_ended.is_set()):
+        elif self.has_ended.is_set():
+            return
+        elif isinstance(frame, Wish):
+            self._watcher.health.wished(self)
+        elif not isinstance(frame, Measured):
             self._watcher.health.spoke(self)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._writer is not None:
             self.hang_up()
-        self._writer, now_s = writer, self._computed.now_s()
+        self._writer, self._is_greeted, now_s = writer, False, self._computed.now_s()
         self._inbox.put(Attached(self._computed.outlet), now_s)
+        self._watcher.health.reached(self)
         await self._goes_on.wait()
         if self._writer is not writer:
             return
         self._say(Hello(PROTOCOL_VERSION, self.pid, spawned=True))
+        self._is_greeted = True
         if self._is_loaded:
             self._say(self._ready())
         self._watcher.health.connected(self)
@@ -306,6 +244,7 @@ class NearEngine:
                 if not isinstance(frame, Foreign):
                     self._hear(frame)
         if self._writer is writer:
+            self._watcher.health.let_go(self)
             self.hang_up()
 
     def _hear(self, frame: Frame) -> None:
@@ -315,6 +254,8 @@ class NearEngine:
                 self._watcher.health.works(self)
             self._watcher.given(frame, self._batch)
             self._batch[frame.id] = frame
+        if isinstance(frame, Go):
+            self._watcher.health.permitted(self)
         if self.is_frozen:
             self._held.append(frame)
         else:

@@ -49,12 +49,18 @@ class Silence:
         longest_s: the longest step of this connection; None: none is known.
         ready_s: when it served this connection first; None: not yet.
         is_told_to_end: whether the daemon sent SIGKILL.
+        waits: whether it asked for a permit of the power budget and has none yet.
+        reached_s: when the daemon reached it last.
+        lost_s: when the daemon let go of it; None: it did not, minus infinity: nobody knows.
     """
 
     since_s: float
     longest_s: float | None = None
     ready_s: float | None = None
     is_told_to_end: bool = False
+    waits: bool = False
+    reached_s: float = -math.inf
+    lost_s: float | None = None
 
     @property
     def allowed_s(self) -> float:
@@ -102,7 +108,21 @@ class Health:
         """The daemon has connected: it knows no step of this connection yet."""
         silence = self._silences[process]
         silence.since_s, silence.longest_s, silence.ready_s = self._clock(), None, None
+        silence.waits = False
+        if silence.reached_s == self._clock():
+            silence.lost_s = None
         self.changed(process)
+
+    def reached(self, process: Process) -> None:
+        """The daemon reaches it; while it stands still nobody sees how long the daemon waits."""
+        silence = self._silences[process]
+        silence.reached_s, silence.lost_s = self._clock(), -math.inf
+
+    def let_go(self, process: Process) -> None:
+        """The daemon has ended the connection: for it that is the engine's end."""
+        silence = self._silences.get(process)
+        if silence is not None and silence.lost_s is None:
+            silence.lost_s = self._clock()
 
     def works(self, process: Process) -> None:
         """An engine without work gets some."""
@@ -116,6 +136,16 @@ class Health:
     def spoke(self, process: Process) -> None:
         """The daemon has heard something."""
         self._silences[process].since_s = self._clock()
+
+    def wished(self, process: Process) -> None:
+        """It asks the power budget for a permit: until then its silence is the budget's."""
+        self.spoke(process)
+        self._silences[process].waits = True
+
+    def permitted(self, process: Process) -> None:
+        """It has its permit."""
+        self.spoke(process)
+        self._silences[process].waits = False
 
     def stepped(self, process: Process, step_s: float, *, has_answered: bool) -> None:
         """The daemon has heard of a step."""
@@ -146,7 +176,8 @@ class Health:
         now_s, ready_s = self._clock(), None if silence is None else silence.ready_s
         has_served = ready_s is not None and now_s - ready_s > REST_S - LOOK_S
         self._ends = 1 if has_served else self._ends + 1
-        self._ended_s, self._served_since_s = now_s, None
+        lost_s = None if silence is None else silence.lost_s
+        self._ended_s, self._served_since_s = now_s if lost_s is None else lost_s, None
 
     @property
     def served_s(self) -> float:
@@ -161,7 +192,9 @@ class Health:
         if silence is None or not (self.is_watched and process.is_sick and process.holds):
             return
         silent_s = self._clock() - silence.since_s
-        if silent_s > silence.allowed_s and not silence.is_told_to_end:
+        if silence.waits or silence.is_told_to_end:
+            return
+        if silent_s > silence.allowed_s:
             self._violated(f"an engine hung for {silent_s:.1f} s, {silence.allowed_s} s at most")
 
     def refused_as_down(self) -> None:

@@ -10,7 +10,8 @@ import signal
 from collections.abc import Callable
 
 from edged.config import Config
-from tools.simulation.engine import Computed, NearEngine, Watcher
+from tools.simulation.computed import Computed
+from tools.simulation.engine import NearEngine, Watcher
 
 # No process of this machine has such a number. Source: proc_sys_kernel(5), pid_max.
 FIRST_PID = 5_000_000

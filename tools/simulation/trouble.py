@@ -71,7 +71,7 @@ async def play(world: World, for_s: float, given: Sequence[str] | None = None) -
     await _ended(world, asking, breaking)
     await _calm(world)
     await _ended(world, looking)
-    if not kinds:
+    if not kinds and not world.is_metered:  # a power budget may keep even an urgent one waiting
         world.observer.check_answers()
 
 

@@ -32,8 +32,8 @@ from edged.power.outfit import Parts
 from tools.simulation import disk as disks
 from tools.simulation.broker import Broker
 from tools.simulation.clocks import Machine
+from tools.simulation.computed import Computed, preparer_of
 from tools.simulation.disk import Disk
-from tools.simulation.engine import Computed, preparer_of
 from tools.simulation.link import Network
 from tools.simulation.loop import StandsStillError, VirtualLoop, run_virtually
 from tools.simulation.meter import Meter
