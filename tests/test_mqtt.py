@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -173,16 +175,23 @@ def test_prompts_that_nobody_takes_stay_in_the_socket(tmp_path: Path) -> None:
         finish(scenario(broker, device))
 
 
+@asynccontextmanager
+async def flooded(broker: Mosquitto) -> AsyncIterator[Session]:
+    """Yield a session that took nothing of a flood at QoS 0, and has read all of it."""
+    async with board(broker_config(broker)) as session:
+        await session.connected()
+        publisher = flood(broker, qos=0)
+        assert await asyncio.to_thread(publisher.wait) == 0
+        await session.publish(to("heard/1"))
+        yield session
+
+
 @BROKER
 def test_prompts_at_qos_0_that_nobody_takes_keep_no_puback_from_being_read(
     tmp_path: Path,
 ) -> None:
     async def scenario(broker: Mosquitto) -> None:
-        async with board(broker_config(broker)) as session:
-            await session.connected()
-            publisher = flood(broker, qos=0)
-            assert await asyncio.to_thread(publisher.wait) == 0
-            await session.publish(to("heard/1"))
+        async with flooded(broker) as session:
             assert session.buffered == BUFFER_UNACKNOWLEDGED_MAX
             assert payloads(await session.deliveries()) == FLOOD_LINES[:GROUP_MAX]
 
@@ -194,18 +203,13 @@ def test_prompts_at_qos_0_that_nobody_takes_keep_no_puback_from_being_read(
 def test_a_flood_at_qos_0_is_told_once_with_how_many_were_dropped(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    dropped = len(FLOOD_LINES) - BUFFER_UNACKNOWLEDGED_MAX
+    told = f"{dropped} prompts of QoS 0 came faster than they are taken and were dropped: use QoS 1"
+
     async def scenario(broker: Mosquitto) -> None:
-        async with board(broker_config(broker)) as session:
-            await session.connected()
-            publisher = flood(broker, qos=0)
-            assert await asyncio.to_thread(publisher.wait) == 0
-            await session.publish(to("heard/1"))
+        async with flooded(broker) as session:
             await take(session, BUFFER_UNACKNOWLEDGED_MAX)
-            dropped = len(FLOOD_LINES) - BUFFER_UNACKNOWLEDGED_MAX
-            assert [text for text in caplog.messages if "dropped" in text] == [
-                f"{dropped} prompts of QoS 0 came faster than they are taken and were dropped: "
-                "use QoS 1"
-            ]
+            assert [text for text in caplog.messages if "dropped" in text] == [told]
 
     with Mosquitto(tmp_path, extra_config=QUICK) as broker:
         finish(scenario(broker))

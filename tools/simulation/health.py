@@ -20,8 +20,8 @@ LOOK_S = 1.0
 # After so many ends without an answer no other engine is started for so long.
 ENDS_MAX, PAUSE_S = 5, 30.0
 ROUNDING_S = 0.1
-# Between a refusal and its arrival lie a slow link and the commit of the prompts beside it.
-REFUSED_S_MAX = 10.0
+# Between a refusal and its arrival lie a slow link and two commits on a disk that stalls.
+REFUSED_S_MAX = 30.0
 
 
 class Process(Protocol):
