@@ -21,6 +21,7 @@ TEMPLATES = sorted(Path(__file__).parent.parent.glob("edged/models/*/templates/*
     [
         ("{", "not JSON"),
         ("[]", "JSON list"),
+        ('{"const": "\ud800"}', "not JSON"),
         ("true", "JSON boolean"),
         ({"foo": 1}, "'foo'"),
         ({"type": "object", "properties": {"a": {"nullable": True}}}, "schema.properties.a"),

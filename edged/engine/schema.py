@@ -126,7 +126,7 @@ def check(text: str, lengths: Lengths) -> Checked:
 
 
 def _parsed(text: str, lengths: Lengths) -> dict[str, Any]:
-    size_bytes = len(text.encode())
+    size_bytes = len(text.encode(errors="surrogatepass"))  # half a pair is refused below
     if size_bytes > lengths.schema_bytes_max:
         raise _bad(f"schema has {size_bytes} bytes; at most {lengths.schema_bytes_max} are allowed")
     try:
