@@ -132,11 +132,11 @@ def admit(submission: Submission, measured: Measured | None, context_tokens: int
     if measured is not None:
         _check_measured(job, measured, context_tokens)
         job = _counted(job, measured, context_tokens)
-    return candidate_of(replace(submission, job=job))
+    return candidate_of(submission, job)
 
 
-def candidate_of(submission: Submission) -> Candidate:
-    """Return a submission as the spool would take it."""
+def candidate_of(submission: Submission, job: Job) -> Candidate:
+    """Return a submission as the spool would take it, with what the engine is to do."""
     request, sender = submission.request, submission.sender
     assert sender.id is not None, "every submission is named"
     return Candidate(
@@ -146,7 +146,7 @@ def candidate_of(submission: Submission) -> Candidate:
         fingerprint=submission.fingerprint,
         packet=submission.packet,
         duplicate=submission.duplicate,
-        job=submission.job,
+        job=job,
         destination=sender.destination,
         ttl_s=submission.ttl_s,
         priority=submission.priority,
@@ -258,21 +258,26 @@ def _submission(
     inbound: Inbound, sender: Sender, request: Request, site: Site, board_given: bool
 ) -> Submission | Refused:
     rights = site.client(sender.client)
-    jobless = Submission(
+    ttl_s = _ttl_s(request, inbound, site.requests)
+    refusal: Refusal | None = None
+    try:
+        job = _job(request, site, rights)
+    except Refusal as found:  # perhaps by a template that is not in force any more
+        job, refusal = Job(Prompt()), found
+    submission = Submission(
         sender=sender,
         board_given=board_given,
         request=request,
-        job=Job(Prompt()),
+        job=job,
         fingerprint=fingerprint(inbound),
         packet=inbound.packet,
         duplicate=inbound.duplicate,
-        ttl_s=_ttl_s(request, inbound, site.requests),
+        ttl_s=ttl_s,
         priority=min(request.priority, rights.priority_max),
     )
-    try:
-        return replace(jobless, job=_job(request, site, rights))
-    except Refusal as refusal:  # perhaps by a template that is not in force any more
-        return Refused(sender, refusal, candidate_of(jobless))
+    if refusal is not None:
+        return Refused(sender, refusal, candidate_of(submission, job))
+    return submission
 
 
 def _job(request: Request, site: Site, rights: config.Client) -> Job:

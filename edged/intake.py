@@ -306,7 +306,9 @@ class Intake:
         except Refusal as refusal:
             tokens = 0 if measured is None else measured.prompt_tokens
             trim = trim_of(submission, refusal, tokens)
-            return trim or Refused(submission.sender, refusal, candidate_of(submission))
+            return trim or Refused(
+                submission.sender, refusal, candidate_of(submission, submission.job)
+            )
 
     def _tried(self, trim: Trim, trial: Submission, measured: Measured | None) -> Trim:
         if measured is None:

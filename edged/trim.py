@@ -53,7 +53,7 @@ class Trim:
     @property
     def found(self) -> Candidate | Refused:
         """Return the prompt as it is taken, or that it is refused."""
-        prompt = candidate_of(self.whole)
+        prompt = candidate_of(self.whole, self.whole.job)
         return self.best or Refused(self.whole.sender, self.refusal, prompt)
 
     @property

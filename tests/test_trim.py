@@ -45,7 +45,7 @@ def searched(trim: Trim, fitting: int) -> tuple[Trim, int]:
         trials += 1
         tokens = len(trial.job.prompt.messages)
         fits = tokens <= fitting
-        trim = trim.passed(candidate_of(trial), tokens) if fits else trim.failed()
+        trim = trim.passed(candidate_of(trial, trial.job), tokens) if fits else trim.failed()
     return trim, trials
 
 
