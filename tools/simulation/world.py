@@ -152,13 +152,14 @@ class World:
         life = self.life
         if life is None:
             return
-        self.observer.note("SIGTERM")
-        life.is_told_to_end = True
-        self.observer.health.is_watched = False
         for _ in range(600):  # a daemon that has just started listens for no signal yet
             if signal.SIGTERM in life.handlers or life.task.done():
                 break
             await asyncio.sleep(0.1)
+        # Not before: the faults may be over meanwhile, and then it is left to serve.
+        self.observer.note("SIGTERM")
+        life.is_told_to_end = True
+        self.observer.health.is_watched = False
         told_s = self.loop.time()
         if not life.task.done():
             life.handlers[signal.SIGTERM]()
