@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from edged.engine.frames import (
+    LENGTH,
     Delta,
     Frame,
     FromEngine,
@@ -31,8 +32,8 @@ from edged.engine.frames import (
     Step,
     Wire,
     Work,
+    decode,
     encode,
-    receive_frame,
 )
 from edged.engine.protocol import PROTOCOL_VERSION, Foreign
 from tools.board_processes import write_config as write_config
@@ -42,6 +43,20 @@ DEADLINE_S = 60.0
 # Seldom enough to leave the core to an engine that starts.
 LOOK_S = 0.005
 F = TypeVar("F", bound=FromEngine)
+
+
+def receive_frame(connection: socket.socket) -> Frame | Foreign | None:
+    """Return the next frame of a blocking socket, or None when the other side closed it."""
+    head = _received(connection, LENGTH.size)
+    body = head and _received(connection, LENGTH.unpack(head)[0])
+    return decode(body) if body else None
+
+
+def _received(connection: socket.socket, length: int) -> bytes:
+    """Return so many bytes; fewer where the other side closed before."""
+    with suppress(OSError):
+        return connection.recv(length, socket.MSG_WAITALL)
+    return b""
 
 
 @dataclass

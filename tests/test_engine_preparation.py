@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from edged.engine.arrivals import Arrivals
 from edged.engine.frames import (
     Cancel,
     Frame,
@@ -22,18 +23,17 @@ from edged.engine.frames import (
     Prompt,
     Work,
     encode,
-    receive_frame,
 )
 from edged.engine.inbox import Inbox, Item
 from edged.engine.intake import Intake
 from edged.engine.link import Link
 from edged.engine.outlet import Outlet
-from edged.engine.preparation import WAITING_MAX, Preparation
+from edged.engine.preparation import SHORT_CHARACTERS, WAITING_MAX, Preparation
 from edged.engine.protocol import TRIM_S_MAX, Foreign
 from edged.engine.sequence import Sequence
 from edged.errors import Refusal
 from edged.unix_socket import listening
-from tests.engine_fixtures import work
+from tests.engine_fixtures import receive_frame, work
 
 WAIT_S = 30.0
 
@@ -44,8 +44,12 @@ class Slow:
 
     begun: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     may_end: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+    may_be_measured: threading.Semaphore = field(default_factory=threading.Semaphore)
 
     def measured(self, frame: Measure) -> Measured:
+        if frame.id == "other":
+            with self.may_be_measured:
+                return Measured(frame.id, 7)
         return Measured(frame.id, 7)
 
     def sequence(self, frame: Work, arrived_s: float) -> Sequence:
@@ -63,8 +67,7 @@ class Scene:
     daemon: socket.socket
 
     def put(self, *frames: Work | Measure | Cancel, ago_s: float = 0.0) -> None:
-        for frame in frames:
-            self.preparation.put(frame, self.outlet, time.monotonic() - ago_s)
+        self.preparation.put(frames, self.outlet, time.monotonic() - ago_s)
 
     def begin(self, id: str) -> None:
         """Have work prepared, and return as soon as that has begun."""
@@ -77,6 +80,10 @@ class Scene:
 
     def heard(self) -> Frame | Foreign | None:
         return receive_frame(self.daemon)
+
+    def heard_at_once(self) -> list[Frame | Foreign]:
+        """Return what the next write brings."""
+        return Arrivals(self.daemon).read() or []
 
 
 def told(inbox: Inbox, count: int) -> list[str]:
@@ -173,3 +180,28 @@ def test_measures_behind_more_than_a_daemon_waits_for_are_left(scene: Scene) -> 
     scene.told(WAITING_MAX + 1)
     scene.put(Measure("next", Prompt(payload="x")), ago_s=-WAIT_S)
     assert scene.heard() == Measured("next", 7)
+
+
+def test_measures_that_are_alike_are_answered_in_one_write(scene: Scene) -> None:
+    scene.begin("before")
+    scene.put(*(Measure(str(n), Prompt(payload="x")) for n in range(5)), ago_s=-WAIT_S)
+    scene.slow.may_end.release()
+    assert [one.id for one in scene.heard_at_once() if isinstance(one, Measured)] == list("01234")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Measure("other", Prompt(payload="x"), schema="{}"),
+        Measure("other", Prompt(payload="x" * (SHORT_CHARACTERS + 1))),
+    ],
+    ids=["whose schema may be compiled for long", "with a long text"],
+)
+def test_an_answer_waits_for_no_measure(scene: Scene, other: Measure) -> None:
+    scene.begin("before")
+    scene.put(Measure("quick", Prompt(payload="x")), other, ago_s=-WAIT_S)
+    scene.slow.may_be_measured.acquire()
+    scene.slow.may_end.release()
+    assert scene.heard() == Measured("quick", 7)
+    scene.slow.may_be_measured.release()
+    assert scene.heard() == Measured("other", 7)

@@ -9,7 +9,7 @@ Does not know: MQTT, rows, watts.
 
 from __future__ import annotations
 
-import socket
+import functools
 import struct
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
@@ -17,7 +17,6 @@ from typing import Annotated, Literal
 from pydantic import Field, FiniteFloat, TypeAdapter, ValidationError
 
 from edged.engine.protocol import Foreign, left_or_lost
-from edged.errors import EngineLost
 
 OnCap = Literal["close", "error"]
 
@@ -354,10 +353,17 @@ _FRAMES: TypeAdapter[Frame] = TypeAdapter(Annotated[Frame, Field(discriminator="
 
 def encode(frame: Frame) -> bytes:
     """Return the frame with its length in front."""
-    body = _FRAMES.dump_json(frame)
+    kind: type = type(frame)
+    body = _writer(kind).dump_json(frame)
     if len(body) > FRAME_BYTES_MAX:
         raise ValueError(f"a frame of {len(body)} bytes is over {FRAME_BYTES_MAX}")
     return LENGTH.pack(len(body)) + body
+
+
+@functools.cache
+def _writer(kind: type) -> TypeAdapter[Frame]:
+    """Return what writes one kind of frame: it need not find out which one it has."""
+    return TypeAdapter(kind)
 
 
 def decode(body: bytes) -> Frame | Foreign:
@@ -370,31 +376,3 @@ def decode(body: bytes) -> Frame | Foreign:
         return _FRAMES.validate_json(body)
     except ValidationError as error:
         return left_or_lost(error)
-
-
-def receive_frame(connection: socket.socket) -> Frame | Foreign | None:
-    """Return the next frame of a blocking socket, or None when the other side closed it.
-
-    Raises:
-        EngineLost: the stream carries something else.
-    """
-    if (head := _receive_exactly(connection, LENGTH.size)) is None:
-        return None
-    (length,) = LENGTH.unpack(head)
-    if length > FRAME_BYTES_MAX:
-        raise EngineLost(f"a frame of {length} bytes is over {FRAME_BYTES_MAX}")
-    body = _receive_exactly(connection, length)
-    return None if body is None else decode(body)
-
-
-def _receive_exactly(connection: socket.socket, length: int) -> bytes | None:
-    parts = bytearray()
-    while len(parts) < length:
-        try:
-            part = connection.recv(length - len(parts))
-        except OSError:
-            return None
-        if not part:
-            return None
-        parts += part
-    return bytes(parts)

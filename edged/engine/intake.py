@@ -13,17 +13,10 @@ import logging
 import selectors
 import socket
 import time
+from collections.abc import Sequence
 
-from edged.engine.frames import (
-    Cancel,
-    Frame,
-    Go,
-    Hello,
-    Limits,
-    Measure,
-    Work,
-    receive_frame,
-)
+from edged.engine.arrivals import Arrivals
+from edged.engine.frames import Cancel, Frame, Go, Hello, Limits, Measure, Work
 from edged.engine.inbox import Attached, Detached, Inbox
 from edged.engine.link import Link
 from edged.engine.outlet import SEND_S_MAX, Outlet
@@ -45,6 +38,7 @@ class Intake:
         self._inbox = inbox
         self._preparation = preparation
         self._connection: socket.socket | None = None
+        self._arrivals: Arrivals | None = None
         self._outlet: Outlet | None = None
         self._wake_reader, self._wake_writer = socket.socketpair()
         self._selector = selectors.DefaultSelector()
@@ -73,9 +67,9 @@ class Intake:
     def _accept(self) -> None:
         connection, _ = self._listener.accept()
         self._drop_daemon()
-        # Bounds both a daemon that stops reading and one that stops in the middle of a frame.
+        # Bounds a daemon that stops reading.
         connection.settimeout(SEND_S_MAX)
-        self._connection = connection
+        self._connection, self._arrivals = connection, Arrivals(connection)
         self._outlet = Outlet(connection)
         self._selector.register(connection, selectors.EVENT_READ)
         self._inbox.put(Attached(self._outlet), time.monotonic())
@@ -92,30 +86,35 @@ class Intake:
         self._connection = self._outlet = None
 
     def _read(self) -> None:
-        if self._connection is None or self._outlet is None:
+        if self._arrivals is None or self._outlet is None:
             return
         try:
-            frame = receive_frame(self._connection)
+            frames = self._arrivals.read()
         except EngineLost as error:
             log.warning("the daemon is disconnected: %s", error)
-            frame = None
-        if frame is None:
+            frames = None
+        if frames is None:
             self._drop_daemon()
         else:
-            self._take(frame, self._outlet)
+            self._take(frames, self._outlet)
 
-    def _take(self, frame: Frame | Foreign, outlet: Outlet) -> None:
+    def _take(self, frames: Sequence[Frame | Foreign], outlet: Outlet) -> None:
         now_s = time.monotonic()
+        for frame in frames:
+            self._heed(frame, now_s)
+        if self._outlet is outlet:  # it is served still
+            prepared = [frame for frame in frames if isinstance(frame, Measure | Work | Cancel)]
+            self._preparation.put(prepared, outlet, now_s)
+
+    def _heed(self, frame: Frame | Foreign, now_s: float) -> None:
         match frame:
             case Hello(version) if not speaks(version, PROTOCOL_VERSION):
                 why = too_far(version, PROTOCOL_VERSION)
                 log.warning("the daemon is not served: %s; restart the older of both", why)
                 self._drop_daemon()
-            case Measure() | Work() | Cancel():
-                self._preparation.put(frame, outlet, now_s)
             case Limits() | Go():
                 self._inbox.put(frame, now_s)
-            case Hello() | Foreign():
+            case Measure() | Work() | Cancel() | Hello() | Foreign():
                 pass
             case _:
                 log.debug("no answer to %s", frame.kind)

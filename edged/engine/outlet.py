@@ -22,11 +22,11 @@ class Outlet:
         self._connection = connection
         self._turn = threading.Lock()
 
-    def send(self, frame: Frame) -> None:
-        """Send a frame; where that fails, end the connection for its reader to see."""
+    def send(self, *frames: Frame) -> None:
+        """Send frames in one write; where that fails, end the connection for its reader to see."""
         with self._turn:
             try:
-                self._connection.sendall(encode(frame))
+                self._connection.sendall(b"".join(map(encode, frames)))
             except OSError:
                 self._shut()
 

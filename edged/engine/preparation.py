@@ -1,4 +1,4 @@
-"""What waits to be prepared, and the thread that prepares it, one after the other.
+"""What waits to be prepared, and the thread that prepares it, in order of arrival.
 
 In:  `Work`, `Measure` and `Cancel` frames of the intake thread.     Out: prepared work to the
 inbox; `Measured` straight back to the daemon.
@@ -12,7 +12,9 @@ import logging
 import threading
 import time
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice, takewhile
 from typing import Protocol
 
 from edged.engine.frames import Cancel, Measure, Measured, Outcome, Work
@@ -27,6 +29,11 @@ log = logging.getLogger(__name__)
 
 # So many frames are more than a daemon waits for: a measure behind them is not answered.
 WAITING_MAX = 256
+# Measures that are answered in one write: so many at most, each but the first no longer than this.
+# No answer is held back for longer: a daemon waits 50 ms, and a long text takes some of them.
+TOGETHER_MAX = 64
+SHORT_CHARACTERS = 2048
+HELD_S = 0.005
 
 
 class Preparing(Protocol):
@@ -66,14 +73,15 @@ class Preparation:
         """Answer requests from now on; before, the vocabulary was not there."""
         self._preparer = preparer
 
-    def put(self, frame: Work | Measure | Cancel, outlet: Outlet, at_s: float) -> None:
-        """Have a frame prepared; a cancel waits only for the work that it means."""
+    def put(self, frames: Iterable[Work | Measure | Cancel], outlet: Outlet, at_s: float) -> None:
+        """Have frames prepared; a cancel waits only for the work that it means."""
         with self._changed:
-            if isinstance(frame, Cancel) and not self._has(frame.id):
-                self._inbox.put(frame, at_s)
-            elif not (isinstance(frame, Measure) and len(self._waiting) >= WAITING_MAX):
-                self._waiting.append(_Waiting(frame, outlet, at_s))
-                self._changed.notify()
+            for frame in frames:
+                if isinstance(frame, Cancel) and not self._has(frame.id):
+                    self._inbox.put(frame, at_s)
+                elif not (isinstance(frame, Measure) and len(self._waiting) >= WAITING_MAX):
+                    self._waiting.append(_Waiting(frame, outlet, at_s))
+            self._changed.notify()
 
     def forget(self) -> None:
         """Leave everything: its daemon has gone. Nothing of it comes to the inbox from now on."""
@@ -88,38 +96,59 @@ class Preparation:
 
     def run(self) -> None:
         """Prepare until `close`."""
-        while (first := self._first()) is not None:
+        while firsts := self._firsts():
+            first = firsts[0]
             match first.frame:
-                case Measure() as measure:
-                    self._measure(measure, first)
-                    self._pass(first, None)
+                case Measure():
+                    self._measure(firsts)
+                    self._pass(firsts, None)
                 case Work() as work:
-                    self._pass(first, self._prepared(work, first.at_s))
+                    self._pass(firsts, self._prepared(work, first.at_s))
                 case Cancel() as cancel:
-                    self._pass(first, cancel)
+                    self._pass(firsts, cancel)
 
     def _has(self, id: str) -> bool:
         works = (one.frame for one in self._waiting if isinstance(one.frame, Work))
         return any(work.id == id for work in works)
 
-    def _first(self) -> _Waiting | None:
+    def _firsts(self) -> list[_Waiting]:
+        """Wait for the first one, and return it with those that are answered with it.
+
+        Nothing once this is closed.
+        """
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._is_closed)
-            return None if self._is_closed else self._waiting[0]
+            if self._is_closed:
+                return []
+            first = self._waiting[0]
+            alike = takewhile(lambda one: _are_answered_together(first, one), self._waiting)
+            return list(islice(alike, TOGETHER_MAX)) or [first]
 
-    def _pass(self, first: _Waiting, item: Sequence | Request | Outcome | Cancel | None) -> None:
-        """Hand on what became of the first one, unless its daemon has gone meanwhile."""
+    def _pass(
+        self, firsts: list[_Waiting], item: Sequence | Request | Outcome | Cancel | None
+    ) -> None:
+        """Hand on what became of the first ones, unless their daemon has gone meanwhile."""
         with self._changed:
-            if self._waiting and self._waiting[0] is first:
+            if not self._waiting or self._waiting[0] is not firsts[0]:
+                return
+            for _ in firsts:
                 self._waiting.popleft()
-                if item is not None:
-                    self._inbox.put(item, first.at_s)
+            if item is not None:
+                self._inbox.put(item, firsts[0].at_s)
 
-    def _measure(self, measure: Measure, first: _Waiting) -> None:
+    def _measure(self, waiting: list[_Waiting]) -> None:
         if self._preparer is None:
-            log.debug("no answer to %s before the model is loaded", measure.kind)
-        elif time.monotonic() - first.at_s <= TRIM_S_MAX:  # nobody waits for a later one
-            first.outlet.send(self._preparer.measured(measure))
+            log.debug("no answer to a measure before the model is loaded")
+            return
+        measured: list[Measured] = []
+        began_s = since_s = time.monotonic()
+        for one in waiting:
+            if isinstance(one.frame, Measure) and began_s - one.at_s <= TRIM_S_MAX:
+                measured.append(self._preparer.measured(one.frame))  # nobody waits for later ones
+            if time.monotonic() - since_s > HELD_S:
+                one.outlet.send(*measured)
+                measured, since_s = [], time.monotonic()
+        waiting[0].outlet.send(*measured)
 
     def _prepared(self, work: Work, arrived_s: float) -> Sequence | Request | Outcome:
         try:
@@ -128,3 +157,25 @@ class Preparation:
             return self._preparer.sequence(work, arrived_s)
         except Refusal as refusal:
             return Outcome(work.id, "failed", reason=refusal.reason, detail=refusal.detail)
+
+
+def _are_answered_together(first: _Waiting, one: _Waiting) -> bool:
+    """Return whether one measure may wait for the other: no compiling is between them."""
+    return (
+        isinstance(first.frame, Measure)
+        and isinstance(one.frame, Measure)
+        and one.outlet is first.outlet
+        and (one.frame.schema, one.frame.wire) == (first.frame.schema, first.frame.wire)
+        and _characters(one.frame) <= SHORT_CHARACTERS
+    )
+
+
+def _characters(measure: Measure) -> int:
+    prompt = measure.prompt
+    texts = (
+        prompt.root,
+        prompt.payload,
+        prompt.suffix,
+        *(turn.content for turn in prompt.messages),
+    )
+    return sum(map(len, texts))

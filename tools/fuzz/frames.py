@@ -11,6 +11,7 @@ import socket
 
 from edged.admin.wire import read_ask
 from edged.contract import Destination
+from edged.engine.arrivals import Arrivals
 from edged.engine.constraints import Constraints
 from edged.engine.frames import (
     FRAME_BYTES_MAX,
@@ -20,7 +21,6 @@ from edged.engine.frames import (
     Wire,
     decode,
     encode,
-    receive_frame,
 )
 from edged.engine.prepare import written_schema
 from edged.engine.protocol import Foreign
@@ -53,7 +53,8 @@ def check_stream(data: bytes) -> None:
         theirs.shutdown(socket.SHUT_WR)
         ours.settimeout(5.0)
         try:
-            while receive_frame(ours) is not None:
+            arrivals = Arrivals(ours)
+            while arrivals.read() is not None:
                 continue
         except EngineLost:
             return

@@ -27,8 +27,8 @@ class _Collected(Outlet):
     def __init__(self) -> None:
         self.frames: list[Frame] = []
 
-    def send(self, frame: Frame) -> None:
-        self.frames.append(frame)
+    def send(self, *frames: Frame) -> None:
+        self.frames += frames
 
     def taken(self) -> list[Frame]:
         """Return what was collected, once."""
