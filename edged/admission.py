@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 from edged import config
 from edged.contract import (
@@ -27,6 +27,10 @@ from edged.site import Site
 from edged.spool.rows import Candidate, Job
 from edged.templates import Template
 from edged.topics import LEVELS_MAX, Address, is_id, is_publishable, matches
+
+# What most prompts are sampled with, and the keys of one that says otherwise.
+GREEDY = Sampling()
+_SAMPLED = frozenset(field.name for field in fields(Sampling))
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +180,7 @@ def _counted(job: Job, measured: Measured, context_tokens: int) -> Job:
     """Return the job with its tokens: the power budget wants to know them before it runs."""
     room = context_tokens - measured.prompt_tokens
     most = job.max_tokens or measured.answer_tokens_max or room
-    return replace(job, prompt_tokens=measured.prompt_tokens, answer_tokens=min(most, room))
+    return job.counted(measured.prompt_tokens, min(most, room))
 
 
 def _check_measured(job: Job, measured: Measured, context_tokens: int) -> None:
@@ -328,6 +332,8 @@ def _prompt(
 
 
 def _sampling(request: Request) -> Sampling:
+    if _SAMPLED.isdisjoint(request.model_fields_set):
+        return GREEDY
     return Sampling(
         temperature=request.temperature,
         top_p=request.top_p,
