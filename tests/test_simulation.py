@@ -39,8 +39,8 @@ def test_a_seed_keeps_the_promises(seed: int) -> None:
 # an engine that was killed for its silence while answers waited for the disk; prompts that did not
 # start, nor expire, while their PUBACK waited for a silent link; a start that outlasted the
 # deadline on a full disk; a timer so short that its end was its begin. At 2172 the observer was
-# wrong: what a hung engine had until now had not waited; at 11188 the world was: a daemon that it had
-# not told to end yet counted as ending.
+# wrong: what a hung engine had until now had not waited. At 11188 the world was: a daemon that it
+# had not told to end yet counted as ending.
 @pytest.mark.parametrize("seed", [9, 32, 402, 1023, 1098, 2172, 5127, 6587, 9223, 11188])
 def test_a_seed_that_found_a_fault_keeps_the_promises(seed: int) -> None:
     assert run_seed(seed, 3.0).violations == ()
