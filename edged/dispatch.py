@@ -334,10 +334,11 @@ class Dispatch:
     async def _requeue(self, problem: str) -> None:
         """The engine died: queue its batch again, or give up on what it died with too often."""
         serials = list(self._running)
-        cancelled = {row for row, run in self._running.items() if run.stopped_as == "cancelled"}
         for running in self._running.values():
             self._power.account.waste(running.joules)
             self.line.correct(running.row, running.forecast_j, running.joules)
+            if running.stopped_as is not None:  # the engine did not live to say so
+                self._ends.put(running.row, running.stopped_as)
         self._running.clear()
         if not serials:
             return
@@ -346,14 +347,12 @@ class Dispatch:
         for row in (self._spool.rows.get(serial) for serial in serials):
             if row is not None:
                 self._diary.requeued(row, problem)
-                if row.serial in cancelled:  # the engine did not live to say so
-                    self._ends.put(row, "cancelled")
         limit = self._config.spool.attempts_max
         detail = f"the engine ended {limit} times with this prompt in its batch: {problem}"
         hopeless = {
             row.serial: self._answers.failed(row, detail)
             for row in self._spool.rows.values()
-            if row.attempts >= limit and row.state is State.QUEUED
+            if row.attempts >= limit and row.state is State.QUEUED and row.serial not in self._ends
         }
         await self._settle(hopeless)
 

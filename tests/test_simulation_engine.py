@@ -13,7 +13,7 @@ import pytest
 from edged.config import Config
 from edged.dispatch import NOTE_S, Dispatch
 from edged.engine.frames import Delta, Outcome, Step
-from edged.engine.patience import HANG_S
+from edged.engine.patience import HANG_S, HANG_S_UNKNOWN
 from edged.engine.processes import KILL_S_MAX
 from tests.simulation_fixtures import LONG, ask, played
 from tools.simulation.devices import SCHEMA
@@ -211,6 +211,37 @@ def test_a_cancel_outlives_the_engine_that_was_to_obey_it() -> None:
         world.broker.publish(Message(f"{BOARD}/cancel/tester/asked", b""))
         await world.passing(60.0)
         assert (asked.event, asked.deaths) == ("cancelled", 1)
+
+    played(play)
+
+
+def test_a_cancel_outlives_its_deadline_while_the_disk_hears_of_the_engine_s_end() -> None:
+    async def play(world: World) -> None:
+        assert world.engines is not None
+        assert world.engines.current is not None
+        asked = ask(world, "asked", schema=LONG, ttl_s=10)
+        late = ask(world, "late", schema=LONG, ttl_s=20)  # somebody looks who is overdue
+        await world.passing(0.1)
+        world.engines.current.hang()
+        world.broker.publish(Message(f"{BOARD}/cancel/tester/asked", b""))
+        await world.passing(1.0)
+        world.stall_disk(30.0)
+        world.engines.current.end()
+        await world.passing(60.0)
+        assert (asked.event, late.event) == ("cancelled", "expired")
+
+    played(play)
+
+
+def test_what_is_cancelled_while_it_ends_its_last_engine_is_no_error() -> None:
+    async def play(world: World) -> None:
+        assert world.engines is not None
+        asked = ask(world, "asked", f"pallet {HANGS}")
+        await world.passing(HANG_S_UNKNOWN + 10.0)
+        assert asked.deaths == 1
+        world.broker.publish(Message(f"{BOARD}/cancel/tester/asked", b""))
+        await world.passing(60.0)
+        assert (asked.event, asked.deaths) == ("cancelled", 2)
 
     played(play)
 
