@@ -5,7 +5,10 @@ Method: a daemon with one fault of its own, in a seed; the observer names the pr
 
 from __future__ import annotations
 
+import asyncio
+import socket
 from collections.abc import Collection, Sequence
+from contextlib import closing
 
 import pytest
 
@@ -24,9 +27,11 @@ from edged.spool.queue import Spool
 from edged.spool.rows import Row
 from edged.spool.table import Table
 from edged.spool.unfinished import Unfinished
+from tests.simulation_fixtures import played
+from tools.simulation.health import Health
 from tools.simulation.seeds import run_seed
 from tools.simulation.trouble import play
-from tools.simulation.world import simulate
+from tools.simulation.world import World, simulate
 
 pytestmark = pytest.mark.model  # the whole daemon, with a simulated engine
 MINUTES = 0.3
@@ -171,3 +176,28 @@ def test_work_for_an_engine_that_was_told_to_end_is_seen(monkeypatch: pytest.Mon
     monkeypatch.setattr(EngineClient, "_until_gone", forget)
     found = simulate(2, lambda world: play(world, 180.0, ["engine-held"]))
     assert "an engine that was told to end gets work" in "\n".join(found.violations)
+
+
+def test_an_exception_that_nobody_handles_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise LookupError("of the simulation")
+
+    monkeypatch.setattr(Health, "reached", fail)
+    assert "nobody handles LookupError('of the simulation')" in violations(1)
+
+
+# Between a connection and the engine's first look at it lie as many turns of the event loop.
+@pytest.mark.parametrize("turns", [2, 3])
+def test_who_connects_to_an_engine_that_ends_is_cut_off(turns: int) -> None:
+    async def play(world: World) -> None:
+        assert world.engines is not None
+        assert world.engines.current is not None
+        with closing(socket.socket(socket.AF_UNIX)) as link:
+            link.connect(str(world.engines.current._config.engine_socket))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            world.engines.current.end()
+            await world.passing(1.0)
+            assert link.recv(1, socket.MSG_DONTWAIT) == b""
+
+    played(play)

@@ -223,6 +223,9 @@ class NearEngine:
             self._watcher.health.spoke(self)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.has_ended.is_set():  # in the moment between the connection and this
+            writer.transport.abort()
+            return
         if self._writer is not None:
             self.hang_up()
         self._writer, self._is_greeted, now_s = writer, False, self._computed.now_s()

@@ -98,6 +98,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         now_s: its clock.
         turns: how often it looked for work; between two turns the process may be cut off anywhere.
         on_turn: called before each turn.
+        on_unhandled: called with what nobody handles: of itself asyncio only logs it.
         job: runs what belongs in a thread; says after how many seconds its result comes.
         signals: what is to be called for a signal.
     """
@@ -106,6 +107,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self.now_s = 0.0
         self.turns = 0
         self.on_turn: Callable[[], None] = lambda: None
+        self.on_unhandled: Callable[[str], None] = lambda what: None
         self.job: Callable[[Callable[[], object]], float] = _at_once
         self.signals: dict[int, Callable[[], object]] = {}
         self._tasks = itertools.count(1)
@@ -115,6 +117,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         selector.loop = self
         super().__init__(selector)
         self.set_task_factory(_counted)
+        self.set_exception_handler(_unhandled)
 
     def time(self) -> float:
         """Return virtual seconds."""
@@ -195,3 +198,12 @@ def _at_once(run: Callable[[], object]) -> float:
 def _counted(loop: asyncio.AbstractEventLoop, coroutine: Any, **named: Any) -> asyncio.Task[Any]:
     assert isinstance(loop, VirtualLoop)
     return _CountedTask(coroutine, place=loop.next_task(), loop=loop, **named)
+
+
+def _unhandled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    assert isinstance(loop, VirtualLoop)
+    error = context.get("exception")
+    if isinstance(error, asyncio.CancelledError):
+        return  # a stream's task was cancelled: that is no fault
+    loop.default_exception_handler(context)
+    loop.on_unhandled(f"nobody handles {error!r}: {context['message']}")

@@ -116,6 +116,7 @@ class World:
         self._dead: list[asyncio.Task[None]] = []
         loop.on_turn = self._on_turn
         loop.job = self._job
+        loop.on_unhandled = self.observer.violated
 
     # Lives of the daemon.
 
@@ -373,17 +374,18 @@ def simulate(
     random.seed(seed)  # the jitter of reconnects comes from there
     folder = Path(tempfile.mkdtemp(prefix="es-", dir=MEMORY if MEMORY.is_dir() else None))
 
-    async def whole(loop: VirtualLoop) -> Found:
+    async def whole(loop: VirtualLoop) -> Observer:
         world = World(loop, folder, seed)
         world.observer.log = log
         with _virtual_paho(loop), world.disk.watched(), closing(world.network):
             await play(world)
-        observer = world.observer
-        return Found(seed, tuple(observer.violations), dict(observer.counts), observer.digest)
+        return world.observer
 
     try:
-        return run_virtually(whole)
+        observer = run_virtually(whole)
     except StandsStillError as error:
         return Found(seed, (str(error),), {}, "")
     finally:
         shutil.rmtree(folder)
+    # Not before: what is left at the end may fail, too.
+    return Found(seed, tuple(observer.violations), dict(observer.counts), observer.digest)
