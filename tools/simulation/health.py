@@ -52,6 +52,7 @@ class Silence:
         waits: whether it asked for a permit of the power budget and has none yet.
         reached_s: when the daemon reached it last.
         lost_s: when the daemon let go of it; None: it did not, minus infinity: nobody knows.
+        is_met: whether this daemon has started it, or reached it; else it cannot know of its end.
     """
 
     since_s: float
@@ -61,6 +62,7 @@ class Silence:
     waits: bool = False
     reached_s: float = -math.inf
     lost_s: float | None = None
+    is_met: bool = False
 
     @property
     def allowed_s(self) -> float:
@@ -90,7 +92,7 @@ class Health:
         """Another daemon: it knows nothing of the ends before it, and of no step."""
         self.is_watched, self._ends = True, 0
         for silence in self._silences.values():
-            silence.is_told_to_end = False
+            silence.is_told_to_end = silence.is_met = False
 
     # What happens to an engine.
 
@@ -102,7 +104,7 @@ class Health:
         if self._ends >= ENDS_MAX and pause_s < PAUSE_S - ROUNDING_S:
             self._violated(f"an engine is started {pause_s:.1f} s after {self._ends} ends in a row")
         if process is not None:
-            self._silences[process] = Silence(self._clock())
+            self._silences[process] = Silence(self._clock(), is_met=True)
 
     def connected(self, process: Process) -> None:
         """The daemon has connected: it knows no step of this connection yet."""
@@ -116,7 +118,7 @@ class Health:
     def reached(self, process: Process) -> None:
         """The daemon reaches it; while it stands still nobody sees how long the daemon waits."""
         silence = self._silences[process]
-        silence.reached_s, silence.lost_s = self._clock(), -math.inf
+        silence.reached_s, silence.lost_s, silence.is_met = self._clock(), -math.inf, True
 
     def let_go(self, process: Process) -> None:
         """The daemon has ended the connection: for it that is the engine's end."""
@@ -173,11 +175,14 @@ class Health:
     def ended(self, process: Process | None) -> None:
         """An engine has ended; None: one that never listened."""
         silence = None if process is None else self._silences.pop(process, None)
+        self._served_since_s = None
+        if silence is not None and not silence.is_met:
+            return
         now_s, ready_s = self._clock(), None if silence is None else silence.ready_s
         has_served = ready_s is not None and now_s - ready_s > REST_S - LOOK_S
         self._ends = 1 if has_served else self._ends + 1
         lost_s = None if silence is None else silence.lost_s
-        self._ended_s, self._served_since_s = now_s if lost_s is None else lost_s, None
+        self._ended_s = now_s if lost_s is None else lost_s
 
     @property
     def served_s(self) -> float:
