@@ -102,9 +102,10 @@ class Intake:
         now_s = time.monotonic()
         for frame in frames:
             self._heed(frame, now_s)
-        if self._outlet is outlet:  # it is served still
-            prepared = [frame for frame in frames if isinstance(frame, Measure | Work | Cancel)]
-            self._preparation.put(prepared, outlet, now_s)
+            if self._outlet is not outlet:
+                return  # its daemon is not served
+        prepared = [frame for frame in frames if isinstance(frame, Measure | Work | Cancel)]
+        self._preparation.put(prepared, outlet, now_s)
 
     def _heed(self, frame: Frame | Foreign, now_s: float) -> None:
         match frame:
