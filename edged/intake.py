@@ -37,6 +37,7 @@ from edged.engine.frames import Measured
 from edged.engine.protocol import MEASURE_S_MAX, TRIM_S_MAX
 from edged.entry import Entry
 from edged.errors import BrokerGone, Refusal
+from edged.first_of import all_of
 from edged.mqtt import Delivery, Session
 from edged.orders.kept import Mode
 from edged.site import Site
@@ -167,11 +168,9 @@ class Intake:
     async def _acknowledge(self, group: _Group) -> None:
         if not await self._session.serves(group.deliveries[-1].connection):
             raise BrokerGone("the connection that brought these prompts has ended")
-        await asyncio.gather(*(self._session.publish(item) for item in group.first))
+        await all_of(*(self._session.publish(item) for item in group.first))
         self._session.acknowledge(group.deliveries)
-        await asyncio.gather(
-            *(self._session.publish(told) for told in self._accepted(group.accepted))
-        )
+        await all_of(*(self._session.publish(told) for told in self._accepted(group.accepted)))
 
     async def _take(self, judged: _Judged) -> _Group:
         found, over = await self._accept(judged.admitted)

@@ -43,6 +43,8 @@ from tools.simulation.processes import Engines
 MEMORY = Path("/dev/shm")
 # A transaction on a slow card, at most; most are much quicker.
 COMMIT_S_MAX = 0.05
+# So long a daemon that was cut off may go on, with nobody to hear it.
+BURY_S_MAX = 3600.0
 # Then systemd kills. Source: TimeoutStopSec in systemd/edged.service.
 STOP_S_MAX = 20.0
 
@@ -324,9 +326,12 @@ class World:
         return self.loop.time() - self._disturbed_s
 
     async def bury(self) -> None:
-        """Wait for what is left of daemons that were cut off."""
-        if self._dead:
-            await asyncio.wait(self._dead)
+        """Wait for what is left of daemons that were cut off: they are cancelled, and end."""
+        if not self._dead:
+            return
+        _, left = await asyncio.wait(self._dead, timeout=BURY_S_MAX)
+        for task in left:
+            self.observer.violated(f"{task.get_name()} goes on, though it was cancelled")
 
     # What must be so at the end.
 
