@@ -53,10 +53,12 @@ def receive_frame(connection: socket.socket) -> Frame | Foreign | None:
 
 
 def _received(connection: socket.socket, length: int) -> bytes:
-    """Return so many bytes; fewer where the other side closed before."""
+    """Return so many bytes, however they come; none where the other side closed before."""
+    parts = bytearray()
     with suppress(OSError):
-        return connection.recv(length, socket.MSG_WAITALL)
-    return b""
+        while len(parts) < length and (part := connection.recv(length - len(parts))):
+            parts += part
+    return bytes(parts) if len(parts) == length else b""
 
 
 @dataclass

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 # So many frames are more than a daemon waits for: a measure behind them is not answered.
 WAITING_MAX = 256
-# Measures that are answered in one write: so many at most, each but the first no longer than this.
+# Measures that are answered in one write: so many at most, and none that is longer than this.
 # No answer is held back for longer: a daemon waits 50 ms, and a long text takes some of them.
 TOGETHER_MAX = 64
 SHORT_CHARACTERS = 2048
@@ -81,7 +81,7 @@ class Preparation:
                     self._inbox.put(frame, at_s)
                 elif not (isinstance(frame, Measure) and len(self._waiting) >= WAITING_MAX):
                     self._waiting.append(_Waiting(frame, outlet, at_s))
-            self._changed.notify()
+                    self._changed.notify()
 
     def forget(self) -> None:
         """Leave everything: its daemon has gone. Nothing of it comes to the inbox from now on."""
