@@ -28,6 +28,7 @@ from edged.admission import (
     check_grant,
     read,
 )
+from edged.all_of import all_of
 from edged.answers import Answers
 from edged.contract import Inbound, Outbound
 from edged.diary import Diary
@@ -37,7 +38,6 @@ from edged.engine.frames import Measured
 from edged.engine.protocol import MEASURE_S_MAX, TRIM_S_MAX
 from edged.entry import Entry
 from edged.errors import BrokerGone, Refusal
-from edged.first_of import all_of
 from edged.mqtt import Delivery, Session
 from edged.orders.kept import Mode
 from edged.site import Site

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
+from edged.all_of import all_of
 from edged.errors import BrokerGone
-from edged.first_of import all_of
 
 
 @pytest.mark.parametrize("turns", range(6))

@@ -91,6 +91,7 @@ LAYERS = (
         "misfits",
         "journal",
         "first_of",
+        "all_of",
     ),
     ("errors", ""),
 )
