@@ -14,6 +14,7 @@ from edged.engine.plan import (
     Share,
     Waiting,
     credit_after,
+    credit_awaited,
     plan,
     token_s,
     tokens_s_max,
@@ -188,13 +189,19 @@ class Prompt:
 
 
 def run_steps(
-    prompts: list[Prompt], bounds: Bounds, pace: Pace, urgent: Prompt, idle_max: int = 10**9
+    prompts: list[Prompt],
+    bounds: Bounds,
+    pace: Pace,
+    urgent: Prompt,
+    *,
+    idle_max: int = 10**9,
+    credit_s: float = 0.0,
 ) -> tuple[float, float]:
     """Run until `urgent` is answered; return the seconds of all steps and of the longest.
 
     No more than `idle_max` steps in a row may pass the others by.
     """
-    total_s = longest_s = credit_s = 0.0
+    total_s = longest_s = 0.0
     step = idle = 0
     while urgent.waits() is not None:
         step += 1
@@ -248,7 +255,30 @@ def test_whoever_sits_out_goes_on_after_a_bounded_number_of_steps(
     urgent, other = Prompt(0, prompt, 60, 9), Prompt(1, tokens, 10**6, 5)
     least_s = 0.2 * (pace.fixed_s + min(pace.prefill_s, pace.decode_s))
     owed_s = token_s(pace) + tokens_s_max(bounds, pace) + pace.fixed_s
-    run_steps([urgent, other], bounds, pace, urgent, math.ceil(owed_s / least_s) + 1)
+    idle_max = math.ceil(owed_s / least_s) + 1
+    run_steps([urgent, other], bounds, pace, urgent, idle_max=idle_max)
+
+
+@given(bounds=STEP_BOUNDS, pace=STEP_PACES, prompt=st.integers(1, 400), answer=st.integers(1, 40))
+def test_what_an_urgent_prompt_waited_for_a_step_comes_out_of_the_others_share(
+    bounds: Bounds, pace: Pace, prompt: int, answer: int
+) -> None:
+    alone = Prompt(0, prompt, answer, 9)
+    alone_s, _ = run_steps([alone], bounds, pace, alone)
+    urgent = Prompt(0, prompt, answer, 9)
+    crowd = [Prompt(place, 20, 10**6, 5) for place in range(1, 9)]
+    waited_s = tokens_s_max(bounds, pace) + pace.fixed_s
+    credit_s = credit_awaited(0.0, waited_s)
+    took_s, longest_s = run_steps([urgent, *crowd], bounds, pace, urgent, credit_s=credit_s)
+    assert waited_s + took_s <= max(1.2 * alone_s + longest_s, alone_s + waited_s) + 1e-9
+
+
+def test_those_who_kept_nobody_waiting_keep_what_is_left_of_their_share() -> None:
+    assert credit_awaited(0.02, -0.01) == 0.02
+
+
+def test_a_step_that_several_waited_for_is_charged_once() -> None:
+    assert credit_awaited(credit_awaited(0.0, 0.05), 0.03) == -0.05
 
 
 def test_the_pace_moves_towards_what_steps_take() -> None:

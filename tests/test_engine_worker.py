@@ -17,7 +17,7 @@ from edged.engine.outlet import Outlet
 from edged.engine.worker import CANARY_IDLE_S
 from edged.errors import EngineUnusable
 from tests.engine_fixtures import Daemon, work
-from tests.worker_fixtures import BOUNDS, bench, stepping
+from tests.worker_fixtures import BOUNDS, TIMING, bench, stepping
 
 
 def test_an_answer_sits_out_for_a_more_urgent_one_and_goes_on_where_it_was() -> None:
@@ -39,6 +39,29 @@ def test_an_answer_sits_out_for_a_more_urgent_one_and_goes_on_where_it_was() -> 
     served = [set(step.shares) for step in scene.daemon.steps if "high" in step.shares]
     assert {"high"} in served
     assert {"high", "low"} in served
+
+
+def test_others_pay_for_the_step_that_a_more_urgent_one_waited_for() -> None:
+    text = {"type": "string", "minLength": 20, "maxLength": 20}
+    crowd = [work(f"low{n}", "me", priority=1, schema=text) for n in range(6)]
+    high = work("high", "m", priority=9, schema=text)
+    came_s: list[float] = []
+    with bench() as scene:
+
+        def come() -> None:
+            if not came_s and scene.clock() > 2.0:
+                came_s.append(scene.clock() - BOUNDS.step_s_max)
+                scene.inbox.put(scene.preparer.sequence(high, came_s[0]), came_s[0])
+
+        scene.clock.on_step = come
+        scene.put(*crowd)
+        with stepping(scene):
+            scene.daemon.outcome("high")
+        steps = [step for step in scene.daemon.steps if "high" in step.shares]
+    alone_s = sum(step.step_s * step.shares["high"] for step in steps)
+    took_s = BOUNDS.step_s_max + sum(step.step_s for step in steps)
+    most_s = max(1.2 * alone_s, alone_s + BOUNDS.step_s_max)
+    assert took_s <= most_s + TIMING.decode_s
 
 
 def test_no_step_takes_longer_than_its_bound() -> None:

@@ -2,8 +2,9 @@
 
 In:  what each sequence has waiting, the bounds of a batch, the learned pace.     Out: `Share`s.
 Pure. The most urgent come first, and all others get what a share of their seconds buys: so the
-urgent take at most 1.2 times as long as alone, and one token more. Others sit steps out, and keep
-their KV cache. What a step leaves of that share is kept, up to a token: so nobody waits for ever.
+urgent take at most 1.2 times as long as alone, and one token more. What they waited for a step of
+the others is of that share. Others sit steps out, and keep their KV cache. What a step leaves of
+the share is kept, up to a token: so nobody waits for ever.
 Among equals decode and forced tokens come first, so that answers under way go on; then prefill.
 While somebody reads a streamed answer as it is written, prefill comes in chunks; else as much as a
 step may take, because tokens are cheaper by the hundred. Short runs of several sequences are the
@@ -143,6 +144,14 @@ def credit_after(
         fixed_s = pace.fixed_s * others_s / (urgent_s + others_s)
     alone_s, charge_s = pace.fixed_s + urgent_s - fixed_s, others_s + fixed_s
     return min(token_s(pace), credit_s + OTHERS_SHARE * alone_s - charge_s)
+
+
+def credit_awaited(credit_s: float, waited_s: float) -> float:
+    """Return the credit once somebody more urgent waited for a step of the others.
+
+    Several that waited for the same step waited at once: the others pay for it once.
+    """
+    return min(credit_s, -waited_s) if waited_s > 0 else credit_s
 
 
 def token_s(pace: Pace) -> float:

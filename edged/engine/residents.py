@@ -61,6 +61,11 @@ class Residents:
         here = [*self.waiting, *self.running.values()]
         return next((one for one in here if one.work.id == id), None)
 
+    def are_less_urgent(self, sequence: Sequence) -> bool:
+        """Return whether it is more urgent than all that run, and some do."""
+        priorities = [one.work.priority for one in self.running.values()]
+        return bool(priorities) and max(priorities) < sequence.work.priority
+
     def admit(self, limits: Limits) -> None:
         """Let waiting sequences into the KV cache, most urgent first, as far as limits and room go.
 

@@ -18,7 +18,7 @@ from edged.engine.gate import Gate
 from edged.engine.inbox import Attached, Detached, Inbox, Letter
 from edged.engine.outlet import Outlet
 from edged.engine.pace import Pace
-from edged.engine.plan import Bounds, credit_after, plan
+from edged.engine.plan import Bounds, credit_after, credit_awaited, plan
 from edged.engine.report import Report
 from edged.engine.residents import Residents
 from edged.engine.sequence import Ending, Sequence
@@ -58,6 +58,7 @@ class Worker:
         self._outlet: Outlet | None = None
         self._heard_s = self._lease_ends_s = 0.0
         self._stepped_s = self._checked_s = clock()
+        self._step_s = 0.0
         self._is_suspect = False
         self._steps = 0
         self._credit_s = 0.0
@@ -135,10 +136,10 @@ class Worker:
             self._is_suspect = True
 
     def _learn(self, runs: list[Run], report: Report) -> None:
-        self._stepped_s = self._clock()
+        self._stepped_s, self._step_s = self._clock(), report.step_s()
         sampled = sum(run.is_sampled for run in runs)
         others = sum(len(run.tokens) for run in runs) - sampled
-        self._pace = self._pace.learned(others, sampled, report.step_s())
+        self._pace = self._pace.learned(others, sampled, self._step_s)
 
     def _make_room(self, error: KvFull, report: Report) -> None:
         if self.residents.make_room():
@@ -166,10 +167,17 @@ class Worker:
             case Outcome() as refused:
                 report.outcomes.append(refused)
             case Sequence() as sequence:
+                self._charge(sequence, letter.at_s)
                 self._begin(sequence, report)
         # Work that took long to prepare comes behind frames that arrived later.
         self._heard_s = max(self._heard_s, letter.at_s)
         self._lease_ends_s = self._heard_s + self._limits.lease_s
+
+    def _charge(self, sequence: Sequence, at_s: float) -> None:
+        """Have the less urgent pay for what one waited for their step."""
+        if self.residents.are_less_urgent(sequence):
+            waited_s = min(self._stepped_s - at_s, self._step_s)
+            self._credit_s = credit_awaited(self._credit_s, waited_s)
 
     def _begin(self, sequence: Sequence, report: Report) -> None:
         if self.residents.find(sequence.work.id):
