@@ -16,6 +16,7 @@ import pytest
 
 from edged import cli
 from edged.bench.delivery import disk, spool_view
+from edged.bench.delivery.hang import Hung
 from edged.bench.delivery.latency import Latency
 from edged.bench.delivery.rates import Flooded, Pair
 from edged.bench.delivery.report import Found, SlowDisk, figures, lines
@@ -39,6 +40,7 @@ GOOD = Found(
     recovered=[Recovered(0.8, 0.5)],
     written=Written(6000.0, 9000.0, 50_000.0, 1500.0),
     idle=Idle(1.2, 0.001),
+    hung=[Hung(1.5, 5.6, 1.2)],
 )
 KEYS = {
     "accepts_per_s",
@@ -85,7 +87,7 @@ def met(found: Found) -> dict[str, bool]:
 
 
 def test_a_board_that_reaches_all_is_told_so() -> None:
-    assert len(met(GOOD)) == 10
+    assert len(met(GOOD)) == 12
     assert all(met(GOOD).values())
 
 
@@ -102,6 +104,8 @@ def test_a_board_that_reaches_all_is_told_so() -> None:
         ({"written": Written(8597.0, 1.0, 1.0, 1500.0)}, "until accepted"),
         ({"idle": Idle(2.1, 0.001)}, "wakeups"),
         ({"idle": Idle(1.0, 0.003)}, "share of a core"),
+        ({"hung": [Hung(1.5, 6.51, 1.2)]}, "until it is ended"),
+        ({"hung": [Hung(1.5, 5.6, 1.6)]}, "until the next is ready"),
     ],
 )
 def test_a_figure_that_misses_is_told_so(changes: dict[str, Any], name: str) -> None:
@@ -113,7 +117,7 @@ def test_a_figure_that_misses_is_told_so(changes: dict[str, Any], name: str) -> 
 def test_the_table_says_of_each_figure_whether_it_is_met() -> None:
     text = table(GOOD)
     assert "| idle: share of a core, both" in text
-    assert text.count("| yes |") == 10
+    assert text.count("| yes |") == 12
     assert "no C compiler" in table(Found(notes=["The slow disk: no C compiler."]))
 
 

@@ -1,6 +1,6 @@
 """What was found, as figures, and what each of them should reach.
 
-In:  measurements of rates, upkeep, latency and share.     Out: the JSON object; judged lines.
+In:  measurements of rates, upkeep, latency, share, hangs.     Out: the JSON object; judged lines.
 Pure. A figure that was not measured is None.
 """
 
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from edged.bench.delivery.hang import Hung, ended_s_max
 from edged.bench.delivery.latency import Latency
 from edged.bench.delivery.rates import Flooded, Pair
 from edged.bench.delivery.share import Shared
@@ -42,6 +43,7 @@ class Found:
     recovered: Sequence[Recovered] = ()
     written: Written | None = None
     idle: Idle | None = None
+    hung: Sequence[Hung] = ()
     notes: list[str] = field(default_factory=list)
 
 
@@ -92,6 +94,7 @@ def lines(found: Found) -> list[Line]:
         *_recovery_lines(found.recovered),
         *_written_lines(found.written),
         *_idle_lines(found.idle),
+        *_hang_lines(found.hung),
     ]
 
 
@@ -205,6 +208,28 @@ def _idle_lines(found: Idle | None) -> list[Line]:
     return [
         Line("idle: wakeups/s, daemon and engine", f"{wakeups:.2f}", "<= 2", wakeups <= 2),
         Line("idle: share of a core, both", f"{cpu:.4f}", "< 0.003", cpu < 0.003),
+    ]
+
+
+def _hang_lines(hung: Sequence[Hung]) -> list[Line]:
+    if not hung:
+        return []
+    ended, ready = [one.ended_s for one in hung], [one.ready_s for one in hung]
+    most_s, start_s = ended_s_max(), statistics.median(one.started_s for one in hung)
+    reach = f"<= {start_s:.2f} s (a board's start)"
+    return [
+        Line(
+            "a hung engine: until it is ended",
+            _spread(ended, 2, " s"),
+            f"<= {most_s:.1f} s (5 s, a step, 1 s)",
+            max(ended) <= most_s,
+        ),
+        Line(
+            "from there until the next is ready",
+            _spread(ready, 2, " s"),
+            reach,
+            statistics.median(ready) <= start_s,
+        ),
     ]
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from edged import config
-from edged.bench.delivery import latency, overload_report, rates, share, upkeep
+from edged.bench.delivery import hang, latency, overload_report, rates, share, upkeep
 from edged.bench.delivery.broker import mosquitto
 from edged.bench.delivery.disk import check_on_disk, slow_environment, slow_fsync
 from edged.bench.delivery.overload import Lasting, Overload, overload
@@ -36,6 +36,7 @@ class Size:
         repeat: of rates; `pairs` of the end-to-end share.
         rows: of the full spool; `waiting` of the one that recovers.
         singles: prompts one by one.
+        hangs: engines that hang.
     """
 
     prompts: int
@@ -53,6 +54,7 @@ class Size:
     singles: int
     idle_s: float
     settle_s: float
+    hangs: int
 
 
 FULL = Size(
@@ -71,6 +73,7 @@ FULL = Size(
     singles=20,
     idle_s=60.0,
     settle_s=upkeep.SETTLE_S,
+    hangs=5,
 )
 QUICK = Size(
     prompts=200,
@@ -88,6 +91,7 @@ QUICK = Size(
     singles=2,
     idle_s=1.0,
     settle_s=0.0,
+    hangs=1,
 )
 
 
@@ -240,6 +244,10 @@ def _idle(place: Place, found: Found) -> None:
     found.idle = upkeep.idle(place.folder / "idles", place.port, size.idle_s, size.settle_s)
 
 
+def _hang(place: Place, found: Found) -> None:
+    found.hung = hang.hangs(place.folder, place.port, place.size.hangs)
+
+
 MEASURES: dict[str, Callable[[Place, Found], None]] = {
     "rate": _rate,
     "slow-disk": _slow_disk,
@@ -248,4 +256,5 @@ MEASURES: dict[str, Callable[[Place, Found], None]] = {
     "recovery": _recovery,
     "bytes": _bytes,
     "idle": _idle,
+    "hang": _hang,
 }
