@@ -42,9 +42,10 @@ def test_a_seed_keeps_the_promises(seed: int) -> None:
 # while the disk stood still over its engine's end (11450); a daemon that did not end, since a
 # connection had at the same moment (12859). At 2172 the observer was wrong: what a hung engine had
 # until now had not waited; at 11188 the world was: a daemon that it had not told to end yet counted
-# as ending; at 11717 a daemon was to know of an engine's end before it met it.
+# as ending; at 11717 a daemon was to know of an engine's end before it met it; at 14222 the board
+# had gone over to MQTT 3.1.1, which is not modelled.
 @pytest.mark.parametrize(
-    "seed", [9, 32, 402, 1023, 1098, 2172, 5127, 6587, 9223, 11188, 11450, 11717, 12859]
+    "seed", [9, 32, 402, 1023, 1098, 2172, 5127, 6587, 9223, 11188, 11450, 11717, 12859, 14222]
 )
 def test_a_seed_that_found_a_fault_keeps_the_promises(seed: int) -> None:
     assert run_seed(seed, 3.0).violations == ()

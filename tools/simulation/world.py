@@ -218,7 +218,12 @@ class World:
     def _config(self, folder: Path) -> Config:
         tables: dict[str, dict[str, Any]] = {
             "node": {"state_dir": str(folder)},
-            "broker": {"host": str(self._folder / "broker.sock"), "keepalive_s": 10},
+            # With 3.1.1, which two silent connects lead to, the observer cannot tell prompts apart.
+            "broker": {
+                "host": str(self._folder / "broker.sock"),
+                "keepalive_s": 10,
+                "protocol": "5",
+            },
             "engine": {"backend": "sim", "socket": str(self._folder / "engine.sock")},
             "model": {
                 "sequences": 4,
