@@ -78,6 +78,7 @@ class Dispatch:
         self._ending: set[int] = set()
         self._ends = Ends(self._settle_unstarted)
         self._woken = asyncio.Event()
+        self._deadlines_changed = asyncio.Event()
         self._busy = asyncio.Event()
         self.line = Line(spool, self.grants)
         self.quotas = Quotas(config.quota_of, spool.clock.now_s)
@@ -91,6 +92,7 @@ class Dispatch:
         """Start, follow and settle until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._start(), name="start")
+            tasks.create_task(self._expire(), name="expire")
             tasks.create_task(self._follow(), name="follow")
             tasks.create_task(self._renew(), name="renew")
             tasks.create_task(self._keep_notes(), name="notes")
@@ -99,6 +101,7 @@ class Dispatch:
     def wake(self) -> None:
         """Rows came or went: look again what to start."""
         self._woken.set()
+        self._deadlines_changed.set()
         self.news.set()
 
     def serve(self, mode: Mode) -> None:
@@ -123,11 +126,6 @@ class Dispatch:
         """Return the most one sequence can ever hold."""
         return self.grants.whole.context_tokens
 
-    @property
-    def unfinished(self) -> int:
-        """Return how many prompts wait or run."""
-        return len(self._spool.rows)
-
     def relief_s(self) -> float | None:
         """Return in how many seconds a place becomes free; None where nobody knows."""
         return self.line.relief_s(self.grant.sequences)
@@ -151,10 +149,8 @@ class Dispatch:
     async def _start(self) -> None:
         while True:
             self._woken.clear()
-            for row in self._spool.rows.overdue(self._spool.clock.now_s()):
-                self._stop(row, "expired")
             await self._start_picked()
-            await self._wait_for_work()
+            await self._woken.wait()
 
     async def _start_picked(self) -> None:
         room = Room(self.grants.whole.sequences if self._may_start() else 0)
@@ -182,8 +178,7 @@ class Dispatch:
         works, begins_s = [], self._spool.clock.now_s()
         for serial, job in jobs.items():
             row, granted = self._spool.rows.get(serial), grants.get(serial)
-            is_ending = serial in self._ending or serial in self._ends
-            if row is None or is_ending or row.deadline_s <= begins_s:
+            if row is None or self._is_stopping(serial) or row.deadline_s <= begins_s:
                 continue  # cancelled, or expired, during the commit
             forecast_j = self.line.charge_j(row)
             running = self._running[serial] = Running(row, job, now_s, forecast_j)
@@ -202,26 +197,37 @@ class Dispatch:
         rows = [self._spool.rows[serial] for serial in serials if serial in self._spool.rows]
         await self._settle({row.serial: self._answers.failed(row, detail) for row in rows})
 
-    async def _wait_for_work(self) -> None:
-        rows = self._spool.rows.by_deadline()
-        going_on = (row.deadline_s for row in rows if not self._is_stopping(row.serial))
-        deadline_s, now_s = next(going_on, None), self._spool.clock.now_s()
-        try:
-            async with asyncio.timeout(None if deadline_s is None else sleep_s(deadline_s - now_s)):
-                await self._woken.wait()
-        except TimeoutError:
-            return
+    async def _expire(self) -> None:
+        """End what is overdue, also while a start waits for a full disk: it would go on else."""
+        while True:
+            self._deadlines_changed.clear()
+            for row in self._spool.rows.overdue(self._spool.clock.now_s()):
+                self._stop(row, "expired")
+            try:
+                async with asyncio.timeout(self._expires_in_s()):
+                    await self._deadlines_changed.wait()
+            except TimeoutError:
+                self._woken.set()
+
+    def _expires_in_s(self) -> float | None:
+        rows, now_s = self._spool.rows.by_deadline(), self._spool.clock.now_s()
+        going_on = (row for row in rows if not self._is_stopping(row.serial))
+        return next((sleep_s(row.deadline_s - now_s) for row in going_on), None)
 
     def _is_stopping(self, serial: int) -> bool:
+        """Return whether it is settled what a row ends as, unless the engine is done first."""
         running = self._running.get(serial)
-        return serial in self._ends or (running is not None and running.stopped_as is not None)
+        is_stopped = running is not None and running.stopped_as is not None
+        return is_stopped or serial in self._ending or serial in self._ends
 
     def _stop(self, row: Row, event: str) -> None:
         """End a row as `expired` or `cancelled`; a running one ends when the engine says so."""
+        if self._is_stopping(row.serial):
+            return  # a second outcome may find the disk's room before the first
         running = self._running.get(row.serial)
         if running is None:
             self._ends.put(row, event)
-        elif running.stopped_as is None:
+        else:
             running.stopped_as = event
             self._engine.send(Cancel(str(row.serial)))
 
@@ -282,8 +288,7 @@ class Dispatch:
         if running is None or not running.row.stream or not delta.text:
             return
         now_s = self._spool.clock.now_s()
-        row = running.row
-        chunk = self._answers.chunk(row, running.chunks, delta.text, now_s)
+        chunk = self._answers.chunk(running.row, running.chunks, delta.text, now_s)
         running.chunks += 1
         self._session.publish_unacknowledged(chunk)
 

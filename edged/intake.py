@@ -325,7 +325,7 @@ class Intake:
         if hopeless is not None:
             raise Refusal("over_budget", hopeless, OVER_BUDGET_RETRY_S)
         candidate = admit(submission, measured, self._dispatch.context_tokens_max)
-        job, ahead = candidate.job, self._dispatch.unfinished
+        job, ahead = candidate.job, len(self._spool.rows)
         granted = self._dispatch.grants.granted(job, candidate.ttl_s, ahead)
         check_grant(job, granted, submission.request.on_long)
         return candidate

@@ -40,14 +40,21 @@ def test_a_seed_keeps_the_promises(seed: int) -> None:
 # start, nor expire, while their PUBACK waited for a silent link; a start that outlasted the
 # deadline on a full disk; a timer so short that its end was its begin; a cancel that was forgotten
 # while the disk stood still over its engine's end (11450); a daemon that did not end, since a
-# connection had at the same moment (12859). At 2172 the observer was wrong: what a hung engine had
-# until now had not waited; at 11188 the world was: a daemon that it had not told to end yet counted
-# as ending; at 11717 a daemon was to know of an engine's end before it met it; at 14222 the board
-# had gone over to MQTT 3.1.1, which is not modelled.
+# connection had at the same moment (12859); a deadline that nobody looked at while a start waited
+# for a full disk (14374), and one whose outcome found room there before that of a cancel (14518).
 @pytest.mark.parametrize(
-    "seed", [9, 32, 402, 1023, 1098, 2172, 5127, 6587, 9223, 11188, 11450, 11717, 12859, 14222]
+    "seed", [9, 32, 402, 1023, 1098, 5127, 6587, 9223, 11450, 12859, 14374, 14518]
 )
 def test_a_seed_that_found_a_fault_keeps_the_promises(seed: int) -> None:
+    assert run_seed(seed, 3.0).violations == ()
+
+
+# At 2172 the observer was wrong: what a hung engine had until now had not waited; at 11188 the
+# world was: a daemon that it had not told to end yet counted as ending; at 11717 a daemon was to
+# know of an engine's end before it met it; at 14222 the board had gone over to MQTT 3.1.1, which is
+# not modelled.
+@pytest.mark.parametrize("seed", [2172, 11188, 11717, 14222])
+def test_a_seed_that_found_the_simulation_wrong_keeps_the_promises(seed: int) -> None:
     assert run_seed(seed, 3.0).violations == ()
 
 

@@ -233,6 +233,23 @@ def test_a_cancel_outlives_its_deadline_while_the_disk_hears_of_the_engine_s_end
     played(play)
 
 
+def test_a_cancel_outlives_its_deadline_while_its_outcome_waits_for_a_full_disk() -> None:
+    async def play(world: World) -> None:
+        asked = ask(world, "asked", schema=LONG, ttl_s=6)
+        ask(world, "late", schema=LONG, ttl_s=7)  # somebody looks who is overdue
+        await world.passing(0.1)
+        world.fill_disk(1, grows_nothing=True)
+        world.broker.publish(Message(f"{BOARD}/cancel/tester/asked", b""))
+        # Tried again every 5 s: the cancel's outcome after 15 s, one of the deadline after 12.
+        await world.passing(11.0)
+        assert not asked.outcomes
+        world.free_disk()
+        await world.passing(10.0)
+        assert asked.event == "cancelled"
+
+    played(play)
+
+
 def test_what_is_cancelled_while_it_ends_its_last_engine_is_no_error() -> None:
     async def play(world: World) -> None:
         assert world.engines is not None
