@@ -219,11 +219,7 @@ class World:
         tables: dict[str, dict[str, Any]] = {
             "node": {"state_dir": str(folder)},
             # With 3.1.1, which two silent connects lead to, the observer cannot tell prompts apart.
-            "broker": {
-                "host": str(self._folder / "broker.sock"),
-                "keepalive_s": 10,
-                "protocol": "5",
-            },
+            "broker": {"host": f"{self._folder}/broker.sock", "keepalive_s": 10, "protocol": "5"},
             "engine": {"backend": "sim", "socket": str(self._folder / "engine.sock")},
             "model": {
                 "sequences": 4,
