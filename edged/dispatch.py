@@ -207,7 +207,7 @@ class Dispatch:
                 async with asyncio.timeout(self._expires_in_s()):
                     await self._deadlines_changed.wait()
             except TimeoutError:
-                self._woken.set()
+                self._woken.set()  # a suspect that is overdue kept the others waiting
 
     def _expires_in_s(self) -> float | None:
         rows, now_s = self._spool.rows.by_deadline(), self._spool.clock.now_s()
