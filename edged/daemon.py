@@ -9,8 +9,10 @@ import asyncio
 import functools
 import logging
 import signal
+import socket
 import time
 from collections.abc import Callable, Coroutine, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -115,9 +117,15 @@ async def serve(config: Config, config_path: Path | None, ground: Ground, held: 
         ConfigError: state directory, spool, templates or input rules cannot be used.
         ExceptionGroup: what a part ended with.
     """
+    with closing(admin_listener(config)) as listener:
+        await _serve(config, config_path, ground, held, listener)
+
+
+async def _serve(
+    config: Config, config_path: Path | None, ground: Ground, held: Outfit, listener: socket.socket
+) -> None:
     service = Service()
     site = site_of(in_force(config))
-    listener = admin_listener(config)
     answers = Answers(config.node.name, site.calibration)
     engine = EngineClient(config, config_path, ground.clock, ground.processes)
     spool = Spool(config.state_dir, config.spool, answers.superseded, machine=ground.machine)

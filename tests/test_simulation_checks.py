@@ -6,6 +6,7 @@ Method: a daemon with one fault of its own, in a seed; the observer names the pr
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 from collections.abc import Collection, Sequence
 from contextlib import closing
@@ -31,7 +32,7 @@ from tests.simulation_fixtures import played
 from tools.simulation.health import Health
 from tools.simulation.seeds import run_seed
 from tools.simulation.trouble import play
-from tools.simulation.world import World, simulate
+from tools.simulation.world import Cut, World, simulate
 
 pytestmark = pytest.mark.model  # the whole daemon, with a simulated engine
 MINUTES = 0.3
@@ -201,3 +202,15 @@ def test_who_connects_to_an_engine_that_ends_is_cut_off(turns: int) -> None:
             assert link.recv(1, socket.MSG_DONTWAIT) == b""
 
     played(play)
+
+
+@pytest.mark.parametrize("turns", range(1, 20))
+def test_a_daemon_that_is_cut_off_while_it_starts_leaves_nothing_open(turns: int) -> None:
+    async def play(world: World) -> None:
+        world.cut = Cut(turns=turns)
+        world.begin()
+        await world.has_died.wait()
+        await world.bury()
+
+    simulate(1, play)
+    gc.collect()  # warns of what is open, and a warning is an error

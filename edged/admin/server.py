@@ -81,8 +81,10 @@ class AdminServer:
                 lambda reader, writer: _start(tasks, self._serve(reader, writer)),
                 sock=self._listener,
                 limit=ASK_BYTES_MAX,
+                start_serving=False,  # it awaits: who is cancelled there has no server to close
             )
             try:
+                await server.start_serving()
                 await asyncio.get_running_loop().create_future()  # until cancelled
             finally:
                 server.close()
