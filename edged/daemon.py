@@ -12,7 +12,6 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Coroutine, Mapping
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -117,7 +116,7 @@ async def serve(config: Config, config_path: Path | None, ground: Ground, held: 
         ConfigError: state directory, spool, templates or input rules cannot be used.
         ExceptionGroup: what a part ended with.
     """
-    with closing(admin_listener(config)) as listener:
+    with admin_listener(config) as listener:
         await _serve(config, config_path, ground, held, listener)
 
 

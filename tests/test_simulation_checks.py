@@ -212,5 +212,5 @@ def test_a_daemon_that_is_cut_off_while_it_starts_leaves_nothing_open(turns: int
         await world.has_died.wait()
         await world.bury()
 
-    simulate(1, play)
+    assert simulate(1, play).violations == ()
     gc.collect()  # warns of what is open, and a warning is an error
